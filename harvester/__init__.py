@@ -1,0 +1,1 @@
+"""Asynchronous bulk harvester of account usage summaries."""
