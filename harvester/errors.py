@@ -10,8 +10,9 @@
     │   │   ├── OutputFault        a destination that can't be written as asked
     │   │   └── ResumeRefused      the ledger belongs to other data
     │   ├── AccessDenied      (4)  not authenticated or not authorised
-    │   └── StoppedEarly      (5)  resumable: deadline, failures, disk full, outage
-    │       └── Interrupted (130/143)  SIGINT or SIGTERM
+    │   ├── StoppedEarly      (5)  resumable: deadline, failures, disk full, outage
+    │   │   └── Interrupted (130/143)  SIGINT or SIGTERM
+    │   └── InternalFault     (1)  a promise the program checks itself does not hold: a bug
     ├── TryAgain                   a fault that may pass; the account is tried again
     │   ├── Throttled              429: no fault of the account, costs it no attempt
     │   ├── TokenRejected          401: the token is renewed, then the account is tried again
@@ -99,6 +100,10 @@ class Interrupted(StoppedEarly):
         super().__init__(problem, mend)
         self.signum = signum
         self.exit_status = 128 + signum  # type: ignore[misc]  # the one status that depends on the instance
+
+
+class InternalFault(StopRun):
+    """The program's own figures contradict each other: a bug, and the result is not to be trusted."""
 
 
 class TryAgain(HarvesterError):

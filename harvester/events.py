@@ -24,11 +24,12 @@ class RequestEnded(NamedTuple):
 
 
 class AccountSettled(NamedTuple):
-    """One account is finished. `reason` is None unless it failed."""
+    """One account is finished. `reason` is None unless it failed; `detail` then says why in a sentence."""
 
     account_id: str
     rows: int
     reason: str | None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
