@@ -1,0 +1,55 @@
+"""One client of the tenant: a `client_id` with its token, its quota, and what is learnt of both."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from harvester.errors import Fault, Throttled
+from harvester.events import Observer
+from harvester.settings.model import Client, Settings
+from harvester.tenant.quota import InFlightLimit, Throttle
+from harvester.tenant.token import CredentialsGrant, ReadyToken, TokenKeeper
+from harvester.tenant.transport import Transport
+from harvester.tenant.usages import Usages
+
+
+class TenantClient:
+    """What the engine drives: the operation, the permit to send, the token to send it with."""
+
+    def __init__(
+        self,
+        client: Client,
+        transport: Transport,
+        settings: Settings,
+        observer: Observer,
+        *,
+        rest: Callable[[int, Fault | Throttled], Awaitable[None]],
+        rng: random.Random,
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        quota = settings.client_quota(client)
+        self.label = client.label
+        self.usages = Usages(transport, settings)
+        self.throttle = Throttle(
+            quota,
+            burst=settings.burst,
+            max_retry_after=settings.max_retry_after,
+            client=client.label,
+            observer=observer,
+            clock=clock,
+            sleep=asyncio.sleep,
+            rng=rng,
+        )
+        self.limit = InFlightLimit(settings.concurrency, unlimited=quota is None)
+        self.tokens = TokenKeeper(
+            CredentialsGrant(client, transport) if client.client_id else ReadyToken(client),
+            client.label,
+            observer,
+            clock=clock,
+            rest=rest,
+        )
+
+    def __repr__(self) -> str:
+        return f"<TenantClient {self.label} {self.throttle!r}>"

@@ -1,0 +1,256 @@
+"""One HTTP request to the tenant: one origin, one session, bounded bodies, faults translated once.
+
+`Authorization` can't leave the configured origin: every URL is made here from it, and redirects are
+handed back as answers. Bodies are bounded as they arrive and again as they are decompressed, by this
+module and not by the client library, since a compressed body is the sender's choice.
+"""
+
+from __future__ import annotations
+
+import ssl
+import urllib.request
+import zlib
+from collections.abc import Mapping
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import aiohttp
+import zstandard
+from multidict import CIMultiDict
+from yarl import URL
+
+from harvester.errors import Fault, SettingFault
+from harvester.model import Reason
+from harvester.settings.model import Settings
+
+_CHUNK = 64 * 1024
+_ERROR_BODY = 64 * 1024
+_OK = 200
+_KEEP_ALIVE = 30.0
+_DNS_TTL = 300
+
+
+class Answer(NamedTuple):
+    """An HTTP answer, its body read, bounded and decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """Requests to one origin over one keep-alive session; to be made and closed inside the running loop.
+
+    Raises:
+        Fault: no good answer came: not connected, lost, timed out, truncated or too large.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._origin = URL(settings.base_url)
+        self._prefix = self._origin.raw_path.rstrip("/")
+        self._max_body = settings.max_body_bytes
+        timeout = aiohttp.ClientTimeout(total=settings.timeout)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                # The engine bounds what is in flight; a second bound here could only deadlock with it.
+                limit=0,
+                ttl_dns_cache=_DNS_TTL,
+                keepalive_timeout=_KEEP_ALIVE,
+                ssl=tls_context(settings),
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=timeout,
+            # Resolved once: with trust_env aiohttp asks the environment in a thread for each request.
+            proxy=proxy_for(self._origin),
+        )
+        # A request that aiohttp repeats by itself would pass neither the quota nor the count of attempts.
+        self._session._retry_connection = False  # noqa: SLF001  # no public switch; a test holds the effect
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the session and its connections."""
+        await self._session.close()
+
+    @property
+    def host(self) -> str:
+        """The tenant's host, as logs name it."""
+        return self._origin.host or ""
+
+    def url(self, query: Mapping[str, str]) -> URL:
+        """A URL of the origin with `query`, for `get` to put paths into."""
+        return self._origin.with_path("/").with_query(query)
+
+    async def get(self, url: URL, path: str, headers: CIMultiDict[str]) -> Answer:
+        """GET `path` (percent-encoded, from the root) with the query of `url`, which came from `url()`."""
+        try:
+            response = await self._session.get(
+                url.with_path(self._prefix + path, encoded=True, keep_query=True),
+                headers=headers,
+                allow_redirects=False,
+            )
+            try:
+                return await self._read(response)
+            finally:
+                response.release()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise translate(error, self.host) from error
+
+    async def post_form(self, path: str, form: Mapping[str, str]) -> Answer:
+        """POST a form to `path`, which is how OAuth 2.0 asks for a token (RFC 6749, 4.4.2)."""
+        url = self._origin.with_path(self._prefix + path, encoded=True)
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        try:
+            async with self._session.post(url, data=form, headers=headers, allow_redirects=False) as response:
+                return await self._read(response)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise translate(error, self.host) from error
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
+        limit = self._max_body if response.status == _OK else _ERROR_BODY
+        encoding = response.headers.get("Content-Encoding", "")
+        length = response.content_length
+        if length is not None and length <= limit:
+            body = await response.read()
+        else:
+            body = await _read_bounded(response, limit)
+        if encoding and encoding.lower() != "identity":
+            body = decompress(body, encoding, limit)
+        return Answer(response.status, response.headers, body)
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > limit:
+            response.close()
+            if response.status != _OK:
+                break  # the beginning of an error page says enough
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def decompress(body: bytes, encoding: str, limit: int) -> bytes:
+    """Undo a Content-Encoding (RFC 9110, 8.4.1) without ever holding more than `limit` bytes of output.
+
+    Raises:
+        Fault: too large once decompressed, broken, cut off, or a coding that nobody asked for.
+    """
+    for coding in reversed([part.strip().lower() for part in encoding.split(",")]):
+        if coding in ("gzip", "x-gzip", "deflate"):
+            body = _inflate(body, limit, wrapped=coding != "deflate")
+        elif coding == "zstd":
+            body = _unzstd(body, limit)
+        elif coding and coding != "identity":
+            raise Fault(Reason.NOT_JSON, f"the answer is encoded as {coding[:20]!r}, which was not asked for")
+    return body
+
+
+def _inflate(body: bytes, limit: int, *, wrapped: bool) -> bytes:
+    # "deflate" is the zlib format, but some servers send the bare stream.
+    bare = -zlib.MAX_WBITS if body[:1] != b"\x78" else zlib.MAX_WBITS
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16 if wrapped else bare)
+    try:
+        plain = inflater.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise Fault(Reason.TRUNCATED, "the compressed answer is broken") from error
+    if len(plain) > limit:
+        raise _too_large(limit)
+    if not inflater.eof:
+        raise Fault(Reason.TRUNCATED, "the compressed answer is cut off")
+    return plain
+
+
+def _unzstd(body: bytes, limit: int) -> bytes:
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(body) as reader:
+            plain = reader.read(limit + 1)
+    except zstandard.ZstdError as error:
+        raise Fault(Reason.TRUNCATED, "the compressed answer is broken") from error
+    if len(plain) > limit:
+        raise _too_large(limit)
+    return plain
+
+
+def _too_large(limit: int) -> Fault:
+    return Fault(Reason.TOO_LARGE, f"the answer is larger than {limit:,} bytes")
+
+
+_CONNECT, _CONNECTED = False, True
+_TRANSLATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Reason, str, bool], ...] = (
+    (aiohttp.ConnectionTimeoutError, Reason.CONNECT, "{host} did not accept a connection in time", _CONNECT),
+    (TimeoutError, Reason.TIMEOUT, "{host} did not answer in time", _CONNECTED),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        Reason.CONNECT,
+        "the certificate of {host} is not trusted ({cause})",
+        _CONNECT,
+    ),
+    (aiohttp.ClientConnectorDNSError, Reason.CONNECT, "the name {host} can't be resolved", _CONNECT),
+    (aiohttp.ClientHttpProxyError, Reason.CONNECT, "the proxy refused the way to {host}", _CONNECT),
+    (aiohttp.ClientConnectorError, Reason.CONNECT, "can't connect to {host} ({cause})", _CONNECT),
+    (aiohttp.ClientPayloadError, Reason.TRUNCATED, "the answer of {host} was cut off", _CONNECTED),
+    (
+        (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError),
+        Reason.CONNECTION_LOST,
+        "{host} closed the connection",
+        _CONNECTED,
+    ),
+)
+"""The first line that fits counts: what comes earlier is a subclass of something that comes later."""
+
+
+def translate(error: Exception, host: str) -> Fault:
+    """The one place where the client library's exceptions become ours."""
+    for kinds, reason, words, connected in _TRANSLATIONS:
+        if isinstance(error, kinds):
+            problem = words.format(host=host, cause=_cause(error))
+            return Fault(reason, problem, connected=connected)
+    return Fault(Reason.WRONG_SHAPE, f"{host} did not speak HTTP as expected ({type(error).__name__})")
+
+
+def _cause(error: Exception) -> str:
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    words = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None)
+    return str(words or type(inner).__name__)
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """The system's trust store, and the operator's own CA bundle beside it.
+
+    Raises:
+        SettingFault: the bundle can't be read or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    if settings.ca_bundle is not None:
+        try:
+            context.load_verify_locations(cafile=settings.ca_bundle)
+        except OSError as error:
+            raise SettingFault(
+                "--ca-bundle",
+                f"{settings.ca_bundle} can't be used ({error.strerror or 'no certificate in it'})",
+                "give a PEM file with the certificates to trust",
+            ) from error
+    return context
+
+
+def proxy_for(origin: URL) -> URL | None:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for `origin`, if any."""
+    if origin.host is None or urllib.request.proxy_bypass(f"{origin.host}:{origin.port}"):
+        return None
+    if urllib.request.proxy_bypass(origin.host):
+        return None
+    found = urllib.request.getproxies().get(origin.scheme)
+    if not found:
+        return None
+    return URL(found if "://" in found else f"http://{found}")
