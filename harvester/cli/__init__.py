@@ -1,1 +1,108 @@
-"""."""
+"""The command line: a thin layer over the library, one file a command.
+
+A command's module is imported when the command is called, so that `harvester --help` costs little more
+than click itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from harvester.errors import HarvesterError, StopRun
+
+_COMMANDS = {
+    "run": "Harvest the usage rows of a list of accounts.",
+    "accounts": "List the tenant's accounts as NDJSON, for `run` to read.",
+    "check": "Try configuration, connection, credentials and quota; say what to mend.",
+    "verify": "Prove an output whole.",
+    "sandbox": "Serve a simulated tenant on 127.0.0.1 until stopped.",
+    "demo": "Sandbox and harvest in one command, nothing to configure.",
+}
+
+_EXIT_STATUSES = """\b
+Exit statuses of a harvest:
+  0        every account harvested
+  2        wrong usage or configuration
+  3        finished, some accounts failed (they are in the failures file)
+  4        not authenticated or not authorised
+  5        stopped early, the same command goes on from there
+  130/143  stopped by SIGINT/SIGTERM, likewise"""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"harvester.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version  # noqa: PLC0415  # slow to import, seldom wanted
+
+        click.echo(f"harvester {version('account-usage-harvester')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EXIT_STATUSES,
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def harvester() -> None:
+    """Harvest account usage summaries from SailPoint Identity Security Cloud, in bulk.
+
+    Begin with `harvester demo`, then `harvester check`, then `harvester run ids.txt -o usages.ndjson`.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit. The one place where errors become exit statuses.
+
+    The statuses themselves stand with the errors: `StopRun.exit_status`.
+    """
+    sys.exit(_status(arguments))
+
+
+def _status(arguments: list[str] | None) -> int:
+    try:
+        status: Any = harvester.main(arguments, prog_name="harvester", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except HarvesterError as error:
+        click.echo(f"harvester: {error}", err=True)
+        return error.exit_status if isinstance(error, StopRun) else 1
+    except BrokenPipeError:
+        return closed_pipe()
+    return status if isinstance(status, int) else 0
+
+
+def closed_pipe() -> int:
+    """The reader of stdout has gone: end quietly, with the status of a process that SIGPIPE stops."""
+    # Python flushes stdout once more on its way out: let it flush into nothing.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
