@@ -1,0 +1,22 @@
+"""The durable record of a harvest: the list, what of it is finished, and how far each part is good."""
+
+from harvester.ledger.database import database_files, is_database
+from harvester.ledger.digest import IdDigest
+from harvester.ledger.records import Enrolled, Outcome, PartRecord, PartState, Phase, Proof, Tally
+from harvester.ledger.roll import Roll
+from harvester.ledger.store import Ledger
+
+__all__ = [
+    "Enrolled",
+    "IdDigest",
+    "Ledger",
+    "Outcome",
+    "PartRecord",
+    "PartState",
+    "Phase",
+    "Proof",
+    "Roll",
+    "Tally",
+    "database_files",
+    "is_database",
+]
