@@ -1,0 +1,71 @@
+"""Which answer goes wrong and how: decided by (seed, account, attempt), never by the order of arrival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from harvester.sandbox.options import FaultKind, FaultRate, Faults
+
+_WHOLE = 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One answer's fate. `variant` chooses among the ways a kind can show; `seconds` is a stall's length."""
+
+    kind: FaultKind
+    variant: int
+    seconds: float | None = None
+
+
+class FaultPlan:
+    """Draws the fault of an attempt, the same one in every run.
+
+    After `streak` faulty answers in a row a subject gets a good one, so that no account fails for ever
+    by bad luck (0: as the dice fall).
+    """
+
+    def __init__(self, faults: Faults, seed: int, streak: int) -> None:
+        self._rates = faults.rates
+        self._token_share = faults.token_share
+        self._seed = seed
+        self._streak = streak
+
+    @property
+    def answers(self) -> bool:
+        """Whether any answer of the API can go wrong at all."""
+        return bool(self._rates)
+
+    def draw(self, subject: str, attempt: int) -> Fault | None:
+        """What becomes of attempt number `attempt` (from 0) at `subject`, None if it is answered well."""
+        if self._must_succeed(attempt):
+            return None
+        dice = self._dice(subject, attempt)
+        place = int.from_bytes(dice[:8]) / _WHOLE
+        for rate in self._rates:
+            if place < rate.share:
+                return _fault(rate, dice[8])
+            place -= rate.share
+        return None
+
+    def token_fails(self, attempt: int) -> bool:
+        """Whether token request number `attempt` (from 0) is answered 503."""
+        if not self._token_share or self._must_succeed(attempt):
+            return False
+        return int.from_bytes(self._dice("token", attempt)[:8]) / _WHOLE < self._token_share
+
+    def _must_succeed(self, attempt: int) -> bool:
+        return self._streak > 0 and attempt % (self._streak + 1) == self._streak
+
+    def _dice(self, subject: str, attempt: int) -> bytes:
+        return blake2b(f"{self._seed} {subject} {attempt}".encode(), digest_size=9).digest()
+
+
+_SHAPES = (FaultKind.SHAPE_OBJECT, FaultKind.SHAPE_ROW, FaultKind.SHAPE_COUNT, FaultKind.SHAPE_DATE)
+
+
+def _fault(rate: FaultRate, variant: int) -> Fault:
+    if rate.kind is FaultKind.WRONG_SHAPE:
+        return Fault(_SHAPES[variant % len(_SHAPES)], variant)
+    return Fault(rate.kind, variant, rate.seconds)

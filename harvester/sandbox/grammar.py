@@ -1,0 +1,139 @@
+"""The small languages of the sandbox's command line: quotas, durations, faults, hopeless accounts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from harvester.errors import SettingFault
+from harvester.model import Quota
+from harvester.sandbox.options import FaultKind, FaultRate, Faults, Outage
+
+FAULTS_HELP = """\
+Comma-separated NAME=SHARE, each a share of the answers from 0 to 1:
+401 408 429 500 502 503 504 (statuses; 429 with a missing or senseless Retry-After),
+reset, reset-late (the connection is reset before, or in the middle of, the answer),
+truncate, truncate-chunked (the body ends too early),
+stall, stall-body (no answer, or half a body, then silence; SHARE:TIME, such as 0.01:5s, ends it),
+garbage (HTML with status 200), broken-json, empty,
+wrong-shape (any of shape-object, shape-row, shape-count, shape-date),
+huge (500 MB once decompressed), token (the token endpoint answers 503).
+And outage=TIME@START: away for TIME from START, which is a time since the start or #N, the N-th request;
+a suffix /503 or /reset says how (else the port is closed), and +TIME lets everything be answered 429
+for so long afterwards.
+Example: 500=0.02,reset=0.01,outage=5s@#500/503+3s"""
+
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h)?")
+_QUOTA = re.compile(r"(?P<requests>[1-9]\d*)/(?P<period>\d[\d.]*(?:ms|s|m|h)?)")
+_OUTAGE = re.compile(
+    r"(?P<length>[^@]+)@(?:#(?P<request>[1-9]\d*)|(?P<start>[^/+#]+))(?:/(?P<manner>503|reset|refuse))?(?:\+(?P<throttle>.+))?"
+)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_STALLS = (FaultKind.STALL, FaultKind.STALL_BODY)
+
+
+def parse_duration(text: str, setting: str) -> float:
+    """Seconds in `text`: ``5``, ``5s``, ``200ms``, ``2m``, ``1h``.
+
+    Raises:
+        SettingFault: it is none of these.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise SettingFault(setting, f"{text!r} is no duration", "write it like 5s, 200ms, 2m")
+    return float(found["number"]) * _SECONDS[found["unit"]]
+
+
+def parse_quota(text: str) -> Quota | None:
+    """The quota in `text`, ``100/10s``; ``none`` is no limit.
+
+    Raises:
+        SettingFault: it is neither.
+    """
+    if text.strip().lower() == "none":
+        return None
+    found = _QUOTA.fullmatch(text.strip())
+    seconds = parse_duration(found["period"], "quota") if found else 0.0
+    if found is None or seconds <= 0:
+        raise SettingFault("quota", f"{text!r} is no quota", "write it like 100/10s, or none")
+    return Quota(int(found["requests"]), seconds)
+
+
+def parse_hopeless(text: str) -> tuple[float, tuple[int, ...] | None]:
+    """How many accounts are hopeless and what they answer: ``0.02`` (a share), ``12``, ``12:404/500``.
+
+    Raises:
+        SettingFault: it is none of these.
+    """
+    amount, _, statuses = text.partition(":")
+    try:
+        number = float(amount)
+        found = tuple(int(status) for status in statuses.split("/")) if statuses else None
+    except ValueError:
+        raise SettingFault(
+            "hopeless", f"{text!r} is not understood", "write 0.02, 12 or 12:404/500"
+        ) from None
+    return number, found
+
+
+def parse_faults(text: str) -> Faults:
+    """The faults in `text`, as `FAULTS_HELP` describes them; ``none`` or nothing is none.
+
+    Raises:
+        SettingFault: an item is not understood, or the shares add up to more than 1.
+    """
+    faults = Faults()
+    items = [item.strip() for item in text.split(",")]
+    for item in items:
+        if item and item != "none":
+            faults = _with_item(faults, item)
+    if sum(rate.share for rate in faults.rates) > 1:
+        raise SettingFault("faults", "the shares add up to more than 1", "lower them")
+    return faults
+
+
+def _with_item(faults: Faults, item: str) -> Faults:
+    name, _, value = item.partition("=")
+    if name == "outage":
+        return replace(faults, outages=(*faults.outages, _outage(value, item)))
+    if name == "token":
+        return replace(faults, token_share=_share(value, item))
+    return replace(faults, rates=(*faults.rates, _rate(name, value, item)))
+
+
+def _rate(name: str, value: str, item: str) -> FaultRate:
+    try:
+        kind = FaultKind(name)
+    except ValueError:
+        known = ", ".join([*FaultKind, "token", "outage"])
+        raise SettingFault("faults", f"{name!r} in {item!r} is no fault", f"known are {known}") from None
+    share, _, length = value.partition(":")
+    if length and kind not in _STALLS:
+        raise SettingFault("faults", f"{item!r} has a time, which only stalls have", "write NAME=SHARE")
+    return FaultRate(kind, _share(share, item), parse_duration(length, "faults") if length else None)
+
+
+def _share(text: str, item: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingFault("faults", f"{item!r} has no share of 0 to 1", "write it like 500=0.02")
+    return share
+
+
+def _outage(text: str, item: str) -> Outage:
+    found = _OUTAGE.fullmatch(text)
+    if found is None:
+        raise SettingFault(
+            "faults", f"{item!r} is not understood", "write it like outage=30s@60s or outage=5s@#500/503+3s"
+        )
+    request, start, throttle = found["request"], found["start"], found["throttle"]
+    return Outage(
+        seconds=parse_duration(found["length"], "faults"),
+        after_seconds=parse_duration(start, "faults") if start else None,
+        after_requests=int(request) if request else None,
+        manner=found["manner"] or "refuse",  # type: ignore[arg-type]  # the pattern admits these words only
+        throttle=parse_duration(throttle, "faults") if throttle else 0.0,
+    )

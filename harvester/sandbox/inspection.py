@@ -1,0 +1,62 @@
+"""``/_sandbox/…``: the truth and the tally, for tests in another process. No token, no quota, no faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+from aiohttp import web
+
+from harvester.sandbox.answers import fault, json_response
+from harvester.sandbox.population import Population
+from harvester.sandbox.tally import Tally
+
+PREFIX = "/_sandbox/"
+_CHUNK = 64 * 1024
+
+
+async def inspect(request: web.BaseRequest, population: Population, tally: Tally) -> web.StreamResponse:
+    """The answer to ``/_sandbox/`` and ``tally``, ``ids.txt``, ``truth.ndjson`` or ``hopeless.ndjson``."""
+    match request.rel_url.raw_path.removeprefix(PREFIX):
+        case "tally":
+            return json_response(tally.as_json(moments="moments" in request.rel_url.query))
+        case "ids.txt":
+            return await _stream(request, _ids(population), "text/plain")
+        case "truth.ndjson":
+            return await _stream(request, _truth(population), "application/x-ndjson")
+        case "hopeless.ndjson":
+            return await _stream(request, _hopeless(population), "application/x-ndjson")
+        case _:
+            return fault(404).response()
+
+
+def _ids(population: Population) -> Iterator[bytes]:
+    for account_id in population.ids:
+        yield account_id.encode() + b"\n"
+
+
+def _truth(population: Population) -> Iterator[bytes]:
+    """The lines a complete harvest of all accounts has, in the population's order."""
+    for account_id in population.ids:
+        if population.hopeless(account_id) is None:
+            for row in population.rows(account_id):
+                yield orjson.dumps({"accountId": account_id, **row}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _hopeless(population: Population) -> Iterator[bytes]:
+    for account_id in population.ids:
+        if (status := population.hopeless(account_id)) is not None:
+            yield orjson.dumps({"accountId": account_id, "status": status}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+async def _stream(request: web.BaseRequest, lines: Iterator[bytes], content_type: str) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": content_type})
+    await response.prepare(request)
+    waiting = bytearray()
+    for line in lines:
+        waiting += line
+        if len(waiting) >= _CHUNK:
+            await response.write(bytes(waiting))
+            waiting.clear()
+    await response.write_eof(bytes(waiting))
+    return response

@@ -1,0 +1,219 @@
+"""The sandbox as a server on 127.0.0.1: its port, its connections, its coming and going."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from harvester.errors import SettingFault
+from harvester.sandbox.gateway import Gateway
+from harvester.sandbox.inspection import PREFIX, inspect
+from harvester.sandbox.mischief import reset
+from harvester.sandbox.options import Absence, Outage, SandboxOptions
+from harvester.sandbox.population import Population
+from harvester.sandbox.tally import Tally
+
+HOST = "127.0.0.1"
+_BACKLOG = 1024
+_GOODBYE = 0.05
+
+
+class Sandbox:
+    """A simulated tenant, serving while its context is open.
+
+    ::
+
+        async with Sandbox(SandboxOptions(accounts=100)) as sandbox:
+            ...  # requests to sandbox.url; any client id, secret "sandbox"
+            assert sandbox.tally.usages == 100
+
+    It belongs to the loop it was opened in. `clock` gives monotonic seconds.
+    """
+
+    def __init__(
+        self, options: SandboxOptions | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.options = options or SandboxOptions()
+        self._clock = clock
+        self._gateway = Gateway(self.options, clock)
+        self._gateway.on_usage = self._usage_arrived
+        self._milestones: dict[int, asyncio.Event] = {}
+        self._manner: Absence | None = None
+        self._reserved: socket.socket | None = None
+        self._listener: asyncio.Server | None = None
+        self._outages: list[asyncio.Task[None]] = []
+        self.port = self.options.port
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at its end."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def population(self) -> Population:
+        """The accounts and the truth about them."""
+        return self._gateway.population
+
+    @property
+    def tally(self) -> Tally:
+        """What has come in so far."""
+        return self._gateway.tally
+
+    def asked(self, account_id: str) -> int:
+        """How often this account's usages were asked for, whatever the answer."""
+        number = self.population.find(account_id)
+        return 0 if number is None else self.tally.asked[number]
+
+    def issue_token(self, client_id: str = "issued", life: float | None = None) -> str:
+        """A token without a request for it, good for `life` seconds (None: the usual life)."""
+        return self._gateway.tokens.issue(client_id, life)
+
+    def expire_tokens(self) -> None:
+        """Let every token handed out so far have expired."""
+        self._gateway.tokens.expire()
+
+    def revoke(self, client_id: str) -> None:
+        """Refuse this client from now on: 401 for its tokens and for its requests for one."""
+        self._gateway.tokens.revoke(client_id)
+
+    def restore(self, client_id: str) -> None:
+        """Accept a revoked client again."""
+        self._gateway.tokens.restore(client_id)
+
+    def add_account(self) -> str:
+        """Add an account somewhere in the order of the listing; returns its ID."""
+        account_id = self.population.add()
+        self.tally.make_room(len(self.tally.asked) + 1)
+        self._gateway.listing.changed()
+        return account_id
+
+    def delete_account(self, account_id: str) -> None:
+        """Delete an account; raises KeyError if there is none of this ID."""
+        self.population.delete(account_id)
+        self._gateway.listing.changed()
+
+    async def __aenter__(self) -> Self:
+        self._server = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            tcp_keepalive=False,
+            keepalive_timeout=75.0,
+        )
+        self._reserve_port()
+        await self._listen()
+        self._outages = [
+            asyncio.create_task(self._hold_outage(outage)) for outage in self.options.faults.outages
+        ]
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for task in self._outages:
+            task.cancel()
+        await asyncio.gather(*self._outages, return_exceptions=True)
+        self._close_listener()
+        self._break_connections()
+        await self._server.shutdown(_GOODBYE)
+        if self._reserved is not None:
+            self._reserved.close()
+
+    async def go_away(self, manner: Absence = "refuse") -> None:
+        """Be away until `come_back`: close the port, reset connections, or answer everything 503."""
+        self._manner = manner
+        self._gateway.unavailable = manner == "503"
+        if manner == "refuse":
+            self._close_listener()
+        if manner != "503":
+            self._break_connections()
+        await asyncio.sleep(0)
+
+    async def come_back(self, throttle: float = 0.0) -> None:
+        """Be there again, on the same port; everything is answered 429 for `throttle` seconds first."""
+        self._gateway.throttled_until = self._clock() + throttle
+        self._manner = None
+        self._gateway.unavailable = False
+        if self._listener is None:
+            await self._listen()
+
+    def _reserve_port(self) -> None:
+        """Hold the port by a bound socket that never listens, so that nobody takes it during an outage.
+
+        Linux lets a second socket with SO_REUSEADDR bind and listen beside it; elsewhere the port
+        is only chosen here.
+        """
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((HOST, self.options.port))
+        except (OSError, OverflowError) as error:
+            sock.close()
+            raise SettingFault(
+                "port", f"{self.options.port} can't be used: {error}", "give another, or 0"
+            ) from None
+        self.port = sock.getsockname()[1]
+        if sys.platform == "linux":
+            self._reserved = sock
+        else:
+            sock.close()
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            self._listener = await loop.create_server(
+                self._connect, HOST, self.port, reuse_address=True, backlog=_BACKLOG
+            )
+        except OSError as error:
+            raise SettingFault("port", f"{self.port} can't be used: {error}", "give another, or 0") from None
+
+    def _connect(self) -> asyncio.Protocol:
+        self.tally.connections += 1
+        if self._manner == "reset":
+            self.tally.turned_away += 1
+            return _Slammed()
+        return self._server()
+
+    def _close_listener(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _break_connections(self) -> None:
+        for connection in self._server.connections:
+            reset(connection.transport)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.rel_url.raw_path.startswith(PREFIX):
+            return await inspect(request, self.population, self.tally)
+        return await self._gateway.handle(request)
+
+    def _usage_arrived(self, number: int) -> None:
+        if (reached := self._milestones.get(number)) is not None:
+            reached.set()
+
+    async def _hold_outage(self, outage: Outage) -> None:
+        if outage.after_requests is not None:
+            await self._milestones.setdefault(outage.after_requests, asyncio.Event()).wait()
+        else:
+            await asyncio.sleep(outage.after_seconds or 0.0)
+        await self.go_away(outage.manner)
+        await asyncio.sleep(outage.seconds)
+        await self.come_back(outage.throttle)
+
+
+class _Slammed(asyncio.Protocol):
+    """A door that is shut in the visitor's face."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Reset the connection."""
+        with contextlib.suppress(OSError):
+            reset(transport)
