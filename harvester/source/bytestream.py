@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import stat
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import zstandard
 
 from harvester.errors import InputFault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 STDIN = "-"
 CHUNK = 64 * 1024

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import codecs
 import io
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from harvester.errors import InputFault
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LONGEST_LINE = 1024 * 1024
 """In characters. No list has longer ones; a file without newlines must not fill the memory."""

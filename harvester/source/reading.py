@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 from harvester.errors import InputFault, UsageFault
+from harvester.model import Shard
 from harvester.source.bytestream import STDIN, is_regular, opened, shown
 from harvester.source.formats import account_ids
 from harvester.source.lines import blocks
 from harvester.source.shards import in_shard
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from harvester.model import Shard
 
 BATCH = 1000
 """Most IDs in a batch: what the ledger takes in one statement without a pause that anyone notices."""

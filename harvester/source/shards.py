@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from harvester.model import Shard
+from harvester.model import Shard
 
 
 def in_shard(account_id: str, shard: Shard) -> bool:

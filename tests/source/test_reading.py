@@ -9,8 +9,10 @@ import stat
 import threading
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -22,10 +24,6 @@ from harvester.errors import InputFault, UsageFault
 from harvester.model import Shard
 from harvester.source import in_shard, read_ids
 from harvester.source.reading import BATCH
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 NOTHING = io.BytesIO()
 plain_ids = st.text(
