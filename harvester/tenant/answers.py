@@ -59,7 +59,7 @@ def _check_row(row: Any) -> None:
     if type(row) is not dict:
         raise _wrong_shape(f"a row was expected, {_kind(row)} came")
     day = row.get("date")
-    if day not in _KNOWN_DATES and day is not None:
+    if day is not None and (type(day) is not str or day not in _KNOWN_DATES):
         _check_date(day)
     count = row.get("count")
     if type(count) is not int and count is not None:
