@@ -2,90 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+import dataclasses
+from dataclasses import dataclass
 
-from harvester.model import Quota, Shard
+from harvester.errors import SettingFault
+from harvester.model import Quota
+from harvester.settings.base_url import base_url
+from harvester.settings.checks import complaints
+from harvester.settings.client import Client
+from harvester.settings.parse import BadValue
+from harvester.settings.values import DEFAULT_QUOTA, Values
 
-DEFAULT_QUOTA = Quota(100, 10.0)
-"""SailPoint's documented limit: 100 requests per client id and API version in 10 seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """One `client_id` with its secret, or a ready token, or a file that holds one. The repr hides secrets."""
-
-    client_id: str = ""
-    client_secret: str = field(default="", repr=False)
-    access_token: str = field(default="", repr=False)
-    access_token_file: Path | None = None
-    name: str = ""
-    quota: Quota | None = None
-    """Overrides the run's quota for this client."""
-
-    @property
-    def label(self) -> str:
-        """How logs name the client: its name, or the first characters of its id; never a secret."""
-        return self.name or self.client_id[:8] or "token"
+__all__ = ["DEFAULT_QUOTA", "Client", "Settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """All settings of a harvest. Times are seconds, sizes bytes; None means not limited unless said otherwise."""
+class Settings(Values):
+    """All settings of a harvest; the fields are those of `values.Values`.
 
-    # the tenant
-    base_url: str = ""
-    api_version: str = "v2024"
-    clients: tuple[Client, ...] = ()
-    ca_bundle: Path | None = None
-    timeout: float = 30.0
-    max_body_bytes: int = 8 * 1024 * 1024
+    Raises:
+        SettingFault: a value is out of range, or contradicts another.
+    """
 
-    # what is asked for
-    page_size: int = 250
-    sorters: str = "-date"
-    since: str | None = None
-    """First month wanted, ``YYYY-MM``."""
+    def __post_init__(self) -> None:
+        if self.base_url:
+            try:
+                object.__setattr__(self, "base_url", base_url(self.base_url))
+            except BadValue as bad:
+                shown = "" if bad.secret else f"{self.base_url!r} "
+                raise SettingFault("base_url", shown + bad.problem, bad.mend) from None
+        for complaint in complaints(self):
+            raise SettingFault(complaint.field, complaint.problem, complaint.mend)
 
-    # pace
-    quota: Quota | None = DEFAULT_QUOTA
-    """Per client; None takes the brake off."""
-    burst: int | None = None
-    concurrency: int | None = None
-    max_retry_after: float = 3600.0
+    def client_quota(self, client: Client) -> Quota | None:
+        """What `client` may send: its own quota or the run's, and of that a shard's share.
 
-    # giving up
-    attempts: int = 5
-    deadline: float | None = None
-    max_failures: int | None = None
-    max_outage: float = 1800.0
-    stop_grace: float = 5.0
-
-    # the list
-    inputs: tuple[str, ...] = ()
-    input_format: Literal["auto", "text", "csv", "ndjson"] = "auto"
-    id_field: str | None = None
-    shard: Shard | None = None
-    split_quota: bool = True
-
-    # the output
-    output: str = "-"
-    format: Literal["ndjson", "parquet", "singer"] = "ndjson"
-    shape: Literal["rows", "accounts"] = "rows"
-    compress: Literal["none", "gzip", "zstd"] | None = None
-    """None: by the suffix of `output`."""
-    part_rows: int | None = None
-    part_bytes: int | None = None
-    ordered: bool = False
-    failures: Path | None = None
-    summary: Path | None = None
-    ledger: Path | None = None
-    fresh: bool = False
-    file_mode: int = 0o600
-
-    # seeing it work
-    progress: Literal["auto", "on", "off"] = "auto"
-    log_format: Literal["text", "json"] = "text"
-    verbosity: int = 0
-    """-1 quiet, 0 normal, 1 and 2 more."""
+        The shares of all shards add up to the quota; where there are more shards than
+        requests, each sends one in a correspondingly longer time.
+        """
+        whole = client.quota or self.quota
+        if whole is None or self.shard is None or not self.split_quota:
+            return whole
+        each, over = divmod(whole.requests, self.shard.count)
+        share = each + (self.shard.index <= over)
+        if not each:
+            return dataclasses.replace(
+                whole, requests=1, seconds=whole.seconds * self.shard.count / whole.requests
+            )
+        return dataclasses.replace(whole, requests=share)
