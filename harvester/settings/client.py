@@ -13,8 +13,10 @@ from harvester.model import Quota
 class Client:
     """One `client_id` with its secret, or a ready token, or a file that holds one. The repr hides secrets.
 
+    Where there are both, the secret is used: it gets new tokens when one has expired.
+
     Raises:
-        SettingFault: there is no secret, or more than one way to a token.
+        SettingFault: an id without its secret or the other way round, two tokens, or nothing at all.
     """
 
     client_id: str = ""
@@ -30,10 +32,12 @@ class Client:
         if bool(self.client_id) != bool(self.client_secret):
             missing = "secret" if self.client_id else "id"
             raise SettingFault(who, f"has no client {missing}", "a personal access token has both: give both")
-        ways = bool(self.client_id) + bool(self.access_token) + (self.access_token_file is not None)
-        if ways != 1:
-            problem = "has more than one way to a token" if ways else "has no credentials"
-            raise SettingFault(who, problem, "give a client id and secret, or a token, or a token file")
+        if self.access_token and self.access_token_file is not None:
+            raise SettingFault(who, "has a token and a token file", "give one of them")
+        if not (self.client_id or self.access_token or self.access_token_file):
+            raise SettingFault(
+                who, "has no credentials", "give a client id and secret, or a token, or a token file"
+            )
 
     @property
     def label(self) -> str:

@@ -1,0 +1,172 @@
+"""What comes in, what goes out, and what is seen of it."""
+
+from __future__ import annotations
+
+from harvester.settings import parse
+from harvester.settings.field import Field, Kind
+from harvester.settings.table.kinds import FILE, FLAG, SIZE, TEXT, WHOLE, word
+
+LIST = (
+    Field(
+        name="inputs",
+        kind=Kind("INPUT", parse.paths),
+        section="list",
+        help="Files of account IDs; - is stdin.",
+    ),
+    Field(
+        name="input_format",
+        kind=word("auto", "text", "csv", "ndjson"),
+        section="list",
+        flag="--input-format",
+        help="Format of the inputs; auto goes by suffix, then by content.",
+    ),
+    Field(
+        name="id_field",
+        kind=TEXT,
+        section="list",
+        flag="--id-field",
+        none="auto",
+        unset="accountId, account_id or id",
+        help="Column or property that holds the account ID.",
+    ),
+    Field(
+        name="shard",
+        kind=Kind("K/N", parse.shard),
+        section="list",
+        flag="--shard",
+        none="none",
+        help="Harvest only the K-th of N disjoint shares of the list, with 1/N of the quota.",
+    ),
+    Field(
+        name="split_quota",
+        kind=FLAG,
+        section="list",
+        flag="--split-quota",
+        off="--no-split-quota",
+        help="Whether a shard takes only its share of the quota; not where each has a client of its own.",
+    ),
+)
+
+OUTPUT = (
+    Field(
+        name="output",
+        kind=Kind("DEST", parse.text),
+        section="output",
+        flag="--output",
+        short="-o",
+        help="Where the rows go: - is stdout, a file (.gz and .zst compress), or a folder ending in /.",
+    ),
+    Field(
+        name="format",
+        kind=word("ndjson", "parquet", "singer"),
+        section="output",
+        flag="--format",
+        help="Format of the output.",
+    ),
+    Field(
+        name="shape",
+        kind=word("rows", "accounts"),
+        section="output",
+        flag="--shape",
+        help="One line a row, or one line an account, those without usage included.",
+    ),
+    Field(
+        name="compress",
+        kind=word("none", "gzip", "zstd"),
+        section="output",
+        flag="--compress",
+        none="auto",
+        unset="by the suffix",
+        help="Compression of a folder's parts, or of stdout.",
+    ),
+    Field(
+        name="part_rows",
+        kind=WHOLE,
+        section="output",
+        flag="--part-rows",
+        none="none",
+        least=1,
+        help="Begin the next part of a folder after so many rows.",
+    ),
+    Field(
+        name="part_bytes",
+        kind=SIZE,
+        section="output",
+        flag="--part-bytes",
+        none="none",
+        least=1,
+        help="Begin the next part of a folder at this size.",
+    ),
+    Field(
+        name="ordered",
+        kind=FLAG,
+        section="output",
+        flag="--ordered",
+        off="--no-ordered",
+        help="Rows in the order of the list, not as they come.",
+    ),
+    Field(
+        name="failures",
+        kind=FILE,
+        section="output",
+        flag="--failures",
+        unset="DEST.failures.ndjson",
+        help="Where the accounts go that were given up; a valid INPUT for the next run.",
+    ),
+    Field(
+        name="summary",
+        kind=FILE,
+        section="output",
+        flag="--summary",
+        unset="DEST.summary.json",
+        help="Where the run in figures goes, as JSON.",
+    ),
+    Field(
+        name="ledger",
+        kind=FILE,
+        section="output",
+        flag="--ledger",
+        unset="beside DEST",
+        help="Where the record of finished accounts is kept while the harvest is incomplete.",
+    ),
+    Field(
+        name="fresh",
+        kind=FLAG,
+        section="output",
+        flag="--fresh",
+        off="--resume",
+        help="Begin anew, or go on where the last run stopped.",
+    ),
+    Field(
+        name="file_mode",
+        kind=Kind("MODE", parse.file_mode, parse.show_mode),
+        section="output",
+        flag="--file-mode",
+        help="Permissions of the files written, in octal.",
+    ),
+)
+
+SEEING = (
+    Field(
+        name="progress",
+        kind=word("auto", "on", "off"),
+        section="seeing",
+        flag="--progress",
+        help="Live progress on stderr; auto is on for a terminal.",
+    ),
+    Field(
+        name="log_format",
+        kind=word("text", "json"),
+        section="seeing",
+        flag="--log-format",
+        help="Log lines for people or for programs, on stderr.",
+    ),
+    Field(
+        name="verbosity",
+        kind=WHOLE,
+        section="seeing",
+        least=-1,
+        most=2,
+        help="How much is logged: -1 warnings only, 1 each retry, 2 each request.",
+    ),
+)
