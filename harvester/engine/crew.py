@@ -164,7 +164,7 @@ class Crew:
         except Fault as fault:
             self._rulings.faulted(work, fault)
             return
-        work.rejections = 0
+        work.progressed()
         if self.access.unsettled:
             await self._proven()
         if work.pages.whole:
