@@ -94,7 +94,7 @@ class Lines(logging.Handler):
     def __init__(self, stream: TextIO, redact: Redactor) -> None:
         super().__init__()
         self._stream = stream
-        self._redact = redact
+        self.redact = redact
         self._write: Callable[[str], None] = self._write_stream
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -108,7 +108,7 @@ class Lines(logging.Handler):
 
     def write(self, text: str) -> None:
         """Write `text` and a line end, masked."""
-        self._write(self._redact(text))
+        self._write(self.redact(text))
 
     def _write_stream(self, text: str) -> None:
         self._stream.write(text + "\n")

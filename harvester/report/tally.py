@@ -75,7 +75,7 @@ class Tally:
     throttled: int = 0
     unconnected: int = 0
     bytes_received: int = 0
-    unanswered_by_reason: dict[str, int] = field(default_factory=dict)
+    unsuccessful_by_reason: dict[str, int] = field(default_factory=dict)
     """Requests that brought no rows, by `model.Reason`."""
     latency: Histogram = field(default_factory=Histogram)
     """Of every request that was answered, but not with 429."""
@@ -217,7 +217,7 @@ class Tally:
 
     def _request_failed(self, event: RequestEnded) -> None:
         reason = str(event.reason)
-        _count(self.unanswered_by_reason, reason)
+        _count(self.unsuccessful_by_reason, reason)
         if reason == Reason.THROTTLED:
             self.throttled += 1
             self._client(event.client).throttled += 1

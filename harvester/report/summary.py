@@ -1,0 +1,211 @@
+"""The summary: a run in figures, as one JSON document.
+
+Each key of the top stands on a line of its own, so that the file can be read by people and compared by
+`diff`. `schemaVersion` counts up when a key changes its meaning or goes; new keys may come at any time.
+
+| key | meaning |
+| --- | --- |
+| `schemaVersion` | 1 |
+| `runId` `version` `tenant` `apiVersion` `shard` | which run of what, `shard` as `K/N` or null |
+| `status` | the status the process ends with |
+| `stop` | null, or why it ended early: `error` (a name of `harvester.errors`), `problem`, `mend` |
+| `start` `end` `seconds` | RFC 3339 in UTC, and the time between |
+| `counts` | `distinct` = `harvested` + `empty` + `failed` + `notAttempted` + `finishedEarlier`; `repeated` |
+| `rows` | rows in the output, those of earlier runs it went on from included |
+| `accounts` | null, or once the output is whole: count and digest of the IDs by how they ended |
+| `requests` | usage requests sent in this run, tries again included |
+| `unsuccessfulByReason` | of those, the ones that brought no rows, by reason |
+| `retries` `retriesByReason` | tries again after a fault (a 429 is none) |
+| `throttled` `secondsPaused` | answers 429, and seconds that clients paused for them, summed over clients |
+| `quota` `quotaShare` | per client, or null without; the granted requests as a share of what all allowed |
+| `latencySeconds` | `p50` `p90` `p95` `p99` `max` of all answers but 429; null without any |
+| `bytesReceived` `bytesWritten` | bodies of usage answers in this run; the finished outputs on disk |
+| `tokens` `outages` `secondsAway` | tokens fetched; how often and for how long the tenant was away |
+| `failuresByReason` | of this run: `count`, and one example's `accountId` and `detail` |
+| `clients` | of each: `requests`, `throttled`, `secondsPaused`, `requestsPerSecond` (if adapted), `dropped` |
+| `outputs` | each finished file: `name`, `rows`, `accounts`, `bytes`, `sha256` |
+| `timeline` | `secondsPerPoint`, and what each point added: `requests`, `throttled`, `settled`, … |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harvester.errors import OutputFault
+from harvester.report.histogram import Histogram
+from harvester.report.redaction import Redactor
+from harvester.report.result import Report
+from harvester.report.tally import Tally
+
+SCHEMA_VERSION = 1
+
+
+def summary_document(report: Report) -> dict[str, Any]:
+    """The run as one JSON-ready object; the keys are told at the head of this module."""
+    return {
+        "schemaVersion": SCHEMA_VERSION,
+        **_identity(report),
+        "counts": _counts(report),
+        "rows": report.rows,
+        "accounts": None if report.proof is None else report.proof.to_json(),
+        **_traffic(report),
+        **_trouble(report.tally),
+        "clients": _clients(report.tally),
+        "outputs": [asdict(output) for output in report.outputs],
+        "timeline": _timeline(report.tally),
+    }
+
+
+def summary_json(report: Report) -> str:
+    """The summary as it is written: a line for each key of the top, any secret masked."""
+    lines = [
+        f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+        for key, value in summary_document(report).items()
+    ]
+    return Redactor.of(report.settings.clients)("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def write_summary(path: Path, report: Report) -> None:
+    """Write the summary to `path`, whole or not at all, with the mode that `Settings.file_mode` says.
+
+    Raises:
+        OutputFault: it can't be written there.
+    """
+    try:
+        _replace(path, summary_json(report).encode(), report.settings.file_mode)
+    except OSError as error:
+        raise OutputFault(
+            f"{path}: the summary can't be written ({error.strerror})", "give another place with --summary"
+        ) from error
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    if path.exists() and not path.is_file():  # /dev/stderr, a pipe: nothing to put in its place
+        path.write_bytes(content)
+        return
+    partial = path.with_name(f"{path.name}.partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _identity(report: Report) -> dict[str, Any]:
+    stop, shard = report.stop, report.settings.shard
+    return {
+        "runId": report.run_id,
+        "version": program_version(),
+        "tenant": report.tenant,
+        "apiVersion": report.settings.api_version,
+        "shard": None if shard is None else str(shard),
+        "status": report.status,
+        "stop": stop and {"error": type(stop).__name__, "problem": stop.problem, "mend": stop.mend},
+        "start": _rfc3339(report.started),
+        "end": _rfc3339(report.ended),
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def _counts(report: Report) -> dict[str, int]:
+    counts = report.counts
+    return {
+        "distinct": counts.distinct,
+        "repeated": counts.repeated,
+        "harvested": counts.harvested,
+        "empty": counts.empty,
+        "failed": counts.failed,
+        "notAttempted": counts.not_attempted,
+        "finishedEarlier": counts.finished_earlier,
+    }
+
+
+def _traffic(report: Report) -> dict[str, Any]:
+    tally, share, quota = report.tally, report.quota_share, report.settings.quota
+    return {
+        "requests": tally.requests,
+        "unsuccessfulByReason": tally.unsuccessful_by_reason,
+        "retries": tally.retries,
+        "retriesByReason": tally.retries_by_reason,
+        "throttled": tally.throttled,
+        "secondsPaused": round(tally.paused_seconds(), 3),
+        "quota": None if quota is None else str(quota),
+        "quotaShare": None if share is None else round(share, 4),
+        "latencySeconds": _latency(tally.latency),
+        "bytesReceived": tally.bytes_received,
+        "bytesWritten": sum(output.bytes for output in report.outputs),
+    }
+
+
+def _latency(histogram: Histogram) -> dict[str, float] | None:
+    if not histogram.count:
+        return None
+    quantiles = {f"p{hundredth}": histogram.quantile(hundredth / 100) for hundredth in (50, 90, 95, 99)}
+    quantiles["max"] = histogram.largest
+    return {name: round(seconds, 6) for name, seconds in quantiles.items() if seconds is not None}
+
+
+def _trouble(tally: Tally) -> dict[str, Any]:
+    return {
+        "tokens": tally.tokens,
+        "outages": tally.outages,
+        "secondsAway": round(tally.outage_total(), 3),
+        "failuresByReason": {
+            reason: {"count": group.count, "accountId": group.account_id, "detail": group.detail}
+            for reason, group in tally.failures.items()
+        },
+    }
+
+
+def _clients(tally: Tally) -> dict[str, Any]:
+    now = tally.clock()
+    return {
+        name: {
+            "requests": client.requests,
+            "throttled": client.throttled,
+            "secondsPaused": round(client.paused_seconds(now), 3),
+            "requestsPerSecond": None if client.rate is None else round(client.rate, 3),
+            "dropped": client.dropped,
+        }
+        for name, client in tally.clients.items()
+    }
+
+
+def _timeline(tally: Tally) -> dict[str, Any]:
+    now = tally.clock()
+    tally.catch_up(now)
+    points = tally.timeline.increments(tally.sample(now))
+    columns = zip(*points, strict=True)
+    return {
+        "secondsPerPoint": tally.timeline.step,
+        **{
+            name: [round(value, 3) for value in column]
+            for name, column in zip(points[0]._fields, columns, strict=True)
+        },
+    }
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def program_version() -> str:
+    """The version that is installed."""
+    try:
+        return version("account-usage-harvester")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "unknown"
