@@ -8,6 +8,7 @@ came from is the caller's to say.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -54,9 +55,20 @@ def path(value: object) -> Path:
     if isinstance(value, Path):
         return value
     try:
-        return Path(text(value)).expanduser()
+        return Path(_unstripped(value)).expanduser()
     except RuntimeError as error:  # ~nobody
         raise BadValue("is in no home folder", "write the whole path") from error
+
+
+def destination(value: object) -> str:
+    """Where output goes, as it is written: a ``/`` at its end means something, so it is no `Path` yet."""
+    return os.path.expanduser(_unstripped(value))  # noqa: PTH111 -- a Path would lose the end
+
+
+def _unstripped(value: object) -> str:
+    """Text as it is: a file's name may begin with a blank."""
+    text(value)
+    return str(value)
 
 
 def paths(value: object) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ LIST = (
 OUTPUT = (
     Field(
         name="output",
-        kind=Kind("DEST", parse.text),
+        kind=Kind("DEST", parse.destination),
         section="output",
         flag="--output",
         short="-o",
