@@ -86,7 +86,7 @@ def _from_environment(access: Access, environ: Mapping[str, str], file: ConfigFi
     client_id = environ.get("SAIL_CLIENT_ID", "").strip()
     secret, secret_from = _secret(access, environ, "SAIL_CLIENT_SECRET")
     token, token_from = _secret(access, environ, "SAIL_ACCESS_TOKEN")
-    token_file = Path(environ["SAIL_ACCESS_TOKEN_FILE"]) if token_from == "SAIL_ACCESS_TOKEN_FILE" else None  # noqa: S105 -- a variable's name
+    token_file = Path(environ["SAIL_ACCESS_TOKEN_FILE"]) if token_from == "SAIL_ACCESS_TOKEN_FILE" else None  # noqa: S105  # a variable's name
     if client_id and secret:
         access.clients = (Client(client_id=client_id, client_secret=secret),)
         access.clients_from = f"SAIL_CLIENT_ID and {secret_from}"

@@ -40,7 +40,7 @@ class Loaded:
 
 def flag_of(field: Field) -> str:
     """How the command line calls a setting."""
-    return field.flag or field.kind.metavar
+    return field.flag or {"inputs": "INPUT", "verbosity": "-v"}.get(field.name, field.name)
 
 
 def load(

@@ -31,7 +31,7 @@ AUTO_QUOTA = Quota(100, 10.0, auto=True)
 """Where ``--quota auto`` begins: at SailPoint's documented limit."""
 
 
-class BadValue(Exception):  # noqa: N818 -- a finding on its way to becoming a SettingFault
+class BadValue(Exception):  # noqa: N818  # a finding on its way to becoming a SettingFault
     """A value that can't be taken. `secret` is True where it must not be shown."""
 
     def __init__(self, problem: str, mend: str, *, secret: bool = False) -> None:
@@ -62,7 +62,7 @@ def path(value: object) -> Path:
 
 def destination(value: object) -> str:
     """Where output goes, as it is written: a ``/`` at its end means something, so it is no `Path` yet."""
-    return os.path.expanduser(_unstripped(value))  # noqa: PTH111 -- a Path would lose the end
+    return os.path.expanduser(_unstripped(value))  # noqa: PTH111  # a Path would lose the end
 
 
 def _unstripped(value: object) -> str:

@@ -23,7 +23,7 @@ from harvester.settings.parse import BadValue
 from harvester.settings.secret_files import exposed, read_text
 
 _KEYRING_ID = "environments.pat.clientid"
-_KEYRING_SECRET = "environments.pat.clientsecret"  # noqa: S105 -- the entry's name, as `sail` has it
+_KEYRING_SECRET = "environments.pat.clientsecret"  # noqa: S105  # the entry's name, as `sail` has it
 _SDK_KEYS = ("BaseURL", "ClientId", "ClientSecret")
 _EXTRA = "pip install 'account-usage-harvester[keyring]' to read sail's secrets from the system keyring"
 
@@ -118,7 +118,7 @@ def _fits(stored: str, wanted: str) -> bool:
 
 
 def _yaml(content: str) -> dict[str, Any]:
-    import yaml  # noqa: PLC0415 -- takes longer than all else here, and few have the file
+    import yaml  # noqa: PLC0415  # takes longer than all else here, and few have the file
 
     try:
         document = yaml.safe_load(content)
@@ -146,7 +146,7 @@ def _from_keyring(service: str, user: str) -> str:
         BadValue: the keyring can't be asked.
     """
     try:
-        import keyring  # noqa: PLC0415 -- an extra, and slow: imported only when used
+        import keyring  # noqa: PLC0415  # an extra, and slow: imported only when used
         from keyring.errors import KeyringError  # noqa: PLC0415
     except ImportError:
         raise BadValue(_EXTRA, "") from None

@@ -66,7 +66,7 @@ def opened(name: str, stdin: BinaryIO) -> Iterator[Iterator[bytes]]:
         yield _decompressed(_chunks(stdin, name), name)
         return
     try:
-        file = Path(name).open("rb", buffering=0)  # noqa: SIM115 -- closed by the `with` below
+        file = Path(name).open("rb", buffering=0)  # noqa: SIM115  # closed by the `with` below
     except (OSError, ValueError) as error:
         raise _cannot_read(name, error) from error
     with file:

@@ -263,7 +263,7 @@ def _choice(fields: tuple[str, ...]) -> str:
 def _list(names: Any) -> str:
     """Names as a person reads them, at most eight and none endless."""
     shown = [str(name).strip()[:40] for name in names]
-    return ", ".join(shown[:8]) + (", …" if len(shown) > 8 else "") if any(shown) else "nothing"  # noqa: PLR2004 -- told above
+    return ", ".join(shown[:8]) + (", …" if len(shown) > 8 else "") if any(shown) else "nothing"  # noqa: PLR2004  # told above
 
 
 _READERS: dict[str, Reader] = {"text": _text_ids, "csv": _csv_ids, "ndjson": _ndjson_ids}

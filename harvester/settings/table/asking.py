@@ -18,10 +18,10 @@ TENANT = (
     ),
     Field(
         name="api_version",
-        kind=word(*API_VERSIONS),
+        kind=Kind("VERSION", parse.word(*API_VERSIONS), choices=API_VERSIONS),
         section="tenant",
         flag="--api-version",
-        help="Version of the API; v1 is the path /account-usages/v1/….",
+        help="Version of the API: v2024, v2025, v2026, v3, beta, or v1 for /account-usages/v1/….",
     ),
     Field(
         name="ca_bundle",
