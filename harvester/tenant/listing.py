@@ -5,10 +5,10 @@ two pages moves all later ones forward, so that the next offset skips one; an ac
 Therefore pages overlap, and must be seen to join:
 
 - A page JOINS where it holds an account that was handed out already: what follows the last such account is
-  contiguous with it, hence new, and nothing is missing between. The last few pages' IDs are remembered.
+  contiguous with it, hence new, and nothing is missing between. The IDs handed out last are remembered.
 - A page without any remembered account lies beyond a gap, or (after very many additions) before what is
-  remembered. Which one is told by comparing IDs, but only as long as every page came in plain string order:
-  the server's collation is its own, so the comparison is believed as long as it agrees with the server.
+  remembered. Which one is told by comparing IDs, but only where the pages came in plain string order so
+  far: the server's collation is its own, and the comparison is believed on evidence.
 - Beyond a gap, paging steps back until pages join.
 """
 
@@ -27,19 +27,23 @@ AccountRecord: TypeAlias = dict[str, Any]
 FetchPage: TypeAlias = Callable[[int, int], Awaitable[list[AccountRecord]]]
 """Asks for the records at (offset, limit), sorted by `id`."""
 
-_REMEMBERED_PAGES = 4
+_REMEMBERED = 16_000
+"""IDs, about 2 MB: only if more accounts than these come or go around one seam can memory not prove it."""
+_EVIDENCE = 50
+"""Neighbours in ascending order that no other collation would give by chance."""
 _FRUITLESS = 200
 """So many pages in a row without a new account, and the listing changes faster than it can be read."""
 
 
 async def list_accounts(
-    fetch_page: FetchPage, *, page_size: int = 250, overlap: int = 5
+    fetch_page: FetchPage, *, page_size: int = 250, overlap: int = 5, remembered: int = _REMEMBERED
 ) -> AsyncIterator[list[AccountRecord]]:
     """Hand out the new accounts of each page, as soon as it has come.
 
     Every account that exists from beginning to end is handed out exactly once. One that is added or deleted
-    meanwhile may be handed out, once at most. `overlap` accounts are asked for twice at each seam, and one
-    more page is asked for at the end: a short page alone proves nothing, as the tenant may cap the limit.
+    meanwhile may be handed out, once at most as long as fewer than `remembered` come at one place.
+    `overlap` accounts are asked for twice at each seam, and one more page is asked for at the end: a short
+    page alone proves nothing, as the tenant may cap the limit.
 
     Raises:
         StoppedEarly: the listing changes so fast that it can't be read without a gap.
@@ -47,7 +51,7 @@ async def list_accounts(
     """
     if not 0 < overlap < page_size:
         raise ValueError(f"overlap must be between 1 and {page_size - 1}, not {overlap}")
-    seam = _Seam(page_size * _REMEMBERED_PAGES)
+    seam = _Seam(remembered)
     offset = fruitless = 0
     full = 2  # the largest page seen
     while fruitless <= _FRUITLESS:
@@ -94,18 +98,19 @@ def _id_of(record: AccountRecord) -> str:
 class _Seam:
     """What was handed out last, and where a page joins it. Holds `most` IDs, however long the listing is."""
 
-    __slots__ = ("_all_remembered", "_greatest", "_most", "_ordered", "_recent")
+    __slots__ = ("_all_remembered", "_ascending", "_greatest", "_most", "_recent")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._recent: dict[str, None] = {}
         self._all_remembered = True
         self._greatest = ""
-        self._ordered = True
+        self._ascending: int | None = 0
+        """Neighbours found in ascending order, None once a pair was not."""
 
     def join(self, ids: list[str], *, at_start: bool) -> list[str] | None:
         """What is new in the page, which is remembered; None when the page lies beyond a gap."""
-        self._ordered = self._ordered and all(one < next_ for one, next_ in pairwise(ids))
+        self._gather_evidence(ids)
         known = [place for place, account_id in enumerate(ids) if account_id in self._recent]
         if known:
             fresh = ids[known[-1] + 1 :]
@@ -114,15 +119,26 @@ class _Seam:
         elif at_start and self._all_remembered:
             fresh = ids
         else:
-            place = bisect_right(ids, self._greatest) if self._ordered else 0
-            if not place and not (at_start and self._ordered):
+            place = self._place_by_order(ids)
+            if place is None or (not place and not at_start):
                 return None
             fresh = ids[place:]
         self._remember(fresh)
         return fresh
 
+    def _gather_evidence(self, ids: list[str]) -> None:
+        if self._ascending is not None:
+            ascending = all(one < other for one, other in pairwise(ids))
+            self._ascending = self._ascending + max(len(ids) - 1, 0) if ascending else None
+
+    def _place_by_order(self, ids: list[str]) -> int | None:
+        """Where what is greater than all handed out begins; None when the order can't be relied on."""
+        if self._ascending is None or self._ascending < _EVIDENCE:
+            return None
+        return bisect_right(ids, self._greatest)
+
     def _remember(self, ids: list[str]) -> None:
-        self._greatest = max(self._greatest, *ids[-1:])
+        self._greatest = max([self._greatest, *ids])
         self._recent.update(dict.fromkeys(ids))
         surplus = len(self._recent) - self._most
         if surplus > 0:
