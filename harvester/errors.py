@@ -10,7 +10,7 @@
     │   │   ├── OutputFault        a destination that can't be written as asked
     │   │   └── ResumeRefused      the ledger belongs to other data
     │   ├── AccessDenied      (4)  not authenticated or not authorised
-    │   ├── ClosedPipe        (0)  whoever read stdout has seen enough; the run ends quietly
+    │   ├── ClosedPipe      (141)  whoever read stdout has seen enough; the run ends quietly
     │   ├── StoppedEarly      (5)  resumable: deadline, failures, disk full, outage
     │   │   └── Interrupted (130/143)  SIGINT or SIGTERM
     │   └── InternalFault     (1)  a promise the program checks itself does not hold: a bug
@@ -89,9 +89,12 @@ class AccessDenied(StopRun):
 
 
 class ClosedPipe(StopRun):
-    """Whoever read stdout has closed it (`| head`): no fault, and nothing to say about it."""
+    """Whoever read stdout has closed it (`| head`): no fault, and nothing to say about it.
 
-    exit_status = 0
+    The status is that of a process which SIGPIPE stops.
+    """
+
+    exit_status = 141
 
 
 class StoppedEarly(StopRun):

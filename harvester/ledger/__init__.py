@@ -2,6 +2,7 @@
 
 from harvester.ledger.database import database_files, is_database
 from harvester.ledger.digest import IdDigest
+from harvester.ledger.faults import LedgerUnreadable
 from harvester.ledger.records import Enrolled, Outcome, PartRecord, PartState, Phase, Proof, Tally
 from harvester.ledger.roll import Roll
 from harvester.ledger.store import Ledger
@@ -10,6 +11,7 @@ __all__ = [
     "Enrolled",
     "IdDigest",
     "Ledger",
+    "LedgerUnreadable",
     "Outcome",
     "PartRecord",
     "PartState",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harvester.errors import OutputFault
-from harvester.ledger.faults import ledger_fault, opening_fault
+from harvester.ledger.faults import LedgerUnreadable, ledger_fault, opening_fault
 
 _APPLICATION_ID: Final = 0x48525653  # "HRVS": marks the file as a ledger
 _VERSION: Final = 1
@@ -120,7 +120,7 @@ class Database:
                 f"{self.name}: is a database, but no ledger", "name another place with --ledger"
             )
         elif (version := self.value("PRAGMA user_version")) != _VERSION:
-            raise OutputFault(
+            raise LedgerUnreadable(
                 f"{self.name}: has format {version}, this program writes {_VERSION}",
                 "end that harvest with the program it was begun with, or start again with --fresh",
             )

@@ -7,6 +7,11 @@ from pathlib import Path
 
 from harvester.errors import OutputFault, StoppedEarly, StopRun
 
+
+class LedgerUnreadable(OutputFault):
+    """The file is damaged, or of a format this program does not know: only `--fresh` helps."""
+
+
 _IN_USE = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _FOREIGN = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 _CLOSED_TO_US = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
@@ -23,7 +28,9 @@ def ledger_fault(error: sqlite3.Error, name: str) -> StopRun:
             f"{name}: the ledger is in use by another run", "wait for it, or give each run its own output"
         )
     if code.startswith(_FOREIGN):
-        return OutputFault(f"{name}: is damaged or no ledger at all ({error})", "start again with --fresh")
+        return LedgerUnreadable(
+            f"{name}: is damaged or no ledger at all ({error})", "start again with --fresh"
+        )
     if code.startswith(_CLOSED_TO_US):
         return OutputFault(
             f"{name}: the ledger can't be opened for writing ({error})", "check the folder and its rights"

@@ -5,7 +5,7 @@ again, the list is read again and must begin with the IDs enrolled then, in the 
 are fine.
 
 Statements take their values, and give their rows, as one JSON array each: SQLite hands the interpreter's
-lock to and fro with each row otherwise, and a busy event loop beside it gives it back only after milliseconds.
+lock to and fro with each row otherwise, and a busy event loop gives it back only after milliseconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Roll:
         self._unsaved = 0
         self.known: int = database.value("SELECT coalesce(max(place), 0) FROM account")
         """Distinct IDs enrolled, by earlier runs too."""
-        self.expected = self.known
+        self.expected: int = self.known
         """With how many of them the list must begin, since an earlier run has seen them."""
         self.checked = 0
         """How many of the expected ones this reading of the list has shown so far."""
@@ -40,7 +40,7 @@ class Roll:
     @property
     def open_to_feed(self) -> bool:
         """Whether the list was seen to begin with all IDs of the earlier run."""
-        return self.checked == self.expected
+        return self.checked >= self.expected
 
     def enrol(self, ids: Sequence[str]) -> Enrolled:
         """Take the next IDs of the list in, repeats and all.

@@ -1,0 +1,140 @@
+"""Where the files of an output stand, and how they come by their final names.
+
+An output is whole or absent: its bytes grow under working names, and the final ones are given at the end, by
+steps each of which may be repeated after a crash at any instant.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harvester.errors import OutputFault, ResumeRefused, SettingFault
+from harvester.ledger import PartRecord, PartState
+from harvester.sink.disk import Disk
+from harvester.sink.lock import Lock
+from harvester.sink.part import Part, PartLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A harvest of which every account is finished and durable."""
+
+    parts: Sequence[PartRecord]
+    failed: int
+    failure_lines: Callable[[], Iterator[bytes]]
+    manifest: dict[str, Any]
+
+
+class Layout(ABC):
+    """One kind of destination. All methods block; they raise OutputFault or StoppedEarly."""
+
+    ledger: Path | None = None
+    """None: nothing can be resumed."""
+    failures: Path | None = None
+    replacing: bool = False
+    """A whole harvest stands there until this one is whole, too: nothing new gets a final name before."""
+    limits: PartLimits = PartLimits()
+    one_part: bool = True
+    """The output is one file, which is there even if it holds nothing."""
+
+    def __init__(self, name: str, disk: Disk) -> None:
+        self.name = name
+        """How errors and logs name the output."""
+        self.disk = disk
+
+    @abstractmethod
+    def claim(self) -> Lock | None:
+        """Look whether the place can be written to, and keep other runs away from it."""
+
+    @abstractmethod
+    def begin(self, *, fresh: bool) -> None:
+        """A new harvest begins: refuse to replace what must not be lost, clear away what is of no use."""
+
+    @abstractmethod
+    def part_name(self, run_id: str, number: int) -> str:
+        """The final name of a part; `number` is from 1."""
+
+    @abstractmethod
+    def open_part(self, record: PartRecord) -> Part:
+        """Open a part as far as its record says it is good."""
+
+    @abstractmethod
+    def missing(self, part: PartRecord) -> str | None:
+        """What is wrong with a part that the ledger knows of; None when it is as it should be."""
+
+    @abstractmethod
+    def finish(self, part: PartRecord) -> bool:
+        """Give a closed part its final name, if it may have it already; whether it has."""
+
+    @abstractmethod
+    def publish(self, whole: Whole) -> None:
+        """Make the whole harvest stand under its final names."""
+
+    @abstractmethod
+    def reopen(self, part: PartRecord) -> PartState:
+        """Go on behind a harvest that was about to be published, since IDs were appended; the new state."""
+
+    @abstractmethod
+    def note_failures(self, lines: Iterator[bytes]) -> None:
+        """The harvest stops unfinished: show people what has failed so far."""
+
+    def refuse_damage(self, parts: Sequence[PartRecord]) -> None:
+        """Raise ResumeRefused when a part isn't as the ledger says."""
+        for part in parts:
+            if problem := self.missing(part):
+                raise ResumeRefused(problem, "put it back as it was, or start again with --fresh")
+
+    def _check_failures(self, output: Path) -> None:
+        if self.failures is None:
+            return
+        if not self.failures.parent.is_dir():
+            raise SettingFault(
+                "--failures", f"the folder {self.failures.parent} is not there", "make it first"
+            )
+        if self.failures.is_dir() or self.failures == output:
+            raise SettingFault(
+                "--failures", f"{self.failures} can't be a file of failures", "name another file"
+            )
+
+    def _settle_failures(self, whole: Whole) -> None:
+        """Put the failures file in place; where nothing failed, none of an earlier harvest stays."""
+        if self.failures is None:
+            return
+        if whole.failed:
+            self.disk.write_whole(self.failures, whole.failure_lines())
+        else:
+            self.disk.remove(self.failures)
+        self.disk.remove(partial(self.failures))
+        self.disk.sync_folder(self.failures.parent)
+
+
+def partial(path: Path) -> Path:
+    """The working name of a file."""
+    return path.with_name(path.name + ".partial")
+
+
+def size_problem(disk: Disk, path: Path, part: PartRecord, *, exact: bool) -> str | None:
+    """What is wrong with the file of a part: gone, or shorter (or other) than the ledger says."""
+    size = disk.size(path)
+    if size is None:
+        return (
+            f"{path}: the ledger knows of {part.size} bytes there, but the file is gone"
+            if part.size
+            else None
+        )
+    if size < part.size or (exact and size != part.size):
+        return f"{path}: the ledger knows {part.size} bytes of it to be good, but it has {size}"
+    return None
+
+
+def folder_of(path: Path, name: str) -> Path:
+    """The folder a file is to be made in; raises OutputFault when it isn't there."""
+    if not path.parent.is_dir():
+        raise OutputFault(
+            f"{name}: the folder {path.parent} is not there", "make it first, or name another output"
+        )
+    return path.parent

@@ -1,0 +1,130 @@
+"""Beginning a harvest, or finding the one that is to go on."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from harvester.errors import OutputFault, ResumeRefused
+from harvester.ledger import Ledger, LedgerUnreadable, Phase, database_files, is_database
+from harvester.settings.model import Settings
+from harvester.sink.codec import codec
+from harvester.sink.disk import Disk
+from harvester.sink.layout import Layout, layout_for
+from harvester.sink.lock import Lock
+from harvester.sink.options import compression, data_options, refuse_other_options
+from harvester.sink.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open harvest. `resumed` tells whether an earlier run began it."""
+
+    spool: Spool
+    lock: Lock | None
+    resumed: bool
+
+    def close(self) -> None:
+        """Let go of everything."""
+        try:
+            self.spool.close()
+        finally:
+            if self.lock is not None:
+                self.lock.release()
+
+
+def open_spool(settings: Settings, run_id: str, *, stdout: int = 1, disk: Disk | None = None) -> Opened:
+    """Take the lock, find or begin the ledger, and see that options and parts are as it says. Blocks.
+
+    Raises SettingFault, OutputFault or ResumeRefused; then nothing was changed.
+    """
+    disk = disk or Disk(settings.file_mode)
+    layout = layout_for(settings, disk, stdout)
+    with ExitStack() as undo:
+        if (lock := layout.claim()) is not None:
+            undo.callback(lock.release)
+        if settings.fresh:
+            _discard(settings, layout)
+        ledger, resumed = _find(settings, layout, run_id)
+        undo.callback(ledger.close)
+        if resumed:
+            _agree(settings, layout, ledger)
+        spool = _spool(settings, layout, ledger)
+        undo.pop_all()
+        return Opened(spool, lock, resumed)
+
+
+def _find(settings: Settings, layout: Layout, run_id: str) -> tuple[Ledger, bool]:
+    """The ledger, and whether an earlier run began it."""
+    if layout.ledger is None:
+        ledger = Ledger.temporary()
+    elif (begun := _begun(layout.ledger, settings.file_mode)) is not None:
+        return begun, True
+    else:
+        layout.begin(fresh=settings.fresh)
+        ledger = Ledger.open(layout.ledger, settings.file_mode)
+    try:
+        ledger.record("runId", run_id)
+        ledger.record("options", data_options(settings))
+        ledger.record("replacing", layout.replacing)
+        ledger.commit()
+        if layout.ledger is not None:
+            layout.disk.sync_folder(layout.ledger.parent)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger, False
+
+
+def _begun(path: Path, file_mode: int) -> Ledger | None:
+    """The ledger at `path` if a harvest was begun in it; one without is a run's that died as it was born."""
+    if not path.exists():
+        return None
+    ledger = Ledger.open(path, file_mode)
+    if ledger.fact("runId") is not None:
+        return ledger
+    ledger.close()
+    return None
+
+
+def _agree(settings: Settings, layout: Layout, ledger: Ledger) -> None:
+    """The earlier run's options and parts are as they must be to go on."""
+    refuse_other_options(layout.name, ledger.fact("options") or {}, data_options(settings))
+    layout.replacing = bool(ledger.fact("replacing"))
+    layout.refuse_damage(ledger.parts())
+
+
+def _spool(settings: Settings, layout: Layout, ledger: Ledger) -> Spool:
+    return Spool(
+        layout,
+        ledger,
+        codec(compression(settings)),
+        run_id=str(ledger.fact("runId")),
+        options=ledger.fact("options") or {},
+    )
+
+
+def _discard(settings: Settings, layout: Layout) -> None:
+    """`--fresh`: forget an unfinished harvest; one that lacks only its final names gets them first."""
+    path = layout.ledger
+    if path is None or not path.exists():
+        return
+    if not is_database(path):
+        raise OutputFault(f"{path}: is no ledger, and is not removed", "name another place with --ledger")
+    with suppress(LedgerUnreadable, ResumeRefused):  # damaged: there is nothing to be saved from it
+        _publish_if_due(settings, layout, path)
+    for file in database_files(path):
+        layout.disk.remove(file)
+    layout.disk.sync_folder(path.parent)
+
+
+def _publish_if_due(settings: Settings, layout: Layout, path: Path) -> None:
+    ledger = Ledger.open(path, settings.file_mode)
+    try:
+        if ledger.phase is Phase.COMPLETING:
+            layout.replacing = bool(ledger.fact("replacing"))
+            _spool(settings, layout, ledger).publish()
+            layout.replacing = False
+    finally:
+        ledger.close()

@@ -1,0 +1,276 @@
+"""The one place that changes the output and its ledger, step by step. It blocks and belongs to one thread.
+
+A commit is: append the batch to the open part, sync it, then say so in the ledger, which is synced, too. What
+a part holds beyond the size in the ledger is of an unfinished commit and cut off when the harvest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from harvester.errors import StopRun
+from harvester.ledger import Ledger, Outcome, PartRecord, PartState, Phase, Proof, database_files
+from harvester.model import OutputFile
+from harvester.sink.codec import Codec, Plain
+from harvester.sink.layout import Layout, Whole
+from harvester.sink.manifest import manifest, output_file
+from harvester.sink.part import FAILED, Entry, Part, joined
+
+
+@dataclass(slots=True)
+class Batch:
+    """Accounts that are to be made durable together."""
+
+    entries: list[Entry] = field(default_factory=list)
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What one commit made durable. `finished` are parts that got their final names."""
+
+    harvested: int = 0
+    empty: int = 0
+    failed: int = 0
+    rows: int = 0
+    bytes: int = 0
+    finished: tuple[OutputFile, ...] = ()
+
+    @property
+    def accounts(self) -> int:
+        """Accounts in all."""
+        return self.harvested + self.empty + self.failed
+
+
+class Spool:
+    """The open harvest of one output. After a failure it only says so again: the next run goes on."""
+
+    def __init__(
+        self, layout: Layout, ledger: Ledger, codec: Codec, *, run_id: str, options: dict[str, Any]
+    ) -> None:
+        self.layout = layout
+        self.ledger = ledger
+        self.run_id = run_id
+        self._codec = codec
+        self._plain = isinstance(codec, Plain)
+        self._options = options
+        self._phase = ledger.phase
+        self._broken: BaseException | None = None
+        self._part: Part | None = None
+        self._closed: list[Part] = []
+        self._records = {part.number: part for part in ledger.parts()}
+        self._bytes = sum(part.size for part in self._records.values())
+
+    def outputs(self) -> tuple[OutputFile, ...]:
+        """The parts that have ended so far."""
+        return tuple(output_file(part) for part in self._records.values() if part.state is not PartState.OPEN)
+
+    def commit(self, batch: Batch) -> Stored:
+        """Make `batch` durable: all of it or, when an error is raised, nothing that a resume would see."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return self._commit(batch)
+        except BaseException as error:
+            self._broken = error
+            raise
+
+    def complete(self) -> tuple[tuple[OutputFile, ...], Proof]:
+        """Give the whole output its final names, and remove the ledger. Every account must be settled."""
+        if self._broken is not None:
+            raise self._broken
+        if self.ledger.roll.unfinished():
+            raise RuntimeError("the harvest is not complete: accounts are pending")
+        try:
+            if self._phase is Phase.HARVEST:
+                self._end_parts()
+            return self.outputs(), self.publish()
+        except BaseException as error:
+            self._broken = error
+            raise
+
+    def publish(self) -> Proof:
+        """Give the final names; may be repeated until the ledger is gone."""
+        proof = self.ledger.proof()
+        parts = tuple(self._records.values())
+        failures = self.layout.failures
+        document = manifest(
+            run_id=self.run_id,
+            shard=self._options.get("--shard"),
+            options=self._options,
+            proof=proof,
+            parts=parts,
+            failures=failures.name if failures is not None and proof.failed.count else None,
+        )
+        self.layout.publish(Whole(parts, proof.failed.count, self.ledger.failures, document))
+        self.ledger.close()
+        if self.layout.ledger is not None:
+            for path in database_files(self.layout.ledger):
+                self.layout.disk.remove(path)
+            self.layout.disk.sync_folder(self.layout.ledger.parent)
+        return proof
+
+    def suspend(self) -> None:
+        """The harvest stops unfinished: leave what failed so far for people to look at."""
+        with suppress(StopRun):  # a convenience: what counts is durable already
+            self.ledger.commit()
+            if self._phase is Phase.HARVEST and self.ledger.outcomes()[Outcome.FAILED]:
+                self.layout.note_failures(self.ledger.failures())
+
+    def close(self) -> None:
+        """Let go of all files. May be called again."""
+        for part in [*self._closed, *([self._part] if self._part else [])]:
+            part.close()
+        self._part, self._closed = None, []
+        self.ledger.close()
+
+    # -- a commit, step by step
+
+    def _commit(self, batch: Batch) -> Stored:
+        if self._phase is Phase.COMPLETING:
+            self._reopen()
+        before = self._bytes
+        answered = [entry for entry in batch.entries if entry[1] != FAILED]
+        touched = self._store(answered)
+        for part in touched:
+            self._save(part.record(PartState.OPEN if part is self._part else PartState.CLOSED))
+        harvested = [seq for seq, rows, _ in answered if rows]
+        empty = [seq for seq, rows, _ in answered if not rows]
+        self.ledger.settle(Outcome.HARVESTED, harvested)
+        self.ledger.settle(Outcome.EMPTY, empty)
+        failures = [(seq, line) for seq, rows, line in batch.entries if rows == FAILED]
+        self.ledger.fail(failures)
+        self.ledger.commit()
+        for part in touched:
+            part.keep()
+        self._bytes = sum(part.size for part in self._records.values())
+        return Stored(
+            harvested=len(harvested),
+            empty=len(empty),
+            failed=len(failures),
+            rows=sum([rows for _, rows, _ in answered]),
+            bytes=self._bytes - before,
+            finished=self._finish_closed(),
+        )
+
+    def _store(self, entries: Sequence[Entry]) -> list[Part]:
+        """Append and sync; the parts written to. On a failure the space is given back, if it can be."""
+        touched: list[Part] = []
+        try:
+            self._append(entries)
+            touched = self._touched()
+            for part in touched:
+                part.sync()
+        except StopRun:
+            for part in self._touched():
+                with suppress(StopRun):
+                    part.rewind()
+            raise
+        return touched
+
+    def _touched(self) -> list[Part]:
+        return [*self._closed, *([self._part] if self._part is not None and self._part.grown else [])]
+
+    def _append(self, entries: Sequence[Entry]) -> None:
+        """An account's rows are never split between two parts."""
+        limits = self.layout.limits
+        if not limits:
+            self._write(entries)
+            return
+        run: list[Entry] = []
+        rows, size = (self._part.rows, self._part.size) if self._part else self._open_figures()
+        for entry in entries:
+            length = len(entry[2]) if self._plain else 0  # compressed, it is known only once it is written
+            if rows and limits.passed(rows + entry[1], size + length):
+                self._write(run)
+                self._close_part()
+                run, rows, size = [], 0, 0
+            run.append(entry)
+            rows += entry[1]
+            size += length
+        self._write(run)
+
+    def _open_figures(self) -> tuple[int, int]:
+        """Rows and bytes of the part that an earlier run left open."""
+        return next(
+            ((part.rows, part.size) for part in self._records.values() if part.state is PartState.OPEN),
+            (0, 0),
+        )
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        data, rows, accounts = joined(entries)
+        if data:
+            self._opened().append(self._codec.seal(data), rows, accounts)
+
+    def _opened(self) -> Part:
+        """The open part: of an earlier run, or a new one."""
+        if self._part is None:
+            record = next((part for part in self._records.values() if part.state is PartState.OPEN), None)
+            self._part = self.layout.open_part(record or self._new_record())
+        return self._part
+
+    def _new_record(self) -> PartRecord:
+        number = max(self._records, default=0) + 1
+        name = self.layout.part_name(self.run_id, number)
+        record = PartRecord(number, name, PartState.OPEN, 0, 0, 0)
+        self._records[number] = record
+        return record
+
+    def _close_part(self) -> None:
+        part = self._opened()
+        self._closed.append(part)
+        self._part = None
+        record = part.record(PartState.CLOSED)
+        self._records[record.number] = record
+
+    def _save(self, record: PartRecord) -> None:
+        self._records[record.number] = record
+        self.ledger.save_part(record)
+
+    def _finish_closed(self) -> tuple[OutputFile, ...]:
+        """Give closed parts their final names. A crash before the ledger knows only repeats that."""
+        for part in self._closed:
+            part.close()
+        self._closed = []
+        finished = []
+        for record in [r for r in self._records.values() if r.state is PartState.CLOSED]:
+            if self.layout.finish(record):
+                self._save(PartRecord(record.number, record.name, PartState.FINISHED, *_contents(record)))
+                finished.append(output_file(record))
+        return tuple(finished)
+
+    # -- the end, and going on behind it
+
+    def _end_parts(self) -> None:
+        """Close the last part, and record that only names are left to be given."""
+        opened = any(part.state is PartState.OPEN for part in self._records.values())
+        if opened or (self.layout.one_part and not self._records):
+            self._seal_last()
+        self.ledger.phase = Phase.COMPLETING
+        self.ledger.commit()
+        self._phase = Phase.COMPLETING
+        self._finish_closed()
+
+    def _seal_last(self) -> None:
+        part = self._opened()
+        if not part.size:
+            part.append(self._codec.seal(b""), 0, 0)  # an empty gzip file isn't one that tools accept
+        self._close_part()
+        self._store([])
+        self._save(part.record(PartState.CLOSED))
+
+    def _reopen(self) -> None:
+        """IDs were appended to a list whose harvest was about to be published."""
+        for record in list(self._records.values()):
+            state = self.layout.reopen(record)
+            self._save(PartRecord(record.number, record.name, state, *_contents(record)))
+        self.ledger.phase = Phase.HARVEST
+        self.ledger.commit()
+        self._phase = Phase.HARVEST
+
+
+def _contents(record: PartRecord) -> tuple[int, int, int, str]:
+    return record.size, record.rows, record.accounts, record.sha256
