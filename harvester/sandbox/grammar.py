@@ -11,17 +11,19 @@ from harvester.sandbox.options import FaultKind, FaultRate, Faults, Outage
 
 FAULTS_HELP = """\
 Comma-separated NAME=SHARE, each a share of the answers from 0 to 1:
-401 408 429 500 502 503 504 (statuses; 429 with a missing or senseless Retry-After),
-reset, reset-late (the connection is reset before, or in the middle of, the answer),
-truncate, truncate-chunked (the body ends too early),
-stall, stall-body (no answer, or half a body, then silence; SHARE:TIME, such as 0.01:5s, ends it),
-garbage (HTML with status 200), broken-json, empty,
-wrong-shape (any of shape-object, shape-row, shape-count, shape-date),
-huge (500 MB once decompressed), token (the token endpoint answers 503).
-And outage=TIME@START: away for TIME from START, which is a time since the start or #N, the N-th request;
-a suffix /503 or /reset says how (else the port is closed), and +TIME lets everything be answered 429
-for so long afterwards.
-Example: 500=0.02,reset=0.01,outage=5s@#500/503+3s"""
+  401 408 429 500 502 503 504     that status (429: Retry-After missing or senseless)
+  reset, reset-late               connection reset before or in the middle of the answer
+  truncate, truncate-chunked      the body ends too early
+  stall, stall-body               silence after nothing or half a body; SHARE:TIME ends it
+  garbage, broken-json, empty     HTML, half a JSON, nothing, all with status 200
+  wrong-shape                     any of shape-object, shape-row, shape-count, shape-date
+  huge                            500 MB once decompressed
+  token                           the token endpoint answers 503
+  outage=TIME@START               away for TIME from START on, a time since the start or #N,
+                                  the N-th usage request; may be repeated; a suffix /503 or
+                                  /reset says how (else the port is closed), and +TIME has
+                                  everything answered 429 for so long afterwards
+Example: --faults 500=0.02,reset=0.01,stall=0.001:5s,outage=5s@#500/503+3s"""
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h)?")
 _QUOTA = re.compile(r"(?P<requests>[1-9]\d*)/(?P<period>\d[\d.]*(?:ms|s|m|h)?)")

@@ -40,9 +40,9 @@ async def commit(fault: Fault, request: web.BaseRequest, good: web.Response) -> 
     return await _ON_THE_WIRE[fault.kind](fault, request, good)
 
 
-def reset(transport: asyncio.BaseTransport | None) -> None:
-    """Break a connection with a TCP reset."""
-    if not isinstance(transport, asyncio.Transport):
+def reset(transport: asyncio.Transport | None) -> None:
+    """Break a connection with a TCP reset; None is one that is broken already."""
+    if transport is None:
         return
     if (sock := transport.get_extra_info("socket")) is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

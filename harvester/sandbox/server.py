@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from aiohttp import web
 
-from harvester.errors import SettingFault
 from harvester.sandbox.gateway import Gateway
 from harvester.sandbox.inspection import PREFIX, inspect
+from harvester.sandbox.listener import HOST, Listener
 from harvester.sandbox.mischief import reset
 from harvester.sandbox.options import Absence, Outage, SandboxOptions
 from harvester.sandbox.population import Population
 from harvester.sandbox.tally import Tally
 
-HOST = "127.0.0.1"
-_BACKLOG = 1024
 _GOODBYE = 0.05
 
 
@@ -47,10 +43,12 @@ class Sandbox:
         self._gateway.on_usage = self._usage_arrived
         self._milestones: dict[int, asyncio.Event] = {}
         self._manner: Absence | None = None
-        self._reserved: socket.socket | None = None
-        self._listener: asyncio.Server | None = None
         self._outages: list[asyncio.Task[None]] = []
-        self.port = self.options.port
+
+    @property
+    def port(self) -> int:
+        """The port it serves on."""
+        return self._listener.port
 
     @property
     def url(self) -> str:
@@ -108,8 +106,8 @@ class Sandbox:
             tcp_keepalive=False,
             keepalive_timeout=75.0,
         )
-        self._reserve_port()
-        await self._listen()
+        self._listener = Listener(self.options.port, self._connect)
+        self._listener.open()
         self._outages = [
             asyncio.create_task(self._hold_outage(outage)) for outage in self.options.faults.outages
         ]
@@ -121,19 +119,17 @@ class Sandbox:
         for task in self._outages:
             task.cancel()
         await asyncio.gather(*self._outages, return_exceptions=True)
-        self._close_listener()
+        await self._listener.leave()
         self._break_connections()
         await self._server.shutdown(_GOODBYE)
-        if self._reserved is not None:
-            self._reserved.close()
 
     async def go_away(self, manner: Absence = "refuse") -> None:
         """Be away until `come_back`: close the port, reset connections, or answer everything 503."""
         self._manner = manner
         self._gateway.unavailable = manner == "503"
         if manner == "refuse":
-            self._close_listener()
-        if manner != "503":
+            self._listener.close()
+        if self._cut_off:
             self._break_connections()
         await asyncio.sleep(0)
 
@@ -142,56 +138,29 @@ class Sandbox:
         self._gateway.throttled_until = self._clock() + throttle
         self._manner = None
         self._gateway.unavailable = False
-        if self._listener is None:
-            await self._listen()
-
-    def _reserve_port(self) -> None:
-        """Hold the port by a bound socket that never listens, so that nobody takes it during an outage.
-
-        Linux lets a second socket with SO_REUSEADDR bind and listen beside it; elsewhere the port
-        is only chosen here.
-        """
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((HOST, self.options.port))
-        except (OSError, OverflowError) as error:
-            sock.close()
-            raise SettingFault(
-                "port", f"{self.options.port} can't be used: {error}", "give another, or 0"
-            ) from None
-        self.port = sock.getsockname()[1]
-        if sys.platform == "linux":
-            self._reserved = sock
-        else:
-            sock.close()
-
-    async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            self._listener = await loop.create_server(
-                self._connect, HOST, self.port, reuse_address=True, backlog=_BACKLOG
-            )
-        except OSError as error:
-            raise SettingFault("port", f"{self.port} can't be used: {error}", "give another, or 0") from None
+        self._listener.open()
 
     def _connect(self) -> asyncio.Protocol:
         self.tally.connections += 1
-        if self._manner == "reset":
+        if self._cut_off:
             self.tally.turned_away += 1
             return _Slammed()
         return self._server()
 
-    def _close_listener(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+    @property
+    def _cut_off(self) -> bool:
+        """Whether no connection may live."""
+        return self._manner in {"refuse", "reset"}
 
     def _break_connections(self) -> None:
         for connection in self._server.connections:
             reset(connection.transport)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._cut_off:
+            # It was accepted in the very moment the port was closed.
+            reset(request.transport)
+            return web.Response()
         if request.rel_url.raw_path.startswith(PREFIX):
             return await inspect(request, self.population, self.tally)
         return await self._gateway.handle(request)
@@ -216,4 +185,4 @@ class _Slammed(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Reset the connection."""
         with contextlib.suppress(OSError):
-            reset(transport)
+            reset(cast("asyncio.Transport", transport))

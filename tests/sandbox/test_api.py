@@ -1,0 +1,332 @@
+"""The API as documented: tokens, usages and listing over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+import pytest
+from yarl import URL
+
+from harvester.sandbox import Sandbox, SandboxOptions
+from harvester.sandbox.gateway import VERSIONS
+from tests.sandbox.asking import Asker, Reply, asking
+
+GOOD = {"grant_type": "client_credentials", "client_id": "me", "client_secret": "sandbox"}
+
+
+def some_account(asker: Asker, rows: int = 12) -> str:
+    """An account with at least so many rows."""
+    found = asker.sandbox.population
+    return next(i for i in found.ids if len(found.rows(i)) >= rows)
+
+
+def check_error_body(reply: Reply) -> None:
+    assert set(reply.body) == {"detailCode", "trackingId", "messages", "causes"}
+    assert len(reply.body["trackingId"]) == 32
+    assert set(reply.body["messages"][0]) == {"locale", "localeOrigin", "text"}
+
+
+async def test_a_token_is_a_jwt_that_works() -> None:
+    """The token endpoint gives a JWT with the documented claims, good for a request."""
+    async with asking() as asker:
+        reply = await asker.token_request(**GOOD)
+        assert reply.status == 200
+        assert reply.body["token_type"] == "bearer"
+        assert reply.body["expires_in"] == 749
+        _, payload, _ = reply.body["access_token"].split(".")
+        claims = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        assert claims.keys() >= {"exp", "client_id", "tenant_id", "org", "pod", "authorities", "scope"}
+        assert claims["client_id"] == "me"
+        assert claims["exp"] - claims["iat"] == 749
+        account_id = some_account(asker)
+        good = await asker.get(f"/v2024/account-usages/{account_id}/summaries", reply.body["access_token"])
+        assert good.status == 200
+        assert asker.sandbox.tally.tokens == 1
+
+
+async def test_http_basic_is_taken_too() -> None:
+    """Client credentials by HTTP Basic are as good as in the form."""
+    async with asking() as asker:
+        form = {"grant_type": "client_credentials"}
+        headers = {"Authorization": f"Basic {base64.b64encode(b'me:sandbox').decode()}"}
+        url = asker.sandbox.url + "/oauth/token"
+        async with asker.session.post(url, data=form, headers=headers) as response:
+            assert response.status == 200
+            assert (await response.json())["access_token"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "error"),
+    [
+        ({"client_secret": "wrong"}, 401, "invalid_client"),
+        ({"client_secret": ""}, 401, "invalid_client"),
+        ({"client_secret": "ségret"}, 401, "invalid_client"),
+        ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+        ({"client_id": ""}, 400, "invalid_request"),
+    ],
+)
+async def test_refused_credentials(change: dict[str, str], status: int, error: str) -> None:
+    """What is wrong with a token request is said the OAuth way."""
+    async with asking() as asker:
+        reply = await asker.token_request(**{**GOOD, **change})
+        assert (reply.status, reply.body["error"]) == (status, error)
+
+
+async def test_tokens_expire() -> None:
+    """A token is good until its life is over on the sandbox's clock, then it is a 401."""
+    now = 1000.0
+    async with (
+        Sandbox(SandboxOptions(accounts=5, token_life=2), clock=lambda: now) as sandbox,
+        aiohttp.ClientSession() as session,
+    ):
+        asker = Asker(sandbox, session, sandbox.issue_token())
+        account_id = next(sandbox.population.ids)
+        now = 1001.9
+        assert (await asker.usages(account_id)).status == 200
+        now = 1002.0
+        reply = await asker.usages(account_id)
+        assert reply.status == 401
+        assert reply.body == {"error": "JWT validation failed: JWT is expired"}
+
+
+async def test_bad_tokens() -> None:
+    """No token, an unknown one, an expired one, a revoked client's: all 401; a restored client is welcome."""
+    async with asking() as asker:
+        account_id = next(asker.sandbox.population.ids)
+        async with asker.session.get(f"{asker.sandbox.url}/v3/accounts") as response:
+            assert response.status == 401
+        path = f"/v2024/account-usages/{account_id}/summaries"
+        assert (await asker.get(path, "unknown")).status == 401
+        asker.sandbox.revoke("tester")
+        assert (await asker.usages(account_id)).status == 401
+        assert (await asker.token_request(**{**GOOD, "client_id": "tester"})).status == 401
+        asker.sandbox.restore("tester")
+        assert (await asker.usages(account_id)).status == 200
+        asker.sandbox.expire_tokens()
+        assert (await asker.usages(account_id)).status == 401
+
+
+@pytest.mark.parametrize(
+    ("client_id", "usages", "listing"), [("noscope-1", 403, 403), ("listonly-1", 403, 200)]
+)
+async def test_scopes(client_id: str, usages: int, listing: int) -> None:
+    """Without the scope it is a 403 with the API's error body."""
+    async with asking(client_id=client_id) as asker:
+        reply = await asker.usages(next(asker.sandbox.population.ids))
+        assert reply.status == usages
+        check_error_body(reply)
+        assert (await asker.get("/v2024/accounts")).status == listing
+
+
+async def test_info_needs_no_token() -> None:
+    """/oauth/info names the tenant and its token endpoint to anyone."""
+    async with asking() as asker, asker.session.get(asker.sandbox.url + "/oauth/info") as response:
+        info = await response.json()
+        assert info["tenantName"]
+        assert info["tokenEndpoint"] == asker.sandbox.url + "/oauth/token"
+
+
+@pytest.mark.parametrize(
+    "prefix", [*(f"/{version}/account-usages" for version in sorted(VERSIONS)), "/account-usages/v1"]
+)
+async def test_usages_in_every_version(prefix: str) -> None:
+    """Every version's path gives the population's rows, whole and in -date order."""
+    async with asking() as asker:
+        for account_id in asker.sandbox.population.ids:
+            reply = await asker.get(f"{prefix}/{account_id}/summaries", limit=250, sorters="-date")
+            assert reply.body == asker.sandbox.population.rows(account_id)
+            assert "X-Total-Count" not in reply.headers
+        assert sum(asker.sandbox.tally.paths.values()) == asker.sandbox.tally.usages == 50
+
+
+async def test_pages_join() -> None:
+    """Offset and limit cut the rows without gap or overlap; count=true says how many there are."""
+    async with asking(SandboxOptions(accounts=1, rows=620)) as asker:
+        account_id = next(asker.sandbox.population.ids)
+        truth = asker.sandbox.population.rows(account_id)
+        pages = [await asker.usages(account_id, offset=offset, count="true") for offset in (0, 250, 500, 750)]
+        assert [len(page.body) for page in pages] == [250, 250, 120, 0]
+        assert [row for page in pages for row in page.body] == truth
+        assert {page.headers["X-Total-Count"] for page in pages} == {"620"}
+        ascending = await asker.usages(account_id, sorters="date", limit=3)
+        assert ascending.body == truth[:-4:-1]
+        assert (await asker.usages(account_id, limit=0)).body == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"limit": 251}, {"limit": -1}, {"limit": "x"}, {"limit": "9" * 5000}, {"offset": -1}, {"offset": "1.5"},
+     {"count": "maybe"}, {"sorters": "count"}, {"sorters": "-date,x"}],
+)  # fmt: skip
+async def test_bad_parameters(query: dict[str, Any]) -> None:
+    """A parameter out of its range is a 400 that has a trackingId and names it."""
+    async with asking() as asker:
+        reply = await asker.usages(some_account(asker), **query)
+        assert reply.status == 400
+        check_error_body(reply)
+
+
+@pytest.mark.parametrize("account_id", ["0" * 32, "x", "ä/../b c", "..", "%", "1e5_"])
+async def test_unknown_accounts(account_id: str) -> None:
+    """An unknown ID is a 404 with the API's error body, however odd it is."""
+    async with asking() as asker:
+        segment = quote(account_id, safe="").replace(".", "%2E")
+        url = f"{asker.sandbox.url}/v2024/account-usages/{segment}/summaries"
+        headers = {"Authorization": f"Bearer {asker.token}"}
+        async with asker.session.get(URL(url, encoded=True), headers=headers) as response:
+            assert response.status == 404
+            check_error_body(Reply(404, response.headers, await response.json()))
+        assert asker.sandbox.tally.usages == 1
+
+
+async def test_other_paths_and_methods() -> None:
+    """What isn't served is a 404, another method a 405."""
+    async with asking() as asker:
+        assert (await asker.get("/v9/accounts")).status == 404
+        assert (await asker.get("/oauth/token")).status == 405
+        headers = {"Authorization": f"Bearer {asker.token}"}
+        async with asker.session.post(asker.sandbox.url + "/v3/accounts", headers=headers) as response:
+            assert response.status == 405
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 500])
+async def test_hopeless_accounts(status: int) -> None:
+    """A hopeless account answers its status every time; the others are well."""
+    async with asking(SandboxOptions(accounts=10, hopeless=3, hopeless_statuses=(status,))) as asker:
+        for _ in range(2):
+            for account_id in asker.sandbox.population.ids:
+                reply = await asker.usages(account_id)
+                assert reply.status == (asker.sandbox.population.hopeless(account_id) or 200)
+        assert asker.sandbox.tally.statuses == {200: 14, status: 6}
+        if status == 302:
+            hopeless = next(i for i in asker.sandbox.population.ids if asker.sandbox.population.hopeless(i))
+            assert (await asker.usages(hopeless)).headers["Location"].startswith("https://elsewhere")
+
+
+async def all_accounts(asker: Asker, **query: Any) -> list[dict[str, Any]]:
+    """Every record of a listing, page after page."""
+    found: list[dict[str, Any]] = []
+    while page := (await asker.get("/v2024/accounts", limit=7, offset=len(found), **query)).body:
+        found += page
+    return found
+
+
+async def test_listing() -> None:
+    """Sorted by ID the listing has every account once, with the count when asked, briefer when SLIM."""
+    async with asking() as asker:
+        records = await all_accounts(asker, sorters="id")
+        assert [record["id"] for record in records] == sorted(asker.sandbox.population.ids)
+        reply = await asker.get("/accounts/v1", limit=1, count="true", detailLevel="SLIM", sorters="-name,id")
+        assert reply.headers["X-Total-Count"] == "50"
+        assert reply.body[0]["name"] == max(record["name"] for record in records)
+        assert reply.body[0].keys() < records[0].keys()
+        assert asker.sandbox.tally.listings == 10
+
+
+async def test_listing_filters() -> None:
+    """The documented filters select what they say."""
+    async with asking(SandboxOptions(accounts=60)) as asker:
+        records = await all_accounts(asker)
+        one, two = records[3], records[40]
+        cases: dict[str, Callable[[dict[str, Any]], bool]] = {
+            f'id eq "{one["id"]}"': lambda r: r["id"] == one["id"],
+            f'id in ("{one["id"]}", "{two["id"]}")': lambda r: r["id"] in {one["id"], two["id"]},
+            f'id sw "{one["id"][:1]}"': lambda r: r["id"].startswith(one["id"][:1]),
+            f'sourceId eq "{one["sourceId"]}"': lambda r: r["sourceId"] == one["sourceId"],
+            f'identityId in ("{one["identityId"]}")': lambda r: r["identityId"] == one["identityId"],
+            f'name sw "{one["name"][:2]}"': lambda r: r["name"].startswith(one["name"][:2]),
+            f'nativeIdentity eq "{two["nativeIdentity"]}"': lambda r: r is two,
+            f'source.displayableName eq "{two["sourceName"]}"': (
+                lambda r: r["sourceName"] == two["sourceName"]
+            ),
+            f'identity.name eq "{one["name"]}"': lambda r: (r["identity"] or {}).get("name") == one["name"],
+            "uncorrelated eq true": lambda r: r["uncorrelated"],
+            f"modified gt {one['modified']}": lambda r: r["modified"] > one["modified"],
+            f"modified ge {one['modified']} and created lt {two['created']}": lambda r: (
+                r["modified"] >= one["modified"] and r["created"] < two["created"]
+            ),
+            "created le 2021-06-01T00:00:00Z": lambda r: r["created"] <= "2021-06-01",
+        }  # fmt: skip
+        for text, wanted in cases.items():
+            found = await all_accounts(asker, filters=text)
+            assert found == [record for record in records if wanted(record)], text
+            assert found or "uncorrelated" in text or "and" in text, text
+
+
+@pytest.mark.parametrize(
+    "filters",
+    ['id gt "1"', 'colour eq "red"', "id eq", 'id eq "1" or id eq "2"', 'id in "1"', 'id in ("1"',
+     "modified gt soon", "uncorrelated eq perhaps",
+     'id eq "1', 'id eq "1" and', "(", "id eq ,", '"id" eq "1"'],
+)  # fmt: skip
+async def test_unsupported_filters(filters: str) -> None:
+    """A filter that isn't documented or is malformed is a 400."""
+    async with asking() as asker:
+        reply = await asker.get("/v2024/accounts", filters=filters)
+        assert reply.status == 400
+        check_error_body(reply)
+
+
+async def test_unsupported_listing_parameters() -> None:
+    """Unknown sorters and detail levels are a 400."""
+    async with asking() as asker:
+        assert (await asker.get("/v2024/accounts", sorters="colour")).status == 400
+        assert (await asker.get("/v2024/accounts", detailLevel="LOTS")).status == 400
+
+
+async def test_the_listing_shifts() -> None:
+    """An account deleted or added between two pages moves the later ones, filtered or not."""
+    async with asking() as asker:
+        before = await all_accounts(asker, filters="hasEntitlements eq true")
+        sandbox = asker.sandbox
+        first, second = sorted(sandbox.population.ids)[:2]
+        sandbox.delete_account(first)
+        assert (await asker.get("/v2024/accounts", limit=1, sorters="id")).body[0]["id"] == second
+        assert (await asker.usages(first)).status == 404
+        added = sandbox.add_account()
+        ids = [record["id"] for record in await all_accounts(asker, sorters="id")]
+        assert ids == sorted(sandbox.population.ids)
+        assert added in ids
+        assert (await asker.usages(added)).body == sandbox.population.rows(added)
+        assert sandbox.asked(added) == 1
+        after = await all_accounts(asker, filters="hasEntitlements eq true")
+        assert {r["id"] for r in after} - {added} == {r["id"] for r in before} - {first}
+
+
+async def test_the_truth_is_served() -> None:
+    """/_sandbox tells IDs, rows, hopeless accounts and the tally to anyone and is counted nowhere."""
+    async with asking(SandboxOptions(accounts=300, hopeless=4)) as asker:
+        population = asker.sandbox.population
+        texts = {}
+        for name in ("ids.txt", "truth.ndjson", "hopeless.ndjson", "tally?moments"):
+            async with asker.session.get(f"{asker.sandbox.url}/_sandbox/{name}") as response:
+                texts[name] = await response.text()
+        ids = list(population.ids)
+        assert texts["ids.txt"].splitlines() == ids
+        assert [orjson.loads(line) for line in texts["truth.ndjson"].splitlines()] == [
+            {"accountId": i, **row}
+            for i in ids
+            if population.hopeless(i) is None
+            for row in population.rows(i)
+        ]
+        assert [orjson.loads(line)["accountId"] for line in texts["hopeless.ndjson"].splitlines()] == [
+            i for i in ids if population.hopeless(i)
+        ]
+        tally = orjson.loads(texts["tally?moments"])
+        assert tally["requests"] == tally["usages"] == 0
+        assert tally["arrivals"] == []
+        assert (await asker.get("/_sandbox/other")).status == 404
+
+
+async def test_latency() -> None:
+    """Answers wait for each other no more than the latency: ten at once are ten in flight."""
+    async with asking(SandboxOptions(accounts=10, latency=0.05, jitter=0.05)) as asker:
+        await asyncio.gather(*map(asker.usages, asker.sandbox.population.ids))
+        assert asker.sandbox.tally.most_in_flight > 1
+        assert asker.sandbox.tally.in_flight == 0
