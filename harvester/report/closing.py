@@ -51,10 +51,16 @@ class Closing:
             f"  {figure.label:<{label}}  {figure.number:>{number}}  {figure.remark}".rstrip()
             for figure in self.figures
         ]
-        for group in self.groups:
-            lines.append(f"  {group.number} failed because: {group.words}, for example {group.example}")
-            lines.append(f"    what to do: {group.mend}")
+        lines += [f"  {line}" for line in self.group_lines()]
         return [*lines, self.advice] if self.advice else lines
+
+    def group_lines(self) -> list[str]:
+        """The failures by reason, where there is no room for a table of them."""
+        lines: list[str] = []
+        for group in self.groups:
+            lines.append(f"{group.number} failed because: {group.words}, for example {group.example}")
+            lines.append(f"  what to do: {group.mend}")
+        return lines
 
 
 def closing_of(report: Report, redact: Callable[[str], str]) -> Closing:
@@ -118,8 +124,9 @@ def _request_figures(report: Report) -> list[Figure]:
     if tally.retries:
         figures.append(Figure("retried", f"{tally.retries:,}", _by_reason(tally.retries_by_reason)))
     if tally.throttled:
-        paused = f"answered 429, paused for {span(tally.paused_seconds())}"
-        figures.append(Figure("throttled", f"{tally.throttled:,}", paused))
+        seconds = tally.paused_seconds()
+        paused = f", paused for {span(seconds)}" if seconds else ""
+        figures.append(Figure("throttled", f"{tally.throttled:,}", f"answered 429{paused}"))
     if tally.outages:
         figures.append(Figure("outages", f"{tally.outages:,}", f"away for {span(tally.outage_total())}"))
     p50, p99 = tally.latency.quantile(0.50), tally.latency.quantile(0.99)

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from harvester.report.figures import span
+from harvester.report.terminal import console_on, fit
 from harvester.report.watch import View
 
 _WIDEST = 100
@@ -75,7 +76,8 @@ class LiveBlock:
     """Holds the last lines of a terminal while it is open; they vanish when it closes."""
 
     def __init__(self, stderr: TextIO) -> None:
-        self._console = Console(file=stderr, highlight=False, markup=False, emoji=False)
+        self._stderr = stderr
+        self._console = console_on(stderr)
         self._live = Live(
             console=self._console,
             auto_refresh=False,  # the event loop refreshes: no second thread reads the tally
@@ -95,6 +97,7 @@ class LiveBlock:
 
     def show(self, view: View) -> None:
         """Show `view` in place of the one before."""
+        fit(self._console, self._stderr)
         self._live.update(Block(view), refresh=True)
 
     def print_above(self, text: str) -> None:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from harvester.report.closing import Closing, Figure, Group
+from harvester.report.terminal import console_on
 
 _WIDEST = 110
+_COLUMNS_FIT = 90
+"""In a narrower window four columns would be slivers: there each reason has its lines."""
 
 
 def print_closing(closing: Closing, stream: TextIO) -> None:
     """Print the closing, set for the width of the window."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    console = console_on(stream)
     console.width = min(console.width, _WIDEST)
     console.print(Text(closing.headline, style="bold green" if closing.good else "bold yellow"))
     console.print(Padding(_figures(closing.figures), (0, 0, 0, 2)))
-    if closing.groups:
+    if closing.groups and console.width >= _COLUMNS_FIT:
         console.print(_groups(closing.groups))
+    for line in closing.group_lines() if console.width < _COLUMNS_FIT else []:
+        console.print(Text(line))
     if closing.advice:
         console.print(Text(closing.advice))
 

@@ -40,7 +40,9 @@ class View:
     def accounts(self) -> str:
         """`12,404 of 20,000 accounts`."""
         if self.total is None:
-            return f"{self.done:,} of {self.known:,} accounts read so far"
+            return (
+                f"{self.done:,} of {self.known:,} accounts read so far" if self.known else "reading the list"
+            )
         return f"{self.done:,} of {plural(self.total, 'account')}"
 
     @property
