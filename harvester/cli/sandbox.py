@@ -45,7 +45,8 @@ class _Parsed(click.ParamType[Any]):
         try:
             return self._parse(value)
         except SettingFault as problem:
-            self.fail(f"{problem}.", param, ctx)
+            # click names the option itself.
+            self.fail(f"{problem}.".removeprefix(f"{problem.setting}: "), param, ctx)
 
 
 _SECONDS = _Parsed("duration", lambda text: parse_duration(text, "duration"))
