@@ -20,7 +20,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 _UNITS = "ms|s|m|h|d|w"
 _DURATION = re.compile(rf"(?:\d+(?:\.\d+)?(?:{_UNITS})\s*)+|\d+(?:\.\d+)?")
 _STEP = re.compile(rf"(\d+(?:\.\d+)?)({_UNITS}|)")
-_QUOTA = re.compile(rf"(\d+)\s*/\s*(?:(\d+(?:\.\d+)?)\s*)?({_UNITS}|)")
+_QUOTA = re.compile(rf"(\d+)\s*/\s*(?=\S)(?:(\d+(?:\.\d+)?)\s*)?({_UNITS}|)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?", re.IGNORECASE)
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])", re.ASCII)
 _SHARD = re.compile(r"(\d+)\s*/\s*(\d+)")
@@ -204,8 +204,8 @@ def show_duration(seconds: float) -> str:
     """Seconds with the largest unit that leaves a whole number."""
     for unit in ("d", "h", "m"):
         if seconds and seconds % _SECONDS[unit] == 0:
-            return f"{seconds / _SECONDS[unit]:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{seconds / _SECONDS[unit]:.0f}{unit}"
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def show_size(size_in_bytes: int) -> str:

@@ -39,9 +39,11 @@ def read_ids(
 
     Raises:
         InputFault: an input can't be read, or a line of it holds no ID, or it has no ID at all.
-        UsageFault: there is no input.
+        UsageFault: there is no input, or stdin stands twice among them.
     """
     names = tuple(inputs) or _default_inputs(stdin)
+    if names.count(STDIN) > 1:
+        raise UsageFault("stdin is named twice, but can be read only once", "name - once")
     for name in [name for name in names if is_regular(name)]:
         for _ in _one_input(name, stdin, input_format, id_field):
             pass

@@ -181,6 +181,12 @@ def test_a_terminal_is_not_waited_for() -> None:
         list(read_ids([], stdin=Terminal()))
 
 
+def test_stdin_can_be_named_once() -> None:
+    """A second - would find stdin at its end: that is told before anything is read."""
+    with pytest.raises(UsageFault, match="named twice"):
+        next(read_ids(["-", "-"], stdin=io.BytesIO(b"a\n")))
+
+
 def test_batches_are_bounded() -> None:
     """No batch is larger than promised, and none is empty."""
     sizes = [len(b) for b in read_ids(["-"], stdin=io.BytesIO(b"".join(b"%d\n" % i for i in range(12_345))))]
