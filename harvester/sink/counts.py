@@ -34,6 +34,11 @@ class Counts:
         """Distinct IDs without an end so far."""
         return self.distinct - self.harvested - self.empty - self.failed - self.finished_earlier
 
+    @property
+    def settled(self) -> int:
+        """Distinct IDs that have an end, of this run or an earlier one."""
+        return self.distinct - self.not_attempted
+
     @classmethod
     def found(cls, ledger: Ledger) -> Counts:
         """What an earlier run has left; nothing in a new ledger."""

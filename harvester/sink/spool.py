@@ -78,8 +78,8 @@ class Spool:
             self._broken = error
             raise
 
-    def complete(self) -> tuple[tuple[OutputFile, ...], Proof]:
-        """Give the whole output its final names, and remove the ledger. Every account must be settled."""
+    def seal(self) -> tuple[tuple[OutputFile, ...], Proof]:
+        """End the last part: the output is whole but for its final names. Every account must be settled."""
         if self._broken is not None:
             raise self._broken
         if self.ledger.roll.unfinished():
@@ -87,10 +87,20 @@ class Spool:
         try:
             if self._phase is Phase.HARVEST:
                 self._end_parts()
-            return self.outputs(), self.publish()
+            return self.outputs(), self.ledger.proof()
         except BaseException as error:
             self._broken = error
             raise
+
+    def complete(self) -> tuple[tuple[OutputFile, ...], Proof]:
+        """Seal the output, give it its final names, and remove the ledger."""
+        sealed = self.seal()
+        try:
+            self.publish()
+        except BaseException as error:
+            self._broken = error
+            raise
+        return sealed
 
     def publish(self) -> Proof:
         """Give the final names; may be repeated until the ledger is gone."""
@@ -106,12 +116,16 @@ class Spool:
             failures=failures.name if failures is not None and proof.failed.count else None,
         )
         self.layout.publish(Whole(parts, proof.failed.count, self.ledger.failures, document))
+        self.abandon()
+        return proof
+
+    def abandon(self) -> None:
+        """Remove the ledger: what it led to is published, or nothing came of it."""
         self.ledger.close()
         if self.layout.ledger is not None:
             for path in database_files(self.layout.ledger):
                 self.layout.disk.remove(path)
             self.layout.disk.sync_folder(self.layout.ledger.parent)
-        return proof
 
     def suspend(self) -> None:
         """The harvest stops unfinished: leave what failed so far for people to look at."""

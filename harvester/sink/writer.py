@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
@@ -87,6 +88,11 @@ class Writer(Roster):
         """Where the failures file is or will be, if there is to be one."""
         path = self._spool.layout.failures
         return None if path is None else str(path)
+
+    @property
+    def summary(self) -> Path | None:
+        """Where the summary belongs, if the settings don't say; None for stdout."""
+        return self._spool.layout.summary
 
     def has_room(self, ticket: int) -> bool:
         """Whether the account with this ticket may be begun (`--ordered` bounds how far ahead)."""
@@ -166,17 +172,30 @@ class Writer(Roster):
 
     # -- the end
 
-    async def complete(self) -> tuple[OutputFile, ...]:
-        """Every account is settled: the output gets its final names, and the ledger goes away."""
+    async def seal(self) -> None:
+        """Every account is settled: the output is whole, but for its final names."""
         await self.flush()
         if self.counts.not_attempted:
             raise InternalFault(
                 f"the harvest was to be completed while {self.counts.not_attempted} accounts are unfinished",
                 "run the same command again, and report this",
             )
-        self.outputs, self.proof = await self._worker.do(self._spool.complete)
+        self.outputs, self.proof = await self._worker.do(self._spool.seal)
+
+    async def publish(self) -> None:
+        """Give the sealed output its final names, and remove the ledger."""
+        await self._worker.do(self._spool.publish)
         self._tell_finished(self.outputs)
+
+    async def complete(self) -> tuple[OutputFile, ...]:
+        """`seal` and `publish` in one."""
+        await self.seal()
+        await self.publish()
         return self.outputs
+
+    async def abandon(self) -> None:
+        """Nothing came of the run, and no earlier one began it: leave no trace of it."""
+        await self._worker.do(self._spool.abandon)
 
     async def suspend(self) -> None:
         """The run ends before its list: what was put is durable, and the same command goes on from here."""

@@ -35,6 +35,8 @@ class Layout(ABC):
     ledger: Path | None = None
     """None: nothing can be resumed."""
     failures: Path | None = None
+    summary: Path | None = None
+    """Where the run's summary belongs; whoever knows the run writes it."""
     replacing: bool = False
     """A whole harvest stands there until this one is whole, too: nothing new gets a final name before."""
     limits: PartLimits = PartLimits()

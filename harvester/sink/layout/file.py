@@ -25,6 +25,7 @@ class FileLayout(Layout):
         self._dest = dest.resolve()
         self.ledger = ledger or beside(self._dest, ".ledger")
         self.failures = failures or beside(self._dest, ".failures.ndjson")
+        self.summary = beside(self._dest, ".summary.json")
 
     def claim(self) -> Lock:
         """Take ``DEST.lock``. Raises OutputFault where no file can stand at DEST."""

@@ -46,6 +46,7 @@ class FolderLayout(Layout):
         self._shard = shard
         self.ledger = ledger or self._names.ledger
         self.failures = failures or self._names.failures
+        self.summary = self._names.summary
         self.limits = limits
 
     def claim(self) -> Lock:

@@ -29,6 +29,7 @@ class FolderNames:
         self.manifest = folder / f"_manifest{dotted}.json"
         self.success = folder / f"_SUCCESS{dotted}"
         self.failures = folder / f"_failures{dotted}.ndjson"
+        self.summary = folder / f"_summary{dotted}.json"
         self.joining = folder / "_lock.joining"
 
     def part_name(self, run_id: str, number: int, suffix: str) -> str:

@@ -1,0 +1,132 @@
+"""Looking at each line of an output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from harvester.sink.verify.evidence import Claim
+from harvester.sink.verify.reading import PartReader, Unreadable
+from harvester.sink.verify.seen import Kind, Seen, Sighting
+from harvester.sink.verify.verdict import Verdict
+
+
+class Content:
+    """Reads parts and failures files, one after the other, and counts."""
+
+    def __init__(self, verdict: Verdict, seen: Seen) -> None:
+        self._verdict = verdict
+        self._seen = seen
+        self._files: list[Path] = []
+        self.shape: str | None = None
+        """``rows`` or ``accounts``, as the first line has it."""
+
+    def place(self, sighting: Sighting) -> str:
+        """Where an account was met."""
+        return f"{self._files[sighting.file].name}:{sighting.line}"
+
+    def part(self, claim: Claim) -> None:
+        """Read a part, and compare it with what is said of it."""
+        if not claim.path.is_file():
+            self._verdict.add(str(claim.path), "the part is not there")
+            return
+        reader = PartReader(claim.path)
+        rows, accounts = self._read(claim.path, reader)
+        self._verdict.files += 1
+        self._verdict.rows += rows
+        self._verdict.accounts += accounts
+        if claim.entry is not None:
+            actual = {"bytes": reader.size, "sha256": reader.sha256, "rows": rows, "accounts": accounts}
+            for name, value in actual.items():
+                if claim.entry.get(name) != value:
+                    problem = f"{name} should be {claim.entry.get(name)} and is {value}"
+                    self._verdict.add(claim.path.name, problem)
+
+    def failures(self, path: Path) -> None:
+        """Read a failures file."""
+        if not path.is_file():
+            return
+        self._begin(path)
+        for number, line in self._lines(path, PartReader(path)):
+            self._verdict.failed += 1
+            if self._account_of(number, line) is not None:
+                sighting = Sighting(line["accountId"], Kind.FAILED, len(self._files) - 1, number)
+                self._meet(sighting)
+
+    def _read(self, path: Path, reader: PartReader) -> tuple[int, int]:
+        """How many rows, and of how many accounts."""
+        self._begin(path)
+        rows = accounts = 0
+        current, dates = None, set[Any]()
+        for number, line in self._lines(path, reader):
+            account = self._account_of(number, line)
+            if account is None:
+                continue
+            usages = self._rows_of(number, line)
+            if account != current or self.shape == "accounts":
+                current, dates = account, set()
+                accounts += 1
+                kind = Kind.HARVESTED if usages else Kind.EMPTY
+                self._meet(Sighting(account, kind, len(self._files) - 1, number))
+            rows += len(usages)
+            self._see_dates(number, account, usages, dates)
+        return rows, accounts
+
+    def _begin(self, path: Path) -> None:
+        self._files.append(path)
+
+    def _complain(self, number: int, problem: str) -> None:
+        self._verdict.add(f"{self._files[-1].name}:{number}", problem)
+
+    def _lines(self, path: Path, reader: PartReader) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each line that is a JSON object, with its number."""
+        number = 0
+        try:
+            for number, line in enumerate(reader.lines(), 1):
+                try:
+                    value = orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    self._complain(number, f"no JSON ({error})" if line else "an empty line")
+                    continue
+                if isinstance(value, dict):
+                    yield number, value
+                else:
+                    self._complain(number, "no JSON object")
+        except Unreadable as error:
+            self._verdict.add(f"{path.name}:{max(number, 1)}", str(error))
+
+    def _account_of(self, number: int, line: dict[str, Any]) -> str | None:
+        account = line.get("accountId")
+        if isinstance(account, str) and account:
+            return account
+        self._complain(number, "no accountId")
+        return None
+
+    def _rows_of(self, number: int, line: dict[str, Any]) -> list[Any]:
+        """The rows in a line, and whether it has the shape of the others."""
+        usages = line.get("usages")
+        shape = "accounts" if isinstance(usages, list) else "rows"
+        self.shape = self.shape or shape
+        if shape != self.shape:
+            self._complain(number, f"has the shape {shape} among lines of the shape {self.shape}")
+        return usages if isinstance(usages, list) else [line]
+
+    def _meet(self, sighting: Sighting) -> None:
+        for _, first in self._seen.meet([sighting]):
+            problem = f"account {sighting.id!r} is there already, at {self.place(first)}"
+            self._verdict.add(self.place(sighting), problem)
+
+    def _see_dates(self, number: int, account: str, usages: list[Any], dates: set[Any]) -> None:
+        for row in usages:
+            date = row.get("date") if isinstance(row, dict) else None
+            if not isinstance(row, dict):
+                self._complain(number, "a usage that is no JSON object")
+            elif date is not None and not isinstance(date, str):
+                self._complain(number, f"date is {date!r}, which is no string")
+            elif date is not None and date in dates:
+                self._complain(number, f"account {account!r} has {date} twice")
+            elif date is not None:
+                dates.add(date)
