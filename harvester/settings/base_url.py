@@ -72,6 +72,8 @@ def _parts(value: str) -> tuple[SplitResult, int | None]:
 def _guess(value: str) -> str:
     """What somebody who wrote only a tenant's name or host will have meant."""
     rest = value.rsplit("://", maxsplit=1)[-1].strip("/")
+    if found := _TENANT_PAGE.fullmatch(rest.lower()):
+        return f"https://{found[1]}.api.{found[2]}"
     return f"https://{rest}.api.identitynow.com" if _NAME.fullmatch(rest) else f"https://{rest}"
 
 

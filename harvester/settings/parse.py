@@ -18,13 +18,15 @@ from harvester.model import Quota, Shard
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "": 1.0}
 _UNITS = "ms|s|m|h|d|w"
-_DURATION = re.compile(rf"(?:\d+(?:\.\d+)?(?:{_UNITS})\s*)+|\d+(?:\.\d+)?")
-_STEP = re.compile(rf"(\d+(?:\.\d+)?)({_UNITS}|)")
-_QUOTA = re.compile(rf"(\d+)\s*/\s*(?=\S)(?:(\d+(?:\.\d+)?)\s*)?({_UNITS}|)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?", re.IGNORECASE)
-_MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])", re.ASCII)
-_SHARD = re.compile(r"(\d+)\s*/\s*(\d+)")
-_WHOLE = re.compile(r"[+-]?\d+(?:_\d+)*", re.ASCII)
+_DIGITS = "[0-9]{1,18}"  # what no setting needs, and what int() refuses for its length, is no number here
+_NUMBER = rf"{_DIGITS}(?:\.{_DIGITS})?"
+_DURATION = re.compile(rf"(?:{_NUMBER}(?:{_UNITS})\s*)+|{_NUMBER}")
+_STEP = re.compile(rf"({_NUMBER})({_UNITS}|)")
+_QUOTA = re.compile(rf"({_DIGITS})\s*/\s*(?=\S)(?:({_NUMBER})\s*)?({_UNITS}|)")
+_SIZE = re.compile(rf"({_NUMBER})\s*([KMGT]?)(I?)B?", re.IGNORECASE)
+_MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
+_SHARD = re.compile(rf"({_DIGITS})\s*/\s*({_DIGITS})")
+_WHOLE = re.compile(rf"[+-]?{_DIGITS}")
 
 MOST_SHARDS = 10_000
 AUTO_QUOTA = Quota(100, 10.0, auto=True)
@@ -81,8 +83,8 @@ def paths(value: object) -> tuple[str, ...]:
 
 def whole(value: object) -> int:
     """A whole number; ``1_000`` is one too."""
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return int(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(digits := re.sub(r"(?<=\d)_(?=\d)", "", value.strip())):
+        return int(digits)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise BadValue("is no whole number", "write digits only, for example 250")
