@@ -49,7 +49,7 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # click's
     if wanted and not ctx.resilient_parsing:
         from importlib.metadata import version  # noqa: PLC0415  # slow to import, seldom wanted
 

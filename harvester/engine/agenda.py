@@ -55,7 +55,7 @@ class Agenda:
     # --- the list's side
 
     def list_grew(self) -> None:
-        """New accounts were enrolled."""
+        """Accounts were enrolled and may be begun; nothing is begun before the first call."""
         self._list_grew.set()
 
     def list_ended(self) -> None:
@@ -66,6 +66,7 @@ class Agenda:
     async def refill(self) -> None:
         """Keep a stretch of the list at hand, until it is exhausted. A task of its own."""
         after = -1
+        await self._list_grew.wait()
         while True:
             whole = self._list_whole
             self._list_grew.clear()
@@ -138,10 +139,6 @@ class Agenda:
         """One outstanding account is settled."""
         self.outstanding -= 1
         # Only a taker that found nothing waits; it is woken when this may have been the last, or made room.
-        self._stirred.set()
-
-    def stir(self) -> None:
-        """Something outside changed that may let work go on."""
         self._stirred.set()
 
     def close(self) -> None:

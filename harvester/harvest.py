@@ -1,0 +1,242 @@
+"""The composition root: builds the parts from Settings, runs them, and returns a Report. No logic of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from harvester.engine.engine import Engine
+from harvester.errors import AccessDenied, Interrupted, StopRun, UsageFault
+from harvester.events import Observer
+from harvester.model import Quota
+from harvester.report.fan_out import Listener, fan_out
+from harvester.report.result import Counts, Report
+from harvester.report.summary import write_summary
+from harvester.report.tally import Tally
+from harvester.settings.model import Settings
+from harvester.sink.writer import Writer, open_writer
+from harvester.source.pump import pumped
+from harvester.source.reading import read_ids
+from harvester.tenant.transport import Transport
+
+T = TypeVar("T")
+Ids = Iterable[str] | AsyncIterable[str]
+
+
+class Harvest:
+    """One harvest: the library's main entrance.
+
+    ::
+
+        async with Harvest(settings) as harvest:
+            report = await harvest.run(ids)
+
+    `observers` hear of every event (see `harvester.events`). To be used for one run.
+    """
+
+    def __init__(self, settings: Settings, *observers: Listener | Observer) -> None:
+        self.settings = settings
+        self.tally = Tally()
+        self._observe = fan_out(self.tally, *observers)
+        self._transport: Transport | None = None
+        self._engine: Engine | None = None
+        self._stop: StopRun | None = None
+
+    async def __aenter__(self) -> Self:
+        self._transport = Transport(self.settings)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._transport is not None:
+            await self._transport.close()
+
+    @property
+    def quotas(self) -> dict[str, Quota | None]:
+        """What each client may send, by its label."""
+        return {client.label: self.settings.client_quota(client) for client in self.settings.clients}
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not answered, at this moment."""
+        return 0 if self._engine is None else sum(crew.in_flight for crew in self._engine.crews)
+
+    def stop(self, why: StopRun) -> None:
+        """Begin no more accounts, let what is in flight finish, and end the run resumable."""
+        self._stop = why
+        if self._engine is not None:
+            self._engine.stop(why)
+
+    async def run(self, ids: Ids | None = None) -> Report:
+        """Harvest `ids`, or the inputs that the settings name, into the output that they name.
+
+        Returns what came of it, also where the run ended early.
+
+        Raises:
+            UsageFault: the list, the output or a setting is wrong; nothing was written.
+            AccessDenied: the tenant refused from the beginning; nothing was written.
+        """
+        started = datetime.now(UTC)
+        async with open_writer(self.settings, self._observe) as writer:
+            stop = await self._harvest_into(writer, ids)
+            report = self._report(writer, stop, started)
+            # Before the output gets its final names: a run killed here begins again here, and
+            # writes the summary again.
+            path = self.settings.summary or writer.summary
+            if path is not None:
+                await asyncio.to_thread(write_summary, path, report)
+            if stop is None:
+                await writer.publish()
+        return report
+
+    async def _harvest_into(self, writer: Writer, ids: Ids | None) -> StopRun | None:
+        engine = self._new_engine(writer)
+        try:
+            await engine.run([writer.run(), self._read_list(engine, writer, ids)])
+        except StopRun as why:
+            if isinstance(why, (UsageFault, AccessDenied)) and not writer.counts.settled:
+                await writer.abandon()
+                raise
+            await writer.suspend()
+            return why
+        await writer.seal()
+        return None
+
+    def _new_engine(self, writer: Writer) -> Engine:
+        assert self._transport is not None, "use `async with Harvest(settings)`"  # noqa: S101  # the caller's bug
+        engine = Engine(self.settings, self._transport, writer, self._observe, rng=random.Random())  # noqa: S311  # jitter
+        self._engine = engine
+        if self._stop is not None:
+            engine.stop(self._stop)
+        return engine
+
+    async def _read_list(self, engine: Engine, writer: Writer, ids: Ids | None) -> None:
+        """Enrol the list. Files are read to their end first, so that a bad line stops the run before it begins."""
+        at_once = ids is not None or not all_files(self.settings.inputs)
+        async for batch in self._batches(ids):
+            await writer.enroll(batch)
+            if at_once:
+                engine.agenda.list_grew()
+        await writer.list_ended()
+        engine.agenda.list_ended()
+
+    def _batches(self, ids: Ids | None) -> AsyncIterator[list[str]]:
+        settings = self.settings
+        if ids is None:
+            return pumped(
+                read_ids(
+                    settings.inputs,
+                    input_format=settings.input_format,
+                    id_field=settings.id_field,
+                    shard=settings.shard,
+                    stdin=unbuffered_stdin(),
+                )
+            )
+        if isinstance(ids, AsyncIterable):
+            return _one_by_one(ids)
+        return pumped(_in_batches(ids))
+
+    def _report(self, writer: Writer, stop: StopRun | None, started: datetime) -> Report:
+        counts = Counts.of(writer.counts)
+        counts.check(self.tally, complete=stop is None)
+        status = stop.exit_status if stop is not None else 3 if counts.failed else 0
+        return Report(
+            run_id=writer.run_id,
+            status=status,
+            stop=stop,
+            started=started,
+            ended=datetime.now(UTC),
+            counts=counts,
+            rows=writer.counts.rows,
+            outputs=writer.outputs,
+            settings=self.settings,
+            tally=self.tally,
+            quotas=self.quotas,
+            proof=writer.proof,
+            failures=writer.failures,
+        )
+
+
+def all_files(inputs: Iterable[str]) -> bool:
+    """Whether a list can be read to its end at once: regular files, no pipe and no terminal."""
+    names = list(inputs)
+    return bool(names) and all(name != "-" and _is_regular(Path(name)) for name in names)
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True  # the reader will say what is wrong with it
+
+
+def unbuffered_stdin() -> Any:
+    """Stdin apart from `sys.stdin`, whose lock a thread that still reads would hold when the process ends."""
+    return open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115, PTH123  # lives as long as the process
+
+
+async def _one_by_one(ids: AsyncIterable[str]) -> AsyncIterator[list[str]]:
+    async for account_id in ids:
+        yield [account_id]
+
+
+def _in_batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    for account_id in ids:
+        batch.append(account_id)
+        if len(batch) >= 1000:  # noqa: PLR2004  # as the reader of files
+            yield batch
+            batch = []
+    yield batch
+
+
+@contextmanager
+def signals_stopping(harvest: Harvest) -> Iterator[None]:
+    """While the body runs, SIGINT and SIGTERM stop the harvest in good order; the second one leaves at once."""
+    loop = asyncio.get_running_loop()
+    asked = False
+
+    def stop(signum: int) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(128 + signum)  # what is committed is committed, and the lock goes with the process
+        asked = True
+        name = signal.Signals(signum).name
+        harvest.stop(
+            Interrupted(signum, f"stopped by {name}", "run the same command again: it goes on from here")
+        )
+
+    signums = (signal.SIGINT, signal.SIGTERM)
+    for signum in signums:
+        loop.add_signal_handler(signum, stop, signum)
+    try:
+        yield
+    finally:
+        for signum in signums:
+            loop.remove_signal_handler(signum)
+
+
+def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `main()` on a new event loop: uvloop's where it runs, since it takes half the time."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32" or sys.implementation.name != "cpython":
+        return None
+    import uvloop  # noqa: PLC0415  # not to be had everywhere
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
