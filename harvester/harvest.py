@@ -6,12 +6,10 @@ import asyncio
 import os
 import random
 import signal
-import stat
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -122,12 +120,10 @@ class Harvest:
         return engine
 
     async def _read_list(self, engine: Engine, writer: Writer, ids: Ids | None) -> None:
-        """Enrol the list. Files are read to their end first, so that a bad line stops the run before it begins."""
-        at_once = ids is not None or not all_files(self.settings.inputs)
+        """Enrol the list as it is read: accounts are begun while the rest of it still comes."""
         async for batch in self._batches(ids):
             await writer.enroll(batch)
-            if at_once:
-                engine.agenda.list_grew()
+            engine.agenda.list_grew()
         await writer.list_ended()
         engine.agenda.list_ended()
 
@@ -166,19 +162,6 @@ class Harvest:
             proof=writer.proof,
             failures=writer.failures,
         )
-
-
-def all_files(inputs: Iterable[str]) -> bool:
-    """Whether a list can be read to its end at once: regular files, no pipe and no terminal."""
-    names = list(inputs)
-    return bool(names) and all(name != "-" and _is_regular(Path(name)) for name in names)
-
-
-def _is_regular(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return True  # the reader will say what is wrong with it
 
 
 def unbuffered_stdin() -> Any:
