@@ -45,7 +45,10 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class ClientPaused:
-    """The tenant said 429: the client sends nothing for `seconds`. `asked` is False where Retry-After was missing or senseless."""
+    """The tenant said 429: the client sends nothing for `seconds`.
+
+    `asked` is False where Retry-After was missing or senseless.
+    """
 
     client: str
     seconds: float

@@ -1,4 +1,4 @@
-"""The composition root: builds the parts from Settings, runs them, and returns a Report. No logic of its own."""
+"""The composition root: builds the parts from Settings, runs them, returns a Report. No logic of its own."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Harvest:
             self._engine.stop(why)
 
     async def run(self, ids: Ids | None = None) -> Report:
-        """Harvest `ids`, or the inputs that the settings name, into the output that they name.
+        """Harvest `ids`, or the inputs that the settings name, into their output.
 
         Returns what came of it, also where the run ended early.
 
@@ -103,7 +103,7 @@ class Harvest:
         try:
             await engine.run([writer.run(), self._read_list(engine, writer, ids)])
         except StopRun as why:
-            if isinstance(why, (UsageFault, AccessDenied)) and not writer.counts.settled:
+            if isinstance(why, (UsageFault, AccessDenied)) and writer.counts.nothing_ended:
                 await writer.abandon()
                 raise
             await writer.suspend()
@@ -166,7 +166,7 @@ class Harvest:
 
 def unbuffered_stdin() -> Any:
     """Stdin apart from `sys.stdin`, whose lock a thread that still reads would hold when the process ends."""
-    return open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115, PTH123  # lives as long as the process
+    return open(0, "rb", buffering=0, closefd=False)  # lives as long as the process
 
 
 async def _one_by_one(ids: AsyncIterable[str]) -> AsyncIterator[list[str]]:

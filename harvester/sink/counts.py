@@ -26,6 +26,8 @@ class Counts:
     """Harvested or empty in an earlier run."""
     rows: int = 0
     """Rows in the output, those of earlier runs included."""
+    settled: int = 0
+    """Accounts that were put in this run, durable or not yet."""
     bytes: int = 0
     """Bytes of the output on disk, or sent to stdout."""
 
@@ -35,9 +37,9 @@ class Counts:
         return self.distinct - self.harvested - self.empty - self.failed - self.finished_earlier
 
     @property
-    def settled(self) -> int:
-        """Distinct IDs that have an end, of this run or an earlier one."""
-        return self.distinct - self.not_attempted
+    def nothing_ended(self) -> bool:
+        """Whether no account has an end yet, of this run or an earlier one, durable or not."""
+        return self.not_attempted == self.distinct and not self.settled
 
     @classmethod
     def found(cls, ledger: Ledger) -> Counts:

@@ -34,7 +34,8 @@ class TenantClient:
         self.usages = Usages(transport, settings)
         self.throttle = Throttle(
             quota,
-            burst=settings.burst,
+            # A shard's share of the quota may be smaller than the burst that was meant for the whole.
+            burst=min(settings.burst, quota.requests) if settings.burst and quota else None,
             max_retry_after=settings.max_retry_after,
             client=client.label,
             observer=observer,
