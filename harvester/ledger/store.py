@@ -61,6 +61,12 @@ class Ledger:
         for seq, line in failures:
             self._database.run("INSERT INTO failure (place, line) VALUES (?, ?)", seq + 1, line)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is finished yet: whoever comes next loses nothing by beginning anew."""
+        found = self._database.value("SELECT EXISTS (SELECT 1 FROM account WHERE outcome IS NOT NULL)")
+        return not found and self.phase is Phase.HARVEST
+
     def outcomes(self) -> dict[Outcome, int]:
         """How many accounts ended in each way."""
         found = self._database.rows(

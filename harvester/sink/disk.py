@@ -50,6 +50,11 @@ def at(path: Path) -> Iterator[None]:
         raise disk_fault(error, path) from error
 
 
+def scratch(path: Path) -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(path.name + ".new")
+
+
 class Disk:
     """Files made with `file_mode`; all methods block, and raise OutputFault or StoppedEarly."""
 
@@ -107,15 +112,15 @@ class Disk:
 
     def write_whole(self, path: Path, pieces: Iterable[bytes]) -> None:
         """Put a file at `path` in one step, in place of what was there; the caller syncs the folder."""
-        scratch = path.with_name(path.name + ".new")
-        fd = self.open(scratch, keep=0)
+        new = scratch(path)
+        fd = self.open(new, keep=0)
         try:
             for piece in pieces:
-                self.write(fd, piece, scratch)
-            self.sync(fd, scratch)
+                self.write(fd, piece, new)
+            self.sync(fd, new)
         finally:
             self.close(fd)
-        self.rename(scratch, path)
+        self.rename(new, path)
 
     def copy(self, old: Path, new: Path) -> None:
         """Make `new` a copy of `old`, in one step."""

@@ -32,6 +32,7 @@ class Opened:
         finally:
             if self.lock is not None:
                 self.lock.release()
+            self.spool.layout.leave()
 
 
 def open_spool(settings: Settings, run_id: str, *, stdout: int = 1, disk: Disk | None = None) -> Opened:
@@ -78,13 +79,15 @@ def _find(settings: Settings, layout: Layout, run_id: str) -> tuple[Ledger, bool
 
 
 def _begun(path: Path, file_mode: int) -> Ledger | None:
-    """The ledger at `path` if a harvest was begun in it; one without is a run's that died as it was born."""
+    """The ledger at `path`, if there is anything in it that is worth going on from."""
     if not path.exists():
         return None
     ledger = Ledger.open(path, file_mode)
-    if ledger.fact("runId") is not None:
+    if not ledger.idle:
         return ledger
     ledger.close()
+    for file in database_files(path):
+        file.unlink(missing_ok=True)
     return None
 
 

@@ -62,6 +62,6 @@ async def open_roster(observer: Observer) -> AsyncIterator[Roster]:
         try:
             yield Roster(ledger.roll, Counts(), worker, observer)
         finally:
-            await worker.finish(ledger.close)
+            await worker.do(ledger.close)
     finally:
         worker.stop()

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from harvester.errors import StopRun
+from harvester.errors import InternalFault, StopRun
 from harvester.ledger import Ledger, Outcome, PartRecord, PartState, Phase, Proof, database_files
 from harvester.model import OutputFile
 from harvester.sink.codec import Codec, Plain
@@ -59,6 +59,7 @@ class Spool:
         self._options = options
         self._phase = ledger.phase
         self._broken: BaseException | None = None
+        self._proof: Proof | None = None
         self._part: Part | None = None
         self._closed: list[Part] = []
         self._records = {part.number: part for part in ledger.parts()}
@@ -78,49 +79,47 @@ class Spool:
             self._broken = error
             raise
 
+    @property
+    def broken(self) -> bool:
+        """Whether something has failed: nothing more can be done in this run."""
+        return self._broken is not None
+
     def seal(self) -> tuple[tuple[OutputFile, ...], Proof]:
         """End the last part: the output is whole but for its final names. Every account must be settled."""
         if self._broken is not None:
             raise self._broken
         if self.ledger.roll.unfinished():
-            raise RuntimeError("the harvest is not complete: accounts are pending")
+            raise InternalFault("the output was to be ended while accounts are unfinished", "report this")
         try:
             if self._phase is Phase.HARVEST:
                 self._end_parts()
-            return self.outputs(), self.ledger.proof()
         except BaseException as error:
             self._broken = error
             raise
+        self._proof = self.ledger.proof()
+        return self.outputs(), self._proof
 
-    def complete(self) -> tuple[tuple[OutputFile, ...], Proof]:
-        """Seal the output, give it its final names, and remove the ledger."""
-        sealed = self.seal()
-        try:
-            self.publish()
-        except BaseException as error:
-            self._broken = error
-            raise
-        return sealed
-
-    def publish(self) -> Proof:
-        """Give the final names; may be repeated until the ledger is gone."""
-        proof = self.ledger.proof()
+    def publish(self) -> None:
+        """Give a sealed output its final names, and remove the ledger. May be repeated until that is gone."""
+        proof = self._proof or self.ledger.proof()
         parts = tuple(self._records.values())
-        failures = self.layout.failures
         document = manifest(
             run_id=self.run_id,
             shard=self._options.get("--shard"),
             options=self._options,
             proof=proof,
             parts=parts,
-            failures=failures.name if failures is not None and proof.failed.count else None,
+            failures=self.layout.failures_name if proof.failed.count else None,
         )
         self.layout.publish(Whole(parts, proof.failed.count, self.ledger.failures, document))
-        self.abandon()
-        return proof
+        self._remove_ledger()
 
     def abandon(self) -> None:
-        """Remove the ledger: what it led to is published, or nothing came of it."""
+        """Nothing came of this run: remove the ledger, unless an earlier run has left something in it."""
+        if self.ledger.idle:
+            self._remove_ledger()
+
+    def _remove_ledger(self) -> None:
         self.ledger.close()
         if self.layout.ledger is not None:
             for path in database_files(self.layout.ledger):

@@ -20,11 +20,7 @@ class Worker:
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `work`, done on the thread."""
         job = self._thread.submit(work, *args, **kwargs)
-        return await asyncio.wrap_future(job)
-
-    async def finish(self, work: Callable[[], None]) -> None:
-        """`work` is done even if whoever waits for it is cancelled meanwhile."""
-        await asyncio.shield(asyncio.ensure_future(self.do(work)))
+        return await asyncio.shield(asyncio.wrap_future(job))
 
     def stop(self) -> None:
         """End the thread once it has done what it was asked for."""

@@ -16,7 +16,6 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
-from harvester.errors import InternalFault
 from harvester.events import Committed, Observer, PartFinished, Resumed
 from harvester.ledger import Proof
 from harvester.model import Harvested, OutputFile, Settled
@@ -79,9 +78,9 @@ class Writer(Roster):
         self.resumed = opened.resumed
         """Whether an earlier run began it."""
         self.outputs: tuple[OutputFile, ...] = ()
-        """The finished files, once the harvest is complete."""
+        """The files of the output, once it is sealed."""
         self.proof: Proof | None = None
-        """Which accounts are in the output, once the harvest is complete."""
+        """Which accounts are in the output, once it is sealed."""
 
     @property
     def failures(self) -> str | None:
@@ -145,8 +144,12 @@ class Writer(Roster):
     async def flush(self) -> None:
         """All that was put so far becomes durable, but for what `--ordered` holds back.
 
-        Raises what made a commit fail.
+        A commit that has begun is ended and counted even if whoever waits for it is cancelled. Raises what
+        made a commit fail.
         """
+        await asyncio.shield(asyncio.ensure_future(self._flush()))
+
+    async def _flush(self) -> None:
         async with self._one_at_a_time:
             batch, self._outbox = self._outbox, Batch()
             self._some.clear()
@@ -173,34 +176,30 @@ class Writer(Roster):
     # -- the end
 
     async def seal(self) -> None:
-        """Every account is settled: the output is whole, but for its final names."""
+        """Every account is settled: the output is whole, but for its final names.
+
+        From here on `outputs` and `proof` are known. Raises InternalFault when an account is unfinished.
+        """
         await self.flush()
-        if self.counts.not_attempted:
-            raise InternalFault(
-                f"the harvest was to be completed while {self.counts.not_attempted} accounts are unfinished",
-                "run the same command again, and report this",
-            )
         self.outputs, self.proof = await self._worker.do(self._spool.seal)
 
     async def publish(self) -> None:
-        """Give the sealed output its final names, and remove the ledger."""
+        """A sealed output gets its final names, and the ledger goes away."""
         await self._worker.do(self._spool.publish)
         self._tell_finished(self.outputs)
 
-    async def complete(self) -> tuple[OutputFile, ...]:
-        """`seal` and `publish` in one."""
-        await self.seal()
-        await self.publish()
-        return self.outputs
+    async def suspend(self) -> None:
+        """The run ends before its list: what was put is durable, and the same command goes on from here.
+
+        Raises what makes the last commit fail; what made an earlier one fail was raised then.
+        """
+        if not self._spool.broken:
+            await self.flush()
+        await self._worker.do(self._spool.suspend)
 
     async def abandon(self) -> None:
-        """Nothing came of the run, and no earlier one began it: leave no trace of it."""
+        """The run ends before anything came of it: leave the place as it was found."""
         await self._worker.do(self._spool.abandon)
-
-    async def suspend(self) -> None:
-        """The run ends before its list: what was put is durable, and the same command goes on from here."""
-        await self.flush()
-        await self._worker.do(self._spool.suspend)
 
 
 @asynccontextmanager
@@ -215,8 +214,8 @@ async def open_writer(
 ) -> AsyncIterator[Writer]:
     """Take the output's lock, and begin a harvest or find the one that goes on.
 
-    `run_id` is used if the harvest is a new one. Neither `complete` nor `suspend` is called on leaving: what
-    was not committed by then is asked for again by the next run.
+    `run_id` is used if the harvest is a new one. Leaving only lets go: what was not committed by then is asked
+    for again by the next run.
 
     Raises SettingFault, OutputFault or ResumeRefused; then nothing was changed.
     """
@@ -229,7 +228,7 @@ async def open_writer(
                 observer(Resumed(counts.finished_earlier + counts.failed, opened.spool.run_id))
             yield Writer(settings, opened, counts, worker=worker, observer=observer, clock=clock)
         finally:
-            await worker.finish(opened.close)
+            await worker.do(opened.close)
     finally:
         worker.stop()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from harvester.errors import OutputFault, ResumeRefused, SettingFault
 from harvester.ledger import PartRecord, PartState
-from harvester.sink.disk import Disk
+from harvester.sink.disk import Disk, scratch
 from harvester.sink.lock import Lock
 from harvester.sink.part import Part, PartLimits
 
@@ -47,6 +47,11 @@ class Layout(ABC):
         self.name = name
         """How errors and logs name the output."""
         self.disk = disk
+
+    @property
+    def failures_name(self) -> str | None:
+        """How the manifest names the failures file: as seen from the output's folder."""
+        return None if self.failures is None else self.failures.name
 
     @abstractmethod
     def claim(self) -> Lock | None:
@@ -84,6 +89,9 @@ class Layout(ABC):
     def note_failures(self, lines: Iterator[bytes]) -> None:
         """The harvest stops unfinished: show people what has failed so far."""
 
+    def leave(self) -> None:  # noqa: B027  # most layouts make no folder
+        """The run has ended: take back what `claim` made, if it was of no use."""
+
     def refuse_damage(self, parts: Sequence[PartRecord]) -> None:
         """Raise ResumeRefused when a part isn't as the ledger says."""
         for part in parts:
@@ -111,6 +119,7 @@ class Layout(ABC):
         else:
             self.disk.remove(self.failures)
         self.disk.remove(partial(self.failures))
+        self.disk.remove(scratch(partial(self.failures)))  # of a run that was killed as it wrote that
         self.disk.sync_folder(self.failures.parent)
 
 

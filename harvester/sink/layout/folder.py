@@ -8,6 +8,7 @@ overall ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harvester.errors import OutputFault
@@ -48,6 +49,14 @@ class FolderLayout(Layout):
         self.failures = failures or self._names.failures
         self.summary = self._names.summary
         self.limits = limits
+        self._made = False
+
+    @property
+    def failures_name(self) -> str | None:
+        """Its name, or its whole path if it is elsewhere."""
+        if self.failures is None or self.failures.parent.resolve() == self._folder:
+            return super().failures_name
+        return str(self.failures.resolve())
 
     def claim(self) -> Lock:
         """Make the folder, its last component only, and take its lock."""
@@ -61,6 +70,7 @@ class FolderLayout(Layout):
                 self._folder.mkdir(exist_ok=True)
                 self._folder.chmod(folder_mode(self.disk.file_mode))  # whatever the umask says
             self.disk.sync_folder(self._folder.parent)
+            self._made = True
         self._check_failures(self._folder)
         return Lock.acquire(self._names.lock, self.disk.file_mode)
 
@@ -131,6 +141,12 @@ class FolderLayout(Layout):
         """Leave them as ``_failures.ndjson.partial``."""
         if self.failures is not None:
             self.disk.write_whole(partial(self.failures), lines)
+
+    def leave(self) -> None:
+        """Remove the folder if this run made it and nothing is in it."""
+        if self._made:
+            with suppress(OSError):
+                self._folder.rmdir()
 
     def _hidden(self, part: PartRecord) -> Path:
         return self._names.hidden(part.name)

@@ -18,7 +18,7 @@ _LONGEST_LINE: Final = 64 * 1024 * 1024
 """No account comes near it: what has no line end for so long is no output."""
 
 
-class Unreadable(Exception):  # noqa: N818  # not an error of the program but a finding about a file
+class Unreadable(Exception):  # not an error of the program but a finding about a file
     """The rest of the file can't be read; says why."""
 
 
@@ -49,8 +49,8 @@ class PartReader:
     def lines(self) -> Iterator[bytes]:
         """All lines without their ends.
 
-        Raises Unreadable when the file is damaged, or its last line has no end; OutputFault or StoppedEarly when
-        it can't be read at all.
+        Raises Unreadable when the file is damaged, or its last line has no end; OutputFault or StoppedEarly
+        when it can't be read at all.
         """
         with at(self._path), self._path.open("rb", buffering=0) as file:
             blocks = self._blocks(file)
