@@ -10,6 +10,7 @@ from harvester.report.closing import closing_of, headline
 from harvester.report.log import Lines, is_terminal, say
 from harvester.report.result import Report
 from harvester.report.summary import summary_document
+from harvester.report.table import print_closing
 
 _LISTS = frozenset({"timeline", "outputs", "accounts"})
 """Keys of the summary that are too long for a log line."""
@@ -30,9 +31,6 @@ def show_closing(report: Report, lines: Lines, *, stderr: TextIO | None = None) 
     stream = stderr or sys.stderr
     closing = closing_of(report, lines.redact)
     if is_terminal(stream):
-        # As in `progress`: rich only where there is a terminal.
-        from harvester.report.table import print_closing  # noqa: PLC0415
-
         print_closing(closing, stream)
         return
     for line in closing.plain_lines():

@@ -21,6 +21,7 @@
 | `request` | debug (only with `-vv`) | `client` `status` `reason` `seconds` `bytes` |
 | `committed` | debug (only with `-vv`) | `accounts` `rows` `bytes` `seconds` |
 | `run_ended` | info, warning, error | the summary but its lists: `runId` `status` `counts` `rows` … |
+| `accounts_listed` | info | `done` `seconds` (of `harvester accounts`; its `progress` has only `done`) |
 | `error` | error | `status` `problem` `mend` |
 
 Debug lines come with `-v`; `-q` leaves warnings and errors. `reason` is a word of `model.Reason`.

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from logging import INFO
 from typing import Literal, TextIO, TypeAlias
 
+from harvester.report.live import LiveBlock
 from harvester.report.log import Lines, is_terminal, say
 from harvester.report.watch import View, Watch
 from harvester.settings.model import Settings
@@ -91,9 +92,6 @@ def _say_view(view: View) -> None:
 
 
 async def _live(watch: Watch, lines: Lines, stderr: TextIO, sleep: Sleep) -> None:
-    # rich is slow to import, and most runs have no terminal.
-    from harvester.report.live import LiveBlock  # noqa: PLC0415
-
     with LiveBlock(stderr) as block, lines.through(block.print_above):
         while True:
             block.show(watch.look())

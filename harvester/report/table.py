@@ -1,15 +1,14 @@
-"""The closing as a table on a terminal, by rich. Imported only where there is one."""
+"""The closing as a table on a terminal, by rich, which is imported only once there is one."""
 
 from __future__ import annotations
 
-from typing import TextIO
-
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, TextIO
 
 from harvester.report.closing import Closing, Figure, Group
 from harvester.report.terminal import console_on
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _WIDEST = 110
 _COLUMNS_FIT = 90
@@ -18,6 +17,9 @@ _COLUMNS_FIT = 90
 
 def print_closing(closing: Closing, stream: TextIO) -> None:
     """Print the closing, set for the width of the window."""
+    from rich.padding import Padding  # noqa: PLC0415  # slow, and most runs have no terminal
+    from rich.text import Text  # noqa: PLC0415  # likewise
+
     console = console_on(stream)
     console.width = min(console.width, _WIDEST)
     console.print(Text(closing.headline, style="bold green" if closing.good else "bold yellow"))
@@ -31,6 +33,9 @@ def print_closing(closing: Closing, stream: TextIO) -> None:
 
 
 def _figures(figures: list[Figure]) -> Table:
+    from rich.table import Table  # noqa: PLC0415  # as above
+    from rich.text import Text  # noqa: PLC0415  # as above
+
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -41,6 +46,9 @@ def _figures(figures: list[Figure]) -> Table:
 
 
 def _groups(groups: list[Group]) -> Table:
+    from rich.table import Table  # noqa: PLC0415  # as above
+    from rich.text import Text  # noqa: PLC0415  # as above
+
     table = Table(box=None, padding=(0, 2), pad_edge=True, header_style="bold")
     table.add_column("failed", justify="right", no_wrap=True)
     table.add_column("because", ratio=2)

@@ -1,15 +1,18 @@
-"""A terminal as rich sees it. Imported only where there is one."""
+"""A terminal as rich sees it, which is imported only once there is one."""
 
 from __future__ import annotations
 
 import os
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def console_on(stream: TextIO) -> Console:
     """A console that shows texts as they are: an ID is neither markup, nor an emoji, nor to be coloured."""
+    from rich.console import Console  # noqa: PLC0415  # slow, and most runs have no terminal
+
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
     fit(console, stream)
     return console

@@ -72,7 +72,7 @@ async def list_accounts(
 
 
 def _by_id(records: list[AccountRecord]) -> dict[str, AccountRecord]:
-    return {_id_of(record): record for record in records}
+    return {id_of(record): record for record in records}
 
 
 def _back(offset: int, stride: int) -> int:
@@ -88,7 +88,12 @@ def _too_restless() -> StoppedEarly:
     )
 
 
-def _id_of(record: AccountRecord) -> str:
+def id_of(record: AccountRecord) -> str:
+    """The record's ID.
+
+    Raises:
+        Fault: it has none.
+    """
     account_id = record.get("id") if isinstance(record, dict) else None
     if not isinstance(account_id, str) or not account_id:
         raise Fault(Reason.WRONG_SHAPE, "the listing holds a record without `id`", status=200)
