@@ -18,7 +18,7 @@ _MOST_DOUBLINGS = 60  # beyond this every base is past every cap; keeps 2**n a s
 
 
 def delay(attempt: int, rng: Random, *, base: float = BASE, cap: float = CAP) -> float:
-    """Seconds to wait after the `attempt`-th failure (from 1): anything up to base x 2^(attempt-1) and `cap`."""
+    """Seconds to wait after the `attempt`-th failure (from 1): up to base x 2^(attempt-1), and to `cap`."""
     return rng.uniform(0.0, _interval(attempt, base, cap))
 
 

@@ -169,8 +169,9 @@ class Throttle:
         return min(seconds, self._max_retry_after) + _SAFETY
 
     def _shut(self, wait: float, *, asked: bool) -> None:
+        new = self.resumes_in() == 0
         added = self._gate.shut(self._clock() + wait)
-        if added >= _TELL_PAUSE or (added and added >= wait):
+        if new or added >= _TELL_PAUSE:
             self._observer(ClientPaused(self._client, added, asked))
 
     def _tell_rise(self, tempo: Tempo) -> None:
