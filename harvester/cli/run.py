@@ -7,48 +7,33 @@ from typing import Any
 import click
 
 from harvester.cli.options import SettingsCommand, dry_run_option, inputs_argument, loaded, setting_options
-from harvester.harvest import Harvest, run_blocking, signals_stopping
-from harvester.report.ending import show_closing
-from harvester.report.event_log import EventLog
-from harvester.report.log import LOGGER, Lines, logging_to
-from harvester.report.progress import mode_of, progress_shown
-from harvester.report.redaction import Redactor
-from harvester.report.result import Report
-from harvester.report.watch import Watch
-from harvester.settings.model import Settings
+from harvester.cli.show import harvest_shown
+from harvester.plan import plan
 
 _EXAMPLES = """\b
 Examples:
   harvester run ids.txt -o usages.ndjson
   harvester accounts --filters 'sourceId eq "…"' | harvester run - -o usages.ndjson.gz
   harvester run ids.csv --id-field accountId -o usages/ --part-rows 1000000 --compress zstd
-  harvester run usages.ndjson.failures.ndjson -o second-try.ndjson"""
+  harvester run usages.ndjson.failures.ndjson -o second-try.ndjson
+  harvester run ids.txt -o usages.ndjson --dry-run"""
 
 
 @click.command(cls=SettingsCommand, epilog=_EXAMPLES)
 @inputs_argument
-@setting_options("tenant", "list", "output", "request", "pace", "giving up", "seeing")
+@setting_options("tenant", "request", "list", "output", "pace", "giving up", "seeing")
 @dry_run_option
-def command(**options: Any) -> int:
+def command(*, dry_run: bool, **options: Any) -> int:
     """Harvest the usage rows of the account IDs in INPUT.
 
     INPUT are files of account IDs (text, CSV, NDJSON; .gz and .zst as they are), `-` is stdin. The same
     command again goes on where the last one stopped.
     """
-    found = loaded(options, needs_tenant=not options["dry_run"])
-    settings = found.settings
-    redact = Redactor.of(settings.clients)
-    with logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact) as lines:
-        for warning in found.warnings:
-            LOGGER.warning("%s", warning)
-        report = run_blocking(lambda: _harvest(settings, lines))
-        show_closing(report, lines)
-    return report.status
-
-
-async def _harvest(settings: Settings, lines: Lines) -> Report:
-    async with Harvest(settings, EventLog()) as harvest:
-        watch = Watch(harvest.tally, harvest.quotas, in_flight=lambda: harvest.in_flight)
-        with signals_stopping(harvest):
-            async with progress_shown(mode_of(settings), watch, lines):
-                return await harvest.run()
+    found = loaded(options, needs_tenant=not dry_run)
+    if not dry_run:
+        return harvest_shown(found.settings, found.warnings).status
+    for warning in found.warnings:
+        click.echo(f"harvester: {warning}", err=True)
+    for line in plan(found.settings).lines():
+        click.echo(line)
+    return 0

@@ -7,6 +7,7 @@ module and not by the client library, since a compressed body is the sender's ch
 
 from __future__ import annotations
 
+import os
 import ssl
 import urllib.request
 import zlib
@@ -221,7 +222,9 @@ def translate(error: Exception, host: str) -> Fault:
 
 def _cause(error: Exception) -> str:
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    words = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None)
+    words = getattr(inner, "verify_message", None)
+    if words is None and isinstance(inner, OSError) and inner.errno is not None and inner.errno > 0:
+        words = os.strerror(inner.errno)  # asyncio's own text repeats the address
     return str(words or type(inner).__name__)
 
 

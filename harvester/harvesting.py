@@ -1,4 +1,7 @@
-"""The composition root: builds the parts from Settings, runs them, returns a Report. No logic of its own."""
+"""The composition root: builds the parts from Settings, runs them, returns a Report. No logic of its own.
+
+Not called `harvest`, as a module of that name would stand in the way of the library's function.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,33 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from harvester.engine.engine import Engine
+from harvester.engine.engine import Engine, Store
 from harvester.errors import AccessDenied, Interrupted, StopRun, UsageFault
 from harvester.events import Observer
-from harvester.model import Quota
+from harvester.model import Harvested, Quota, Settled, UsageRow
 from harvester.report.fan_out import Listener, fan_out
 from harvester.report.result import Counts, Report
 from harvester.report.summary import write_summary
 from harvester.report.tally import Tally
+from harvester.settings.load import load_settings
 from harvester.settings.model import Settings
+from harvester.sink.roster import open_roster
+from harvester.sink.stream import Stream
 from harvester.sink.writer import Writer, open_writer
 from harvester.source.pump import pumped
 from harvester.source.reading import read_ids
@@ -98,6 +113,39 @@ class Harvest:
                 await writer.publish()
         return report
 
+    async def accounts(self, ids: Ids) -> AsyncGenerator[Settled, None]:
+        """Harvest `ids` and hand out each account as it is finished: `Harvested` or `Failure`.
+
+        Nothing is written and nothing can be resumed. Fetching waits while the caller is behind, and ends
+        when he leaves the loop. With `Settings.ordered` they come in the order of the list.
+
+        Raises:
+            StopRun: the run ended before its list; what was had until then has been handed out.
+        """
+        async with open_roster(self._observe) as roster:
+            stream = Stream(roster, ordered=self.settings.ordered)
+            engine = self._new_engine(stream)
+            running = asyncio.create_task(engine.run([self._read_list(engine, stream, ids)]))
+            running.add_done_callback(lambda _: stream.end())
+            try:
+                async for settled in stream.accounts():
+                    yield settled
+                await running
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+    async def rows(self, ids: Ids) -> AsyncGenerator[UsageRow, None]:
+        """Harvest `ids` and hand out the usage rows, each with its `accountId` first.
+
+        Accounts that fail give no row: `accounts` tells of them, as does `tally`. Raises as `accounts`.
+        """
+        async with aclosing(self.accounts(ids)) as accounts:
+            async for settled in accounts:
+                if isinstance(settled, Harvested):
+                    for row in settled.rows:
+                        yield {"accountId": settled.account.id} | row | {"accountId": settled.account.id}
+
     async def _harvest_into(self, writer: Writer, ids: Ids | None) -> StopRun | None:
         engine = self._new_engine(writer)
         try:
@@ -111,20 +159,20 @@ class Harvest:
         await writer.seal()
         return None
 
-    def _new_engine(self, writer: Writer) -> Engine:
+    def _new_engine(self, store: Store) -> Engine:
         assert self._transport is not None, "use `async with Harvest(settings)`"  # noqa: S101  # the caller's bug
-        engine = Engine(self.settings, self._transport, writer, self._observe, rng=random.Random())  # noqa: S311  # jitter
+        engine = Engine(self.settings, self._transport, store, self._observe, rng=random.Random())  # noqa: S311  # jitter
         self._engine = engine
         if self._stop is not None:
             engine.stop(self._stop)
         return engine
 
-    async def _read_list(self, engine: Engine, writer: Writer, ids: Ids | None) -> None:
+    async def _read_list(self, engine: Engine, store: Writer | Stream, ids: Ids | None) -> None:
         """Enrol the list as it is read: accounts are begun while the rest of it still comes."""
         async for batch in self._batches(ids):
-            await writer.enroll(batch)
+            await store.enroll(batch)
             engine.agenda.list_grew()
-        await writer.list_ended()
+        await store.list_ended()
         engine.agenda.list_ended()
 
     def _batches(self, ids: Ids | None) -> AsyncIterator[list[str]]:
@@ -186,7 +234,7 @@ def _in_batches(ids: Iterable[str]) -> Iterator[list[str]]:
 
 @contextmanager
 def signals_stopping(harvest: Harvest) -> Iterator[None]:
-    """While the body runs, SIGINT and SIGTERM stop the harvest in good order; the second one leaves at once."""
+    """While the body runs, SIGINT and SIGTERM stop the harvest in good order; a second one leaves at once."""
     loop = asyncio.get_running_loop()
     asked = False
 
@@ -208,6 +256,28 @@ def signals_stopping(harvest: Harvest) -> Iterator[None]:
     finally:
         for signum in signums:
             loop.remove_signal_handler(signum)
+
+
+def harvest(ids: Iterable[str], settings: Settings | None = None, **overrides: Any) -> Report:
+    """Harvest `ids` and return when it is done: for scripts and notebooks without an event loop.
+
+    ::
+
+        report = harvest(ids, output="usages.ndjson")
+
+    Without `settings` they are found as the command line finds them; `overrides` are settings by name.
+
+    Raises:
+        UsageFault: the list, the output or a setting is wrong.
+        AccessDenied: the tenant refused from the beginning.
+    """
+    found = replace(settings, **overrides) if settings is not None else load_settings(**overrides)
+
+    async def main() -> Report:
+        async with Harvest(found) as running:
+            return await running.run(ids)
+
+    return run_blocking(main)
 
 
 def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -1,0 +1,34 @@
+"""A harvest with all there is to see of it, as `run` and `demo` do it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harvester.harvesting import Harvest, run_blocking, signals_stopping
+from harvester.report.ending import show_closing
+from harvester.report.event_log import EventLog
+from harvester.report.log import LOGGER, Lines, logging_to
+from harvester.report.progress import mode_of, progress_shown
+from harvester.report.redaction import Redactor
+from harvester.report.result import Report
+from harvester.report.watch import Watch
+from harvester.settings.model import Settings
+
+
+def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
+    """Harvest what the settings say; log, progress and closing go to stderr."""
+    redact = Redactor.of(settings.clients)
+    with logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact) as lines:
+        for warning in warnings:
+            LOGGER.warning("%s", warning)
+        report = run_blocking(lambda: _harvest(settings, lines))
+        show_closing(report, lines)
+    return report
+
+
+async def _harvest(settings: Settings, lines: Lines) -> Report:
+    async with Harvest(settings, EventLog()) as harvest:
+        watch = Watch(harvest.tally, harvest.quotas, in_flight=lambda: harvest.in_flight)
+        with signals_stopping(harvest):
+            async with progress_shown(mode_of(settings), watch, lines):
+                return await harvest.run()
