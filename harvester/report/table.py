@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _WIDEST = 110
+_COLUMNS = ("failed", "because", "for example", "what to do")
+_MARGINS = 2 * len(_COLUMNS)
+_AN_ID = 32
+"""Characters of an account ID, which can be copied only in one piece."""
 _COLUMNS_FIT = 90
 """In a narrower window four columns would be slivers: there each reason has its lines."""
 
@@ -25,7 +29,7 @@ def print_closing(closing: Closing, stream: TextIO) -> None:
     console.print(Text(closing.headline, style="bold green" if closing.good else "bold yellow"))
     console.print(Padding(_figures(closing.figures), (0, 0, 0, 2)))
     if closing.groups and console.width >= _COLUMNS_FIT:
-        console.print(_groups(closing.groups))
+        console.print(_groups(closing.groups, console.width))
     for line in closing.group_lines() if console.width < _COLUMNS_FIT else []:
         console.print(Text(line))
     if closing.advice:
@@ -45,15 +49,16 @@ def _figures(figures: list[Figure]) -> Table:
     return table
 
 
-def _groups(groups: list[Group]) -> Table:
+def _groups(groups: list[Group], width: int) -> Table:
     from rich.table import Table  # noqa: PLC0415  # as above
     from rich.text import Text  # noqa: PLC0415  # as above
 
-    table = Table(box=None, padding=(0, 2), pad_edge=True, header_style="bold")
-    table.add_column("failed", justify="right", no_wrap=True)
-    table.add_column("because", ratio=2)
-    table.add_column("for example", ratio=3, overflow="fold")
-    table.add_column("what to do", ratio=3)
+    room = width - _MARGINS - len(_COLUMNS[0])
+    example = max(_AN_ID, room * 2 // 5)
+    because = (room - example) * 2 // 5
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for header, columns in zip(_COLUMNS, (None, because, example, room - example - because), strict=True):
+        table.add_column(header, width=columns, overflow="fold", justify="left" if columns else "right")
     for group in groups:
         table.add_row(Text(group.number), Text(group.words), Text(group.example), Text(group.mend))
     return table
