@@ -240,9 +240,7 @@ class Engine:
         """Between two tries for a token."""
         if isinstance(fault, Fault):
             self.outage.strike(None, fault)
-            await asyncio.sleep(delay(tries, self._rng))
-        else:
-            await asyncio.sleep(fault.retry_after or 1.0 + delay(tries, self._rng))
+        await asyncio.sleep(delay(tries, self._rng))
 
     # --- probing
 

@@ -10,7 +10,7 @@ from harvester.errors import Fault, Throttled
 from harvester.events import Observer
 from harvester.settings.model import Client, Settings
 from harvester.tenant.quota import InFlightLimit, Throttle
-from harvester.tenant.token import CredentialsGrant, ReadyToken, TokenKeeper
+from harvester.tenant.token import CredentialsGrant, ReadyToken, TokenKeeper, TokenSource
 from harvester.tenant.transport import Transport
 from harvester.tenant.usages import Usages
 
@@ -45,7 +45,9 @@ class TenantClient:
         )
         self.limit = InFlightLimit(settings.concurrency, unlimited=quota is None)
         self.tokens = TokenKeeper(
-            CredentialsGrant(client, transport) if client.client_id else ReadyToken(client),
+            _Considerate(
+                CredentialsGrant(client, transport) if client.client_id else ReadyToken(client), self.throttle
+            ),
             client.label,
             observer,
             clock=clock,
@@ -54,3 +56,20 @@ class TenantClient:
 
     def __repr__(self) -> str:
         return f"<TenantClient {self.label} {self.throttle!r}>"
+
+
+class _Considerate:
+    """A source of tokens that sends nothing while the client is paused; its own 429 pauses the client."""
+
+    def __init__(self, source: TokenSource, throttle: Throttle) -> None:
+        self._source = source
+        self._throttle = throttle
+
+    async def fetch(self) -> tuple[str, float | None]:
+        """As `TokenSource.fetch`."""
+        await self._throttle.pause_over()
+        try:
+            return await self._source.fetch()
+        except Throttled as busy:
+            self._throttle.hold(busy.retry_after)
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -46,10 +47,10 @@ class Outcome:
     rows: dict[str, list[dict[str, Any]]]
     failures: dict[str, Failure]
     stop: StopRun | None
-    events: list[Event]
+    moments: list[tuple[float, Event]]
 
     def told(self, kind: type) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
+        return [event for _, event in self.moments if isinstance(event, kind)]
 
 
 CLIENT = Client(client_id="test-client", client_secret="sandbox")
@@ -64,12 +65,17 @@ async def harvest(
     **settings: Any,
 ) -> Outcome:
     """Harvest `ids`; `during` runs beside the engine."""
-    told: list[Event] = []
+    told: list[tuple[float, Event]] = []
+    clock = asyncio.get_running_loop().time
+
+    def observe(event: Event) -> None:
+        told.append((clock(), event))
+
     store = MemoryStore(ids, slow)
     options = Settings(**{"base_url": url, "clients": (CLIENT,), "quota": None, "timeout": 5.0, **settings})
     stop = None
     async with Transport(options) as transport:
-        engine = Engine(options, transport, store, told.append, rng=random.Random(1))
+        engine = Engine(options, transport, store, observe, rng=random.Random(1))
         engine.agenda.list_ended()
         try:
             await engine.run([] if during is None else [_none(during(engine))])

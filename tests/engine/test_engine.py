@@ -160,7 +160,7 @@ async def test_a_wrong_secret_ends_the_run_without_showing_it() -> None:
     async with sandbox(accounts=5) as tenant:
         outcome = await harvest(tenant.url, list(tenant.population.ids), clients=(client,))
     assert isinstance(outcome.stop, AccessDenied)
-    assert "wr0ng-secret" not in repr(outcome.stop) + str(outcome.events)
+    assert "wr0ng-secret" not in repr(outcome.stop) + str(outcome.moments)
 
 
 async def test_a_forbidden_account_among_good_ones_is_its_own_failure() -> None:
@@ -296,3 +296,16 @@ async def test_hopeless_accounts_first_do_not_stand_for_the_tenant() -> None:
 def test_the_test_client_hides_its_secret() -> None:
     """Even the tests' own settings show no secret."""
     assert "sandbox" not in repr(CLIENT)
+
+
+async def test_no_token_is_asked_for_while_a_retry_after_runs() -> None:
+    """A pause is for all that the client sends: a token that has to be renewed in it waits for its end."""
+    async with sandbox(accounts=40, quota=Quota(10, 3.0), algorithm="fixed", token_life=1.0) as tenant:
+        ids = list(tenant.population.ids)
+        outcome = await harvest(tenant.url, ids, concurrency=2, attempts=1)
+        assert_true_to(tenant, ids, outcome)
+    pauses = [(at, at + event.seconds) for at, event in outcome.moments if isinstance(event, ClientPaused)]
+    renewals = [at for at, event in outcome.moments if isinstance(event, TokenRenewed)]
+    assert len(pauses) >= 2
+    assert len(renewals) >= 2
+    assert not [at for at in renewals for begin, end in pauses if begin + 0.2 < at < end]

@@ -108,6 +108,18 @@ class Throttle:
                 self._shut(self._bounded(retry_after), asked=True)
         self._gate.settle(sent_at)
 
+    # --- what is sent without a permit: requests for tokens
+
+    async def pause_over(self) -> None:
+        """Wait while a `Retry-After` runs: it is for all that the client sends."""
+        while (wait := self.resumes_in()) > 0:
+            await self._sleep(wait)
+
+    def hold(self, retry_after: float | None) -> None:
+        """A request for a token was answered 429: all wait, and the pace stays as it is."""
+        wait = pause(1, self._rng) if retry_after is None else retry_after
+        self._shut(self._bounded(wait), asked=retry_after is not None)
+
     # --- the state, live
 
     @property
