@@ -96,6 +96,18 @@ def plan(settings: Settings) -> Plan:
         )
 
 
+def plan_for(accounts: int, settings: Settings) -> Plan:
+    """The plan for a list of which only the length is known."""
+    return Plan(
+        distinct=accounts,
+        repeated=0,
+        finished=0,
+        clients=max(len(settings.clients), 1),
+        per_second=_per_second(settings),
+        output=settings.output,
+    )
+
+
 def _per_second(settings: Settings) -> float | None:
     quotas: list[Quota | None] = [settings.client_quota(client) for client in settings.clients]
     known = [quota for quota in (quotas or [settings.quota]) if quota is not None]

@@ -80,6 +80,11 @@ async def _pages(
                 await keeper
 
 
+def listing_path(api_version: str) -> str:
+    """Where the accounts are listed: `v1` is the scheme where the version stands behind the API's name."""
+    return "/accounts/v1" if api_version == "v1" else f"/{api_version}/accounts"
+
+
 class AccountPages:
     """Fetches pages of the listing, and tries again what may pass."""
 
@@ -97,6 +102,7 @@ class AccountPages:
         self._transport = transport
         self._observer = observer
         self._filters = filters
+        self._path = listing_path(settings.api_version)
         self._detail = detail
         self._sleep = sleep
         self._clock = asyncio.get_running_loop().time
@@ -171,11 +177,6 @@ class AccountPages:
     def _query(self, offset: int, limit: int) -> dict[str, str]:
         query = {"limit": str(limit), "offset": str(offset), "sorters": "id", "detailLevel": self._detail}
         return query | {"filters": self._filters} if self._filters else query
-
-    @property
-    def _path(self) -> str:
-        version = self._settings.api_version
-        return "/accounts/v1" if version == "v1" else f"/{version}/accounts"
 
     async def _rest(self, _tries: int, fault: Fault | Throttled) -> None:
         """Wait before the next try, of a page or of a token."""

@@ -27,7 +27,7 @@ class Usages:
         self._transport = transport
         self._page_size = settings.page_size
         self._sorters = settings.sorters
-        self._before, self._after = _path_around_id(settings.api_version)
+        self._before, self._after = path_around_id(settings.api_version)
         self._first_page = self._url(0)
 
     def _url(self, offset: int) -> URL:
@@ -54,8 +54,11 @@ class Usages:
         return rows_of(answer), len(answer.body)
 
 
-def _path_around_id(api_version: str) -> tuple[str, str]:
-    """`v1` is the per-API versioned scheme, where the version stands behind the API's name."""
+def path_around_id(api_version: str) -> tuple[str, str]:
+    """The path before and after the ID.
+
+    `v1` is the per-API versioned scheme, where the version stands behind the API's name.
+    """
     if api_version == "v1":
         return "/account-usages/v1/", "/summaries"
     return f"/{api_version}/account-usages/", "/summaries"
