@@ -36,11 +36,13 @@ class Roll:
         """With how many of them the list must begin, since an earlier run has seen them."""
         self.checked = 0
         """How many of the expected ones this reading of the list has shown so far."""
+        self.held = False
+        """Whoever feeds the list to the harvest has not looked at it yet: nothing is begun before."""
 
     @property
     def open_to_feed(self) -> bool:
-        """Whether the list was seen to begin with all IDs of the earlier run."""
-        return self.checked >= self.expected
+        """Whether the list was seen to begin with all IDs of the earlier run, and is no longer `held`."""
+        return self.checked >= self.expected and not self.held
 
     def enrol(self, ids: Sequence[str]) -> Enrolled:
         """Take the next IDs of the list in, repeats and all.

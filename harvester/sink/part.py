@@ -14,8 +14,10 @@ from harvester.errors import ClosedPipe
 from harvester.ledger import PartRecord, PartState
 from harvester.sink.disk import Disk, at, disk_fault
 
-Entry: TypeAlias = tuple[int, int, bytes]
-"""One account: its `seq`, how many rows (or FAILED), and its lines. A bare tuple, since there are many."""
+Entry: TypeAlias = tuple[int, int, bytes, int]
+"""One account: its `seq`, how many rows the answer had (or FAILED), its lines, and how many rows those are.
+
+A bare tuple, since there are many."""
 
 FAILED: Final = -1
 """Stands for the number of rows of an account given up; the line is one of the failures file."""
@@ -181,5 +183,5 @@ class StreamPart(_Counted):
 
 def joined(entries: Sequence[Entry]) -> tuple[bytes, int, int]:
     """The lines of `entries`, how many rows they are, and of how many accounts."""
-    data = [lines for _, _, lines in entries if lines]
-    return b"".join(data), sum([rows for _, rows, _ in entries]), len(data)
+    data = [lines for _, _, lines, _ in entries if lines]
+    return b"".join(data), sum([rows for _, _, _, rows in entries]), len(data)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from harvester.events import ListRead, Observer
-from harvester.ledger import Ledger, Roll
+from harvester.ledger import Enrolled, Ledger, Roll
 from harvester.model import Account
 from harvester.sink.counts import Counts
 from harvester.sink.worker import Worker
@@ -27,15 +27,21 @@ class Roster:
 
         Raises ResumeRefused when the list does not begin as it did when the harvest was begun.
         """
-        batch = await self._worker.do(self._roll.enrol, ids)
+        batch = await self._worker.do(self._enrol, ids)
         self.counts.enrolled(self._roll.known, batch)
         self._tell()
 
     async def list_ended(self) -> None:
         """The list was read to its end. Raises ResumeRefused when it is shorter than it was."""
-        self._roll.end_list()
+        await self._worker.do(self._end_list)
         self._list_whole = True
         self._tell()
+
+    def _enrol(self, ids: Sequence[str]) -> Enrolled:
+        return self._roll.enrol(ids)
+
+    def _end_list(self) -> None:
+        self._roll.end_list()
 
     async def pending(self, after_seq: int, limit: int) -> list[Account]:
         """The next unfinished accounts behind `after_seq`, in the order of the list.

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harvester.errors import InternalFault, StopRun
-from harvester.ledger import Ledger, Outcome, PartRecord, PartState, Phase, Proof, database_files
+from harvester.ledger import Enrolled, Ledger, Outcome, PartRecord, PartState, Phase, Proof, database_files
 from harvester.model import OutputFile
 from harvester.sink.codec import Codec, Plain
+from harvester.sink.framing import Framing
 from harvester.sink.layout import Layout, Whole
 from harvester.sink.manifest import manifest, output_file
 from harvester.sink.part import FAILED, Entry, Part, joined
@@ -49,10 +50,20 @@ class Spool:
     """The open harvest of one output. After a failure it only says so again: the next run goes on."""
 
     def __init__(
-        self, layout: Layout, ledger: Ledger, codec: Codec, *, run_id: str, options: dict[str, Any]
+        self,
+        layout: Layout,
+        ledger: Ledger,
+        codec: Codec,
+        *,
+        run_id: str,
+        options: dict[str, Any],
+        framing: Framing | None = None,
     ) -> None:
         self.layout = layout
         self.ledger = ledger
+        self._framing = framing or Framing()
+        self._begun = False
+        ledger.roll.held = True
         self.run_id = run_id
         self._codec = codec
         self._plain = isinstance(codec, Plain)
@@ -68,6 +79,25 @@ class Spool:
     def outputs(self) -> tuple[OutputFile, ...]:
         """The parts that have ended so far."""
         return tuple(output_file(part) for part in self._records.values() if part.state is not PartState.OPEN)
+
+    def enrol(self, ids: Sequence[str]) -> tuple[Enrolled, int]:
+        """Take the next IDs of the list in; also gives how many accounts need not be asked for at all."""
+        enrolled = self.ledger.roll.enrol(ids)
+        return enrolled, self._begin(whole=False)
+
+    def end_list(self) -> int:
+        """The list was read to its end; gives how many accounts need not be asked for at all."""
+        self.ledger.roll.end_list()
+        return self._begin(whole=True)
+
+    def _begin(self, *, whole: bool) -> int:
+        """Let the framing look at the list, once enough of it is known; nothing is given out before."""
+        roll = self.ledger.roll
+        if self._begun or not (whole or roll.known >= self._framing.required):
+            return 0
+        passed_over = self._framing.begin()
+        self._begun, roll.held = True, False
+        return passed_over
 
     def commit(self, batch: Batch) -> Stored:
         """Make `batch` durable: all of it or, when an error is raised, nothing that a resume would see."""
@@ -112,6 +142,7 @@ class Spool:
             failures=self.layout.failures_name if proof.failed.count else None,
         )
         self.layout.publish(Whole(parts, proof.failed.count, self.ledger.failures, document))
+        self._framing.publish()
         self._remove_ledger()
 
     def abandon(self) -> None:
@@ -138,6 +169,7 @@ class Spool:
         for part in [*self._closed, *([self._part] if self._part else [])]:
             part.close()
         self._part, self._closed = None, []
+        self._framing.close()
         self.ledger.close()
 
     # -- a commit, step by step
@@ -146,16 +178,17 @@ class Spool:
         if self._phase is Phase.COMPLETING:
             self._reopen()
         before = self._bytes
-        answered = [entry for entry in batch.entries if entry[1] != FAILED]
-        touched = self._store(answered)
+        answered = self._framing.edit([entry for entry in batch.entries if entry[1] != FAILED])
+        touched = self._store(answered, self._framing.mark(batch.entries))
         for part in touched:
             self._save(part.record(PartState.OPEN if part is self._part else PartState.CLOSED))
-        harvested = [seq for seq, rows, _ in answered if rows]
-        empty = [seq for seq, rows, _ in answered if not rows]
+        harvested = [seq for seq, rows, _, _ in answered if rows]
+        empty = [seq for seq, rows, _, _ in answered if not rows]
         self.ledger.settle(Outcome.HARVESTED, harvested)
         self.ledger.settle(Outcome.EMPTY, empty)
-        failures = [(seq, line) for seq, rows, line in batch.entries if rows == FAILED]
+        failures = [(seq, line) for seq, rows, line, _ in batch.entries if rows == FAILED]
         self.ledger.fail(failures)
+        self._framing.note()
         self.ledger.commit()
         for part in touched:
             part.keep()
@@ -164,16 +197,16 @@ class Spool:
             harvested=len(harvested),
             empty=len(empty),
             failed=len(failures),
-            rows=sum([rows for _, rows, _ in answered]),
+            rows=sum([rows for _, _, _, rows in answered]),
             bytes=self._bytes - before,
             finished=self._finish_closed(),
         )
 
-    def _store(self, entries: Sequence[Entry]) -> list[Part]:
+    def _store(self, entries: Sequence[Entry], mark: bytes = b"") -> list[Part]:
         """Append and sync; the parts written to. On a failure the space is given back, if it can be."""
         touched: list[Part] = []
         try:
-            self._append(entries)
+            self._append(entries, mark)
             touched = self._touched()
             for part in touched:
                 part.sync()
@@ -187,24 +220,24 @@ class Spool:
     def _touched(self) -> list[Part]:
         return [*self._closed, *([self._part] if self._part is not None and self._part.grown else [])]
 
-    def _append(self, entries: Sequence[Entry]) -> None:
+    def _append(self, entries: Sequence[Entry], mark: bytes) -> None:
         """An account's rows are never split between two parts."""
         limits = self.layout.limits
         if not limits:
-            self._write(entries)
+            self._write(entries, mark)
             return
         run: list[Entry] = []
         rows, size = (self._part.rows, self._part.size) if self._part else self._open_figures()
         for entry in entries:
             length = len(entry[2]) if self._plain else 0  # compressed, it is known only once it is written
-            if rows and limits.passed(rows + entry[1], size + length):
+            if rows and limits.passed(rows + entry[3], size + length):
                 self._write(run)
                 self._close_part()
                 run, rows, size = [], 0, 0
             run.append(entry)
-            rows += entry[1]
+            rows += entry[3]
             size += length
-        self._write(run)
+        self._write(run, mark)
 
     def _open_figures(self) -> tuple[int, int]:
         """Rows and bytes of the part that an earlier run left open."""
@@ -213,10 +246,12 @@ class Spool:
             (0, 0),
         )
 
-    def _write(self, entries: Sequence[Entry]) -> None:
+    def _write(self, entries: Sequence[Entry], mark: bytes = b"") -> None:
         data, rows, accounts = joined(entries)
-        if data:
-            self._opened().append(self._codec.seal(data), rows, accounts)
+        if data or mark:
+            part = self._opened()
+            head = b"" if part.size else self._framing.head()
+            part.append(self._codec.seal(head + data + mark), rows, accounts)
 
     def _opened(self) -> Part:
         """The open part: of an earlier run, or a new one."""
@@ -269,8 +304,9 @@ class Spool:
 
     def _seal_last(self) -> None:
         part = self._opened()
-        if not part.size:
-            part.append(self._codec.seal(b""), 0, 0)  # an empty gzip file isn't one that tools accept
+        tail = (b"" if part.size else self._framing.head()) + self._framing.tail()
+        if tail or not part.size:
+            part.append(self._codec.seal(tail), 0, 0)  # an empty gzip file isn't one that tools accept
         self._close_part()
         self._store([])
         self._save(part.record(PartState.CLOSED))

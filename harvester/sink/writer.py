@@ -17,7 +17,7 @@ from secrets import token_hex
 from typing import Final
 
 from harvester.events import Committed, Observer, PartFinished, Resumed
-from harvester.ledger import Proof
+from harvester.ledger import Enrolled, Proof
 from harvester.model import Harvested, OutputFile, Settled
 from harvester.settings.model import Settings
 from harvester.sink.counts import Counts
@@ -97,6 +97,16 @@ class Writer(Roster):
         """Whether the account with this ticket may be begun (`--ordered` bounds how far ahead)."""
         return self._reorder is None or self._reorder.has_room(ticket)
 
+    # -- the list, on the thread
+
+    def _enrol(self, ids: Sequence[str]) -> Enrolled:
+        enrolled, passed_over = self._spool.enrol(ids)
+        self.counts.finished_earlier += passed_over
+        return enrolled
+
+    def _end_list(self) -> None:
+        self.counts.finished_earlier += self._spool.end_list()
+
     # -- the results
 
     async def put(self, settled: Settled, ticket: int) -> None:
@@ -115,8 +125,9 @@ class Writer(Roster):
 
     def _entry(self, settled: Settled) -> Entry:
         if isinstance(settled, Harvested):
-            return settled.account.seq, len(settled.rows), self._encode(settled)
-        return settled.account.seq, FAILED, encode_failure(settled)
+            rows = len(settled.rows)
+            return settled.account.seq, rows, self._encode(settled), rows
+        return settled.account.seq, FAILED, encode_failure(settled), 0
 
     def _add(self, entry: Entry) -> None:
         outbox = self._outbox
@@ -214,7 +225,7 @@ async def open_writer(
 ) -> AsyncIterator[Writer]:
     """Take the output's lock, and begin a harvest or find the one that goes on.
 
-    `run_id` is used if the harvest is a new one. Leaving only lets go: what was not committed by then is asked
+    `run_id` is used if the harvest is a new one. Leaving only lets go: what was not committed is asked
     for again by the next run.
 
     Raises SettingFault, OutputFault or ResumeRefused; then nothing was changed.
