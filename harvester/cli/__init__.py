@@ -20,6 +20,8 @@ _COMMANDS = {
     "accounts": "List the tenant's accounts as NDJSON, for `run` to read.",
     "check": "Try configuration, connection, credentials and quota; say what to mend.",
     "verify": "Prove an output whole.",
+    "config": "Show the settings and where each came from, or write a file to begin with.",
+    "completion": "Print the completion script for bash, zsh or fish.",
     "sandbox": "Serve a simulated tenant on 127.0.0.1 until stopped.",
     "demo": "Sandbox and harvest in one command, nothing to configure.",
 }

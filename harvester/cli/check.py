@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from harvester.cli.columns import columns
 from harvester.cli.options import SettingsCommand, loaded, setting_options
 from harvester.errors import InputFault, StopRun
 from harvester.harvesting import run_blocking
@@ -180,10 +180,3 @@ class _Json:
         """Print it."""
         document = {"status": status, "settings": self._settings, "findings": self._findings}
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-
-
-def columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Rows as lines, each column as wide as it must be, the last as wide as it likes."""
-    widths = [min(max(map(len, column)), 60) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

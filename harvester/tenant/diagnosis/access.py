@@ -183,5 +183,9 @@ def _told(left: float | None, claims: Mapping[str, Any], scopes: frozenset[str] 
 
 
 def _ago(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02} s"  # noqa: PLR2004  # a minute
+    """A duration by its two largest units."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004  # an hour
+        return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} days"  # noqa: PLR2004  # two days
