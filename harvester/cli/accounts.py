@@ -17,7 +17,7 @@ import orjson
 from harvester.cli import closed_pipe
 from harvester.cli.options import SettingsCommand, loaded, setting_options
 from harvester.errors import OutputFault
-from harvester.harvest import run_blocking
+from harvester.harvesting import run_blocking
 from harvester.report.event_log import EventLog
 from harvester.report.figures import plural, span
 from harvester.report.log import LOGGER, logging_to, say
