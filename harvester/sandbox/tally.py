@@ -58,6 +58,7 @@ class Tally:
         found = {name: getattr(self, name) for name in self.__slots__ if name not in _ONE_BY_ONE}
         found |= {
             "statuses": {str(status): times for status, times in self.statuses.items()},
+            "faults": {str(kind): times for kind, times in self.faults.items()},
             "arrived_early": len(self.early),
             "accounts_asked": sum(1 for times in self.asked if times),
             "most_asked": max(self.asked, default=0),

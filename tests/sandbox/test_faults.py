@@ -54,6 +54,13 @@ async def test_statuses(kind: FaultKind) -> None:
         await then_all_is_well(asker)
 
 
+async def test_faults_are_counted_in_the_tally() -> None:
+    """The tally can be read from outside once a fault was met, and has it by its name."""
+    async with asking(always(FaultKind.BAD_GATEWAY)) as asker:
+        await ask_first(asker)
+        assert (await asker.get("/_sandbox/tally")).body["faults"] == {"502": 1}
+
+
 async def test_a_senseless_retry_after() -> None:
     """A 429 by fault has no Retry-After that makes sense."""
     async with asking(always(FaultKind.THROTTLED)) as asker:
