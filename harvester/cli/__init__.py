@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from harvester.errors import HarvesterError, StopRun
+from harvester.errors import ClosedPipe, HarvesterError, StopRun
 
 _COMMANDS = {
     "run": "Harvest the usage rows of a list of accounts.",
@@ -33,7 +33,8 @@ Exit statuses of a harvest:
   3        finished, some accounts failed (they are in the failures file)
   4        not authenticated or not authorised
   5        stopped early, the same command goes on from there
-  130/143  stopped by SIGINT/SIGTERM, likewise"""
+  130/143  stopped by SIGINT/SIGTERM, likewise
+  141      whoever read stdout has gone"""
 
 
 class _LazyGroup(click.Group):
@@ -95,6 +96,8 @@ def _status(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except ClosedPipe:
+        return closed_pipe()
     except HarvesterError as error:
         click.echo(f"harvester: {error}", err=True)
         return error.exit_status if isinstance(error, StopRun) else 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from logging import ERROR
 
+from harvester.errors import ClosedPipe, StopRun
 from harvester.harvesting import Harvest, run_blocking, signals_stopping
 from harvester.report.ending import show_closing
 from harvester.report.event_log import EventLog
-from harvester.report.log import LOGGER, Lines, logging_to
+from harvester.report.log import LOGGER, Lines, logging_to, say
 from harvester.report.progress import mode_of, progress_shown
 from harvester.report.redaction import Redactor
 from harvester.report.result import Report
@@ -16,12 +18,23 @@ from harvester.settings.model import Settings
 
 
 def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
-    """Harvest what the settings say; log, progress and closing go to stderr."""
+    """Harvest what the settings say; log, progress and closing go to stderr.
+
+    Where the log is JSON, so is the error that ends the run before it has a report.
+    """
     redact = Redactor.of(settings.clients)
     with logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact) as lines:
         for warning in warnings:
             LOGGER.warning("%s", warning)
-        report = run_blocking(lambda: _harvest(settings, lines))
+        try:
+            report = run_blocking(lambda: _harvest(settings, lines))
+        except ClosedPipe:
+            raise
+        except StopRun as stop:
+            if settings.log_format == "text":
+                raise
+            say(ERROR, "error", str(stop), status=stop.exit_status, problem=stop.problem, mend=stop.mend)
+            raise SystemExit(stop.exit_status) from None
         show_closing(report, lines)
     return report
 

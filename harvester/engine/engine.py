@@ -67,6 +67,7 @@ class Engine:
             rng=rng,
             refund=self._refund,
             fail=self.fail,
+            idle=self.idle,
         )
         self.crews = [
             Crew(
@@ -167,7 +168,7 @@ class Engine:
         failure = failure_of(work)
         await self._store.put(failure, work.ticket)
         self._failed += 1
-        self._settled(AccountSettled(work.account.id, 0, failure.reason))
+        self._settled(AccountSettled(work.account.id, 0, failure.reason, failure.detail))
         limit = self._settings.max_failures
         if limit is not None and self._failed >= limit and not self.agenda.finished:
             self.stop(

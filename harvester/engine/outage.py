@@ -42,8 +42,12 @@ class Outage:
         rng: random.Random,
         refund: Callable[[Work], None],
         fail: Callable[[Work], Awaitable[None]],
+        idle: Callable[[], None],
     ) -> None:
-        """`refund` puts a condemned account back on the agenda, `fail` makes its failure final."""
+        """`refund` puts a condemned account back on the agenda, `fail` makes its failure final.
+
+        `idle` looks whether nothing moves any more but what waits for a verdict.
+        """
         self._probe = probe
         self._observer = observer
         self._max_outage = max_outage
@@ -52,6 +56,7 @@ class Outage:
         self._rng = rng
         self._refund = refund
         self._fail = fail
+        self._idle = idle
         self._strikes: dict[Work, int] = {}
         self._unconnected = 0
         self.condemned: dict[Work, float] = {}
@@ -125,6 +130,8 @@ class Outage:
             await self._wait_out()
             self._suspected.clear()
             self._over.set()
+            # What was condemned while the probe was on its way waits for another one.
+            self._idle()
 
     async def _wait_out(self) -> None:
         began = self._clock()
