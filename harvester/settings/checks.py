@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from harvester.settings import parse
 from harvester.settings.table import FIELDS
-from harvester.settings.values import Values
+from harvester.settings.values import COLUMNS, Values
 
 _WORDS = {field.name: field.kind.choices for field in FIELDS if field.kind.choices}
 _OWNERS = 0o600
+_FILES = ("failures", "summary", "ledger", "changes", "singer_state")
 _COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -29,8 +30,10 @@ def complaints(settings: Values) -> Iterator[Complaint]:
     yield from _values(settings)
     yield from _rows_wanted(settings)
     yield from _format(settings)
+    yield from _states(settings)
     yield from _compression(settings)
     yield from _folder_only(settings)
+    yield from _lake(settings)
     yield from _names(settings)
     yield from _clients(settings)
 
@@ -85,6 +88,20 @@ def _format(settings: Values) -> Iterator[Complaint]:
         yield Complaint(name, "parquet compresses its own pages", "leave the compression out")
 
 
+def _states(settings: Values) -> Iterator[Complaint]:
+    """What a run may know of the ones before it."""
+    if settings.singer_state is not None and settings.format != "singer":
+        yield Complaint("singer_state", f"{settings.format} has no state", "ask for the format singer")
+    if settings.changes is None:
+        return
+    if settings.format == "singer":
+        yield Complaint(
+            "changes", "singer has a state of its own", "take --singer-state, or the format ndjson or parquet"
+        )
+    if settings.shape == "accounts":
+        yield Complaint("changes", "it is rows that change", "leave the shape at rows")
+
+
 def _suffix_of(output: str) -> str | None:
     return _COMPRESSED.get(Path(output).suffix) if not output.endswith("/") else None
 
@@ -109,10 +126,30 @@ def _folder_only(settings: Values) -> Iterator[Complaint]:
         yield Complaint("ledger", "what went to stdout can't be resumed", "give the output a file name")
 
 
+def _lake(settings: Values) -> Iterator[Complaint]:
+    """Partitions, columns of provenance, object stores."""
+    if settings.partition_by is not None and not settings.output_is_folder:
+        problem = "partitions are folders, which need one to be in"
+        yield Complaint("partition_by", problem, "let the output end in /, for example -o usages/")
+    if settings.partition_by == "month" and settings.shape == "accounts":
+        problem = "an account's line is of many months"
+        yield Complaint("partition_by", problem, "take the shape rows, or partition by harvested")
+    if unknown := [name for name in settings.columns if name not in COLUMNS]:
+        problem = f"{', '.join(unknown)} is none of {', '.join(COLUMNS)}"
+        yield Complaint("columns", problem, "take any of these")
+    if settings.columns and settings.format == "singer":
+        problem = "singer's records have the columns of their schema"
+        yield Complaint("columns", problem, "leave them out")
+    last = settings.output.rpartition("/")[2]
+    if "://" in settings.output and last.endswith((".ndjson", ".json", ".parquet", ".gz", ".zst")):
+        problem = f"{settings.output} names a file, but an object store gets parts"
+        yield Complaint("output", problem, "name a prefix that ends in /")
+
+
 def _names(settings: Values) -> Iterator[Complaint]:
     """No two files of a run may be one, and no list is to be overwritten by what it leads to."""
     files = {"output": settings.output if settings.output != "-" else None}
-    files |= {name: getattr(settings, name) for name in ("failures", "summary", "ledger")}
+    files |= {name: getattr(settings, name) for name in _FILES}
     taken: dict[Path, str] = {Path(one): "an input" for one in settings.inputs if one != "-"}
     for name, file in files.items():
         if file is None:

@@ -120,6 +120,23 @@ def word(*choices: str) -> Callable[[object], str]:
     return one_of
 
 
+def columns(*choices: str) -> Callable[[object], tuple[str, ...]]:
+    """Some of these names, in this order: a list, or text with commas; ``none`` is none of them."""
+
+    def some_of(value: object) -> tuple[str, ...]:
+        found = value.split(",") if isinstance(value, str) else value
+        if not isinstance(found, (list, tuple)):
+            raise BadValue("is no list of names", f"take any of {','.join(choices)}")
+        wanted = {str(one).strip().lower() for one in found} - {"", "none"}
+        if unknown := wanted - {one.lower() for one in choices}:
+            raise BadValue(
+                f"has {', '.join(sorted(unknown))}, which is no column", f"take any of {','.join(choices)}"
+            )
+        return tuple(one for one in choices if one.lower() in wanted)
+
+    return some_of
+
+
 def duration(value: object) -> float:
     """Seconds: a number, or parts with units such as ``90s``, ``2h30m``, ``1d``, ``500ms``."""
     if (
@@ -200,6 +217,11 @@ def show(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(map(str, value))
     return str(value)
+
+
+def show_names(names: tuple[str, ...]) -> str:
+    """Names with commas between them."""
+    return ",".join(names) or "none"
 
 
 def show_duration(seconds: float) -> str:

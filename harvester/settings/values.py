@@ -13,6 +13,9 @@ from harvester.settings.client import Client
 DEFAULT_QUOTA = Quota(100, 10.0)
 """SailPoint's documented limit: 100 requests per client id and API version in 10 seconds."""
 
+COLUMNS = ("harvestedAt", "tenant", "apiVersion", "runId")
+"""What `Values.columns` can add to a row, in the order in which rows have them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values:
@@ -59,9 +62,16 @@ class Values:
     shape: Literal["rows", "accounts"] = "rows"
     compress: Literal["none", "gzip", "zstd"] | None = None
     """None: by the suffix of `output`."""
+    partition_by: Literal["month", "harvested"] | None = None
+    columns: tuple[str, ...] = ()
+    """Of `COLUMNS`: where each row comes from, behind the API's own properties."""
     part_rows: int | None = None
     part_bytes: int | None = None
     ordered: bool = False
+    changes: Path | None = None
+    """State of the last complete harvest: only what differs from it is written."""
+    singer_state: Path | None = None
+    """The last STATE of a Singer stream, to go on from."""
     failures: Path | None = None
     summary: Path | None = None
     ledger: Path | None = None
@@ -73,6 +83,9 @@ class Values:
     log_format: Literal["text", "json"] = "text"
     verbosity: int = 0
     """-1 quiet, 0 normal, 1 and 2 more."""
+    metrics: Path | None = None
+    metrics_port: int | None = None
+    metrics_address: str = "127.0.0.1"
 
     @property
     def output_is_folder(self) -> bool:

@@ -24,7 +24,10 @@ def data_options(settings: Settings) -> dict[str, Any]:
         "--format": settings.format,
         "--shape": settings.shape,
         "--compress": compression(settings),
+        "--partition-by": settings.partition_by,
+        "--columns": ",".join(settings.columns) or None,
         "--ordered": settings.ordered,
+        "--changes": True if settings.changes is not None else None,
         "--shard": None if settings.shard is None else str(settings.shard),
     }
 

@@ -99,6 +99,7 @@ def test_every_setting_comes_from_every_layer(field: Any, desk: Desk) -> None:
     """One table: flag, variable and key give the same value for each setting."""
     written = WRITTEN[field.name]
     helps = {"since": {"sorters": "-date"}, "part_rows": {"output": "d/"}, "part_bytes": {"output": "d/"}}
+    helps |= {"partition_by": {"output": "d/"}, "singer_state": {"format": "singer"}}
     helps |= {"compress": {"output": "d/"}, "ledger": {"output": "f"}}
     more = helps.get(field.name, {})
     toml = "".join(
@@ -122,6 +123,8 @@ WRITTEN = {
     "page_size": "7",
     "sorters": "date",
     "since": "2026-01",
+    "partition_by": "month",
+    "columns": "runId,harvestedAt",
     "inputs": "ids.txt",
     "input_format": "csv",
     "id_field": "nativeId",
@@ -134,6 +137,8 @@ WRITTEN = {
     "part_rows": "1_000",
     "part_bytes": "64MB",
     "ordered": "true",
+    "changes": "c",
+    "singer_state": "t",
     "failures": "f",
     "summary": "s",
     "ledger": "l",
@@ -584,8 +589,10 @@ def test_the_documented_file_has_every_setting_with_its_default(desk: Desk) -> N
     keys = re.findall(r"^([a-z_]+) = ", text, flags=re.MULTILINE)
     assert sorted(keys) == sorted([*BY_NAME, "client_id", "client_secret_env"])
     text = text.replace('ledger = "', 'ledger = "/x').replace('output = "-"', 'output = "d/"')
+    text = re.sub(r"^singer_state = .*$", "", text, flags=re.MULTILINE)  # for another format than the default
     loaded = desk.load(environ={"SAIL_CLIENT_SECRET": SECRET}, config=desk.write("all.toml", text))
     examples = {"base_url", "ca_bundle", "inputs", "failures", "summary", "ledger", "output"}
+    examples |= {"changes", "singer_state"}
     for name in BY_NAME.keys() - examples:
         assert getattr(loaded.settings, name) == default_of(name), name
         assert loaded.sources[name].endswith(f"all.toml: {name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harvester.settings import parse
 from harvester.settings.field import Field, Kind
+from harvester.settings.values import COLUMNS
 from harvester.settings.table.kinds import FILE, FLAG, SIZE, TEXT, WHOLE, word
 
 LIST = (
@@ -54,7 +55,7 @@ OUTPUT = (
         section="output",
         flag="--output",
         short="-o",
-        help="Where the rows go: - is stdout, a file (.gz and .zst compress), or a folder ending in /.",
+        help="Where the rows go: - is stdout, a file (.gz and .zst compress), a folder ending in /, or s3://, gs://, az://.",
     ),
     Field(
         name="format",
@@ -78,6 +79,21 @@ OUTPUT = (
         none="auto",
         unset="by the suffix",
         help="Compression of a folder's parts, or of stdout.",
+    ),
+    Field(
+        name="partition_by",
+        kind=word("month", "harvested"),
+        section="output",
+        flag="--partition-by",
+        none="none",
+        help="Folders as Hive names them: month=2026-10/, or harvested=2026-11-01/ for each night's harvest.",
+    ),
+    Field(
+        name="columns",
+        kind=Kind("NAMES", parse.columns(*COLUMNS), parse.show_names),
+        section="output",
+        flag="--columns",
+        help="Add to each row where it comes from: any of harvestedAt,tenant,apiVersion,runId.",
     ),
     Field(
         name="part_rows",
@@ -104,6 +120,22 @@ OUTPUT = (
         flag="--ordered",
         off="--no-ordered",
         help="Rows in the order of the list, not as they come.",
+    ),
+    Field(
+        name="changes",
+        kind=Kind("STATE", parse.path),
+        section="output",
+        flag="--changes",
+        unset="every row",
+        help="Only rows that are new, changed or gone since the last complete harvest with this file.",
+    ),
+    Field(
+        name="singer_state",
+        kind=FILE,
+        section="output",
+        flag="--singer-state",
+        unset="from the beginning",
+        help="The last STATE of the Singer stream to go on from; a file that is not there is none.",
     ),
     Field(
         name="failures",
@@ -168,5 +200,30 @@ SEEING = (
         least=-1,
         most=2,
         help="How much is logged: -1 warnings only, 1 each retry, 2 each request.",
+    ),
+    Field(
+        name="metrics",
+        kind=FILE,
+        section="seeing",
+        flag="--metrics",
+        none="none",
+        help="Prometheus text file for node_exporter, kept up to date and left with the run's last figures.",
+    ),
+    Field(
+        name="metrics_port",
+        kind=WHOLE,
+        section="seeing",
+        flag="--metrics-port",
+        none="none",
+        least=0,
+        most=65535,
+        help="Port that serves /metrics while the run goes on; 0 picks one.",
+    ),
+    Field(
+        name="metrics_address",
+        kind=Kind("ADDRESS", parse.text),
+        section="seeing",
+        flag="--metrics-address",
+        help="Address of that port; 0.0.0.0 lets other machines in.",
     ),
 )
