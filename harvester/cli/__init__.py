@@ -85,7 +85,26 @@ def main(arguments: list[str] | None = None) -> None:
 
     The statuses themselves stand with the errors: `StopRun.exit_status`.
     """
+    _hold_standard_streams()
     sys.exit(_status(arguments))
+
+
+def _hold_standard_streams() -> None:
+    """Keep the numbers of streams that whoever started us has closed from the files that we open.
+
+    Rows for a stdout that is closed would else be written into the ledger. Reading and writing them fail.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_WRONLY)  # takes the lowest free number
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115  # lives as long as the process
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # as above
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115  # as above
 
 
 def _status(arguments: list[str] | None) -> int:
@@ -95,19 +114,28 @@ def _status(arguments: list[str] | None) -> int:
         return 130
     except click.ClickException as error:
         error.show()
+        _tell_github(error.format_message(), error.exit_code)
         return error.exit_code
     except ClosedPipe:
         return closed_pipe()
     except HarvesterError as error:
         click.echo(f"harvester: {error}", err=True)
-        return error.exit_status if isinstance(error, StopRun) else 1
+        exit_status = error.exit_status if isinstance(error, StopRun) else 1
+        _tell_github(str(error), exit_status)
+        return exit_status
     except BrokenPipeError:
         return closed_pipe()
     return status if isinstance(status, int) else 0
 
 
+def _tell_github(message: str, status: int) -> None:
+    """What ended a command is told on the page of a GitHub Actions run too."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        importlib.import_module("harvester.report.github").tell_fault(message, status, os.environ)
+
+
 def closed_pipe() -> int:
     """The reader of stdout has gone: end quietly, with the status of a process that SIGPIPE stops."""
     # Python flushes stdout once more on its way out: let it flush into nothing.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 141

@@ -2,7 +2,7 @@
 
 | event | level | fields |
 | --- | --- | --- |
-| `run_started` | info | `runId` `version` `tenant` `apiVersion` `output` `quota` `shard` |
+| `run_started` | info | `version` `tenant` `apiVersion` `output` `quota` `shard` |
 | `run_resumed` | info | `runId` `finishedEarlier` |
 | `list_read` | info | `distinct` `repeated` `finishedEarlier` |
 | `progress` | info | `done` `known` `total` `rows` `requestsPerSecond` `permittedPerSecond` `retries` … |
@@ -17,11 +17,15 @@
 | `outage_probed` | info | `detail` `nextInSeconds` |
 | `outage_ended` | warning | `seconds` |
 | `part_finished` | info | `name` `rows` `bytes` |
+| `output_spooled` | info | `place` `folder` (kept there until it has come to the object store) |
+| `output_away` | warning | `place` `detail` `nextInSeconds` |
+| `output_back` | warning | `place` `seconds` |
 | `stopping` | warning | `detail` |
 | `request` | debug (only with `-vv`) | `client` `status` `reason` `seconds` `bytes` |
 | `committed` | debug (only with `-vv`) | `accounts` `rows` `bytes` `seconds` |
 | `run_ended` | info, warning, error | the summary but its lists: `runId` `status` `counts` `rows` … |
 | `accounts_listed` | info | `done` `seconds` (of `harvester accounts`; its `progress` has only `done`) |
+| `metrics_served` | info | `url` (by `--metrics-port`) |
 | `error` | error | `status` `problem` `mend` |
 
 Debug lines come with `-v`; `-q` leaves warnings and errors. `reason` is a word of `model.Reason`.
@@ -35,6 +39,7 @@ import logging
 from collections.abc import Callable
 from logging import DEBUG, INFO, WARNING
 from typing import Any
+from urllib.parse import urlsplit
 
 from harvester.events import (
     AccountSettled,
@@ -46,6 +51,9 @@ from harvester.events import (
     OutageBegan,
     OutageEnded,
     OutageProbed,
+    OutputAway,
+    OutputBack,
+    OutputSpooled,
     PartFinished,
     RateChanged,
     RequestEnded,
@@ -58,6 +66,8 @@ from harvester.report.fan_out import Handlers
 from harvester.report.figures import plural, rate, size, span
 from harvester.report.log import DETAIL, LOGGER, say
 from harvester.report.reasons import meaning
+from harvester.report.version import program_version
+from harvester.settings.model import Settings
 
 
 class EventLog:
@@ -76,6 +86,9 @@ class EventLog:
             ClientPaused: (INFO, _client_paused),
             OutageProbed: (INFO, _outage_probed),
             PartFinished: (INFO, _part_finished),
+            OutputSpooled: (INFO, _output_spooled),
+            OutputAway: (WARNING, _output_away),
+            OutputBack: (WARNING, _output_back),
             AccountSettled: (WARNING, _account_settled),
             ClientDropped: (WARNING, _client_dropped),
             OutageBegan: (WARNING, _outage_began),
@@ -103,6 +116,26 @@ class EventLog:
             client=event.client,
             requestsPerSecond=round(event.per_second, 3),
         )
+
+
+def say_start(settings: Settings) -> None:
+    """Log that a run begins: of what, into what, at which quota a client."""
+    host = urlsplit(settings.base_url).netloc
+    quota = None if settings.quota is None else str(settings.quota)
+    shard = None if settings.shard is None else str(settings.shard)
+    place = "stdout" if settings.output == "-" else settings.output
+    part = f", shard {shard}" if shard else ""
+    say(
+        INFO,
+        "run_started",
+        f"harvesting {host} ({settings.api_version}) into {place}, quota {quota or 'none'}{part}",
+        version=program_version(),
+        tenant=host,
+        apiVersion=settings.api_version,
+        output=settings.output,
+        quota=quota,
+        shard=shard,
+    )
 
 
 def _request_ended(event: RequestEnded) -> None:
@@ -221,6 +254,28 @@ def _committed(event: Committed) -> None:
         bytes=event.bytes,
         seconds=round(event.seconds, 6),
     )
+
+
+def _output_spooled(event: OutputSpooled) -> None:
+    text = f"what is harvested is kept in {event.folder} until it has come to {event.place}"
+    say(INFO, "output_spooled", text, place=event.place, folder=event.folder)
+
+
+def _output_away(event: OutputAway) -> None:
+    text = f"{event.place} can't be written to: {event.detail}; next try in {span(event.next_in)}"
+    say(
+        WARNING,
+        "output_away",
+        text,
+        place=event.place,
+        detail=event.detail,
+        nextInSeconds=round(event.next_in, 3),
+    )
+
+
+def _output_back(event: OutputBack) -> None:
+    text = f"{event.place} can be written to again, after {span(event.seconds)}"
+    say(WARNING, "output_back", text, place=event.place, seconds=round(event.seconds, 3))
 
 
 def _stopping(event: Stopping) -> None:

@@ -19,12 +19,13 @@ _BATCH = 1024
 class Histogram:
     """Durations in seconds. 64 buckets an octave, made as they are needed: some hundreds in practice."""
 
-    __slots__ = ("_buckets", "_fresh", "_largest")
+    __slots__ = ("_buckets", "_fresh", "_largest", "_total")
 
     def __init__(self) -> None:
         self._buckets: Counter[int] = Counter()
         self._fresh: list[float] = []
         self._largest = 0.0
+        self._total = 0.0
 
     def __repr__(self) -> str:
         return f"<Histogram count={self.count} largest={self.largest:g}>"
@@ -38,6 +39,7 @@ class Histogram:
     def _count_fresh(self) -> None:
         if self._fresh:
             self._largest = max(self._largest, *self._fresh)
+            self._total += sum(self._fresh)
             bits = memoryview(array("d", self._fresh)).cast("B").cast("q")
             self._buckets.update([number >> _CUT for number in bits])
             self._fresh.clear()
@@ -51,6 +53,16 @@ class Histogram:
     def largest(self) -> float:
         """The longest one, exactly; 0 when there are none."""
         return max(self._largest, *self._fresh, 0.0)
+
+    @property
+    def total(self) -> float:
+        """The sum of all durations."""
+        return self._total + sum(self._fresh)
+
+    def at_most(self, seconds: float) -> int:
+        """How many durations stay at or below `seconds`, to within those that are 0.8 % away from it."""
+        self._count_fresh()
+        return sum(number for bucket, number in self._buckets.items() if _middle(bucket) <= seconds)
 
     def quantile(self, share: float) -> float | None:
         """The duration that `share` (0 to 1) of all stay at or below, within 0.8 %; None without any."""

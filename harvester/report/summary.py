@@ -30,11 +30,8 @@ Each key of the top stands on a line of its own, so that the file can be read by
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +40,8 @@ from harvester.report.histogram import Histogram
 from harvester.report.redaction import Redactor
 from harvester.report.result import Report
 from harvester.report.tally import Tally
+from harvester.report.version import program_version
+from harvester.report.whole_file import write_whole
 
 SCHEMA_VERSION = 1
 
@@ -79,30 +78,11 @@ def write_summary(path: Path, report: Report) -> None:
         OutputFault: it can't be written there.
     """
     try:
-        _replace(path, summary_json(report).encode(), report.settings.file_mode)
+        write_whole(path, summary_json(report).encode(), report.settings.file_mode)
     except OSError as error:
         raise OutputFault(
             f"{path}: the summary can't be written ({error.strerror})", "give another place with --summary"
         ) from error
-
-
-def _replace(path: Path, content: bytes, mode: int) -> None:
-    if path.exists() and not path.is_file():  # /dev/stderr, a pipe: nothing to put in its place
-        path.write_bytes(content)
-        return
-    partial = path.with_name(f"{path.name}.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink()
-        raise
 
 
 def _identity(report: Report) -> dict[str, Any]:
@@ -201,11 +181,3 @@ def _timeline(tally: Tally) -> dict[str, Any]:
 
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def program_version() -> str:
-    """The version that is installed."""
-    try:
-        return version("account-usage-harvester")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"
