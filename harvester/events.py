@@ -131,6 +131,31 @@ class PartFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputSpooled:
+    """What is harvested is kept in the local `folder` until it has come to `place`; needed for a resume."""
+
+    place: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputAway:
+    """The object store at `place` can't be written to; it is tried again in `next_in` seconds."""
+
+    place: str
+    detail: str
+    next_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBack:
+    """The object store at `place` takes what it is given again, after `seconds`."""
+
+    place: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """The run goes on where an earlier one stopped."""
 
@@ -159,6 +184,9 @@ Event: TypeAlias = (
     | ListRead
     | Committed
     | PartFinished
+    | OutputSpooled
+    | OutputAway
+    | OutputBack
     | Resumed
     | Stopping
 )
