@@ -80,6 +80,10 @@ class Spool:
         """The parts that have ended so far."""
         return tuple(output_file(part) for part in self._records.values() if part.state is not PartState.OPEN)
 
+    def finished(self) -> set[str]:
+        """Names of the parts that stand under their final names already."""
+        return {part.name for part in self._records.values() if part.state is PartState.FINISHED}
+
     def enrol(self, ids: Sequence[str]) -> tuple[Enrolled, int]:
         """Take the next IDs of the list in; also gives how many accounts need not be asked for at all."""
         enrolled = self.ledger.roll.enrol(ids)

@@ -72,7 +72,7 @@ class Writer(Roster):
         self._enough = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._not_before = 0.0
-        self._told: set[str] = set()
+        self._told = opened.spool.finished()
         self.run_id = opened.spool.run_id
         """Of the run that began the harvest."""
         self.resumed = opened.resumed
