@@ -26,5 +26,9 @@ check: setup
 test: check
 	$(BIN)/pytest -n 2 --dist loadgroup
 
+# The figures, as tables and in .bench/: `make bench`, or some of them: `make bench ONLY=cost,quota`.
+bench: setup
+	$(BIN)/python -m tests.bench --only '$(ONLY)'
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-output
+	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-output
