@@ -12,14 +12,15 @@ from harvester.errors import AccessDenied, GiveUp, TokenRejected
 DENIALS = 10
 """So many accounts denied in a row, with no good answer between, and the client is out."""
 REJECTIONS = 3
-"""So many 401 for one account, each with a new token, and it counts as denied."""
+"""So many 401 for one account, each with a new token, and a client without a good answer may be denied."""
 
 
 class Access:
     """The suspects of one client: accounts that were denied and wait for the verdict."""
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, attempts: int) -> None:
         self._client = client
+        self._attempts = attempts
         self._proven = False
         self.suspects: list[Work] = []
 
@@ -37,6 +38,11 @@ class Access:
         """Hold `work` until more is known. True when the client is out."""
         self.suspects.append(work)
         return len(self.suspects) >= DENIALS
+
+    @property
+    def rejections(self) -> int:
+        """So many 401 for one account are a denial. A client that has the right has its attempts, too."""
+        return max(REJECTIONS, self._attempts) if self._proven else REJECTIONS
 
     @property
     def unsettled(self) -> bool:

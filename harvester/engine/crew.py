@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from harvester.engine.access import REJECTIONS, Access
+from harvester.engine.access import Access
 from harvester.engine.agenda import Agenda
 from harvester.engine.outage import Outage
 from harvester.engine.work import Work
@@ -27,10 +27,17 @@ class Crew:
     """Drives one client until the agenda is empty or the client is out."""
 
     def __init__(
-        self, client: TenantClient, agenda: Agenda, outage: Outage, rulings: Rulings, observer: Observer
+        self,
+        client: TenantClient,
+        agenda: Agenda,
+        outage: Outage,
+        rulings: Rulings,
+        observer: Observer,
+        *,
+        attempts: int,
     ) -> None:
         self.client = client
-        self.access = Access(client.label)
+        self.access = Access(client.label, attempts)
         self._agenda = agenda
         self._outage = outage
         self._rulings = rulings
@@ -194,7 +201,7 @@ class Crew:
         self.client.tokens.reject(token)
         work.last = rejected
         work.rejections += 1
-        if work.rejections < REJECTIONS:
+        if work.rejections < self.access.rejections:
             self._agenda.again(work)
         else:
             work.rejections = 0

@@ -76,6 +76,7 @@ class Engine:
                 self.outage,
                 self,
                 observer,
+                attempts=settings.attempts,
             )
             for client in settings.clients
         ]

@@ -309,3 +309,12 @@ async def test_no_token_is_asked_for_while_a_retry_after_runs() -> None:
     assert len(pauses) >= 2
     assert len(renewals) >= 2
     assert not [at for at in renewals for begin, end in pauses if begin + 0.2 < at < end]
+
+
+async def test_a_tenant_that_rejects_good_tokens_now_and_then_fails_nobody() -> None:
+    """401 out of the blue: the token is renewed and the account asked for again, attempts permitting."""
+    faults = Faults(rates=(FaultRate(FaultKind.UNAUTHORIZED, 0.3),))
+    async with sandbox(accounts=120, faults=faults) as tenant:
+        ids = list(tenant.population.ids)
+        outcome = await harvest(tenant.url, ids, concurrency=8)
+        assert_true_to(tenant, ids, outcome)
