@@ -1,5 +1,6 @@
 """The durable record of a harvest: the list, what of it is finished, and how far each part is good."""
 
+from harvester.ledger.baseline import Baseline
 from harvester.ledger.database import database_files, is_database
 from harvester.ledger.digest import IdDigest
 from harvester.ledger.faults import LedgerUnreadable
@@ -8,6 +9,7 @@ from harvester.ledger.roll import Roll
 from harvester.ledger.store import Ledger
 
 __all__ = [
+    "Baseline",
     "Enrolled",
     "IdDigest",
     "Ledger",

@@ -77,6 +77,25 @@ class Roll:
         """Whether any enrolled account has no outcome yet."""
         return bool(self._database.value("SELECT EXISTS (SELECT 1 FROM account WHERE outcome IS NULL)"))
 
+    def stretch(self, begin: int, limit: int) -> list[tuple[str, int | None]]:
+        """ID and outcome (None: unfinished) of the accounts from `seq` `begin` on, at most `limit`."""
+        found = self._database.value(
+            "SELECT json_group_array(json_array(id, outcome)) FROM"
+            " (SELECT id, outcome FROM account WHERE place > ? ORDER BY place LIMIT ?)",
+            begin,
+            limit,
+        )
+        return [(account_id, outcome) for account_id, outcome in orjson.loads(found)]
+
+    def ids(self, seqs: Sequence[int]) -> dict[int, str]:
+        """The IDs of these accounts, by `seq`."""
+        found = self._database.value(
+            "SELECT json_group_array(json_array(place - 1, id)) FROM account"
+            " WHERE place IN (SELECT value + 1 FROM json_each(?))",
+            orjson.dumps(seqs).decode(),
+        )
+        return dict(orjson.loads(found))
+
     def _check(self, ids: Sequence[str]) -> tuple[int, int]:
         known = self._slice(self.checked, len(ids))
         shown = repeated = 0

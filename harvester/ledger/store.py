@@ -83,6 +83,23 @@ class Ledger:
             yield from (line for _, line in found)
             place = found[-1][0]
 
+    def keep(self, contents: Sequence[tuple[int, str]]) -> None:
+        """Keep a content beside each of these accounts (by `seq`), in place of an earlier one."""
+        for seq, content in contents:
+            self._database.run("INSERT OR REPLACE INTO kept VALUES (?, ?)", seq + 1, content)
+
+    def kept(self) -> Iterator[tuple[str, str]]:
+        """ID and content of the accounts beside which one was kept, but for those that failed."""
+        place = 0
+        while found := self._database.rows(
+            "SELECT place, id, content FROM kept JOIN account USING (place)"
+            " WHERE place > ? AND outcome <> ? ORDER BY place LIMIT 500",
+            place,
+            int(Outcome.FAILED),
+        ):
+            yield from ((account_id, content) for _, account_id, content in found)
+            place = found[-1][0]
+
     def proof(self) -> Proof:
         """Count and digest of the accounts by how they ended; reads the whole list."""
         digests = {outcome: self._digest(outcome) for outcome in Outcome}

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harvester.ledger import Ledger
 from harvester.sink.part import Entry
 
 
 class Framing:
     """Lines are written as they are; formats that want more override what they need.
 
-    It belongs to one harvest, blocks, and is used on the sink's thread. What it knows beyond the run it keeps
-    in the ledger, so that a run that goes on continues it exactly.
+    It is made before the harvest is begun or found, blocks, and is used on the sink's thread. What it knows
+    beyond the run it keeps in the ledger, so that a run that goes on continues it exactly.
     """
 
     required: int = 0
     """So many IDs of the list must be known before any account is begun."""
+
+    def join(self, ledger: Ledger, run_id: str) -> None:
+        """Go on as the harvest in `ledger` was begun, or begin it there; before all else.
+
+        Raises ResumeRefused when it can't go on.
+        """
 
     def begin(self) -> int:
         """So many IDs are known, or the list is at its end: now it can be told how to go about them.

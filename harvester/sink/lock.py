@@ -22,11 +22,13 @@ class Lock:
         self._fd: int | None = fd
 
     @classmethod
-    def acquire(cls, path: Path, file_mode: int = 0o600, *, wait: bool = False) -> Lock:
+    def acquire(
+        cls, path: Path, file_mode: int = 0o600, *, wait: bool = False, does: str = "is writing this output"
+    ) -> Lock:
         """The lock at `path`. When it is held: waits, or raises OutputFault, which names the holder."""
         operation = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
         with at(path):
-            while (fd := _attempt(path, file_mode, operation)) is None:
+            while (fd := _attempt(path, file_mode, operation, does)) is None:
                 pass  # the holder before us has removed the file: begin again with a new one
             return cls(path, fd)
 
@@ -40,7 +42,7 @@ class Lock:
             self._fd = None
 
 
-def _attempt(path: Path, file_mode: int, operation: int) -> int | None:
+def _attempt(path: Path, file_mode: int, operation: int, does: str) -> int | None:
     """The locked file, signed; None when it is no longer the one at `path`."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode)
     kept = False
@@ -51,7 +53,7 @@ def _attempt(path: Path, file_mode: int, operation: int) -> int | None:
             _sign(fd)
     except BlockingIOError:
         raise OutputFault(
-            f"{path}: {_holder(fd)} is writing this output", "wait until it has ended, or name another output"
+            f"{path}: {_holder(fd)} {does}", "wait until it has ended, or name another one"
         ) from None
     finally:
         if not kept:
