@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from harvester.errors import OutputFault, ResumeRefused
 from harvester.ledger import Ledger, LedgerUnreadable, Phase, database_files, is_database
 from harvester.settings.model import Settings
+from harvester.sink.changes import ChangesFraming
 from harvester.sink.codec import codec
 from harvester.sink.disk import Disk
+from harvester.sink.finishing import made_files
+from harvester.sink.framing import Framing
 from harvester.sink.layout import Layout, layout_for
 from harvester.sink.lock import Lock
-from harvester.sink.options import compression, data_options, refuse_other_options
+from harvester.sink.options import data_options, refuse_other_options, spool_compression
+from harvester.sink.singer import SingerFraming
 from harvester.sink.spool import Spool
 
 
@@ -43,17 +47,28 @@ def open_spool(settings: Settings, run_id: str, *, stdout: int = 1, disk: Disk |
     disk = disk or Disk(settings.file_mode)
     layout = layout_for(settings, disk, stdout)
     with ExitStack() as undo:
+        undo.callback(layout.leave)
         if (lock := layout.claim()) is not None:
             undo.callback(lock.release)
         if settings.fresh:
             _discard(settings, layout)
+        framing = _framing(settings)
+        undo.callback(framing.close)
         ledger, resumed = _find(settings, layout, run_id)
         undo.callback(ledger.close)
         if resumed:
             _agree(settings, layout, ledger)
-        spool = _spool(settings, layout, ledger)
+        framing.join(ledger, str(ledger.fact("runId")))
+        ledger.commit()
+        spool = _spool(settings, layout, ledger, framing)
         undo.pop_all()
         return Opened(spool, lock, resumed)
+
+
+def _framing(settings: Settings) -> Framing:
+    if settings.format == "singer":
+        return SingerFraming.of(settings)
+    return Framing() if settings.changes is None else ChangesFraming.of(settings.changes, settings)
 
 
 def _find(settings: Settings, layout: Layout, run_id: str) -> tuple[Ledger, bool]:
@@ -63,6 +78,7 @@ def _find(settings: Settings, layout: Layout, run_id: str) -> tuple[Ledger, bool
     elif (begun := _begun(layout.ledger, settings.file_mode)) is not None:
         return begun, True
     else:
+        layout.bind(run_id)
         layout.begin(fresh=settings.fresh)
         ledger = Ledger.open(layout.ledger, settings.file_mode)
     try:
@@ -94,17 +110,26 @@ def _begun(path: Path, file_mode: int) -> Ledger | None:
 def _agree(settings: Settings, layout: Layout, ledger: Ledger) -> None:
     """The earlier run's options and parts are as they must be to go on."""
     refuse_other_options(layout.name, ledger.fact("options") or {}, data_options(settings))
-    layout.replacing = bool(ledger.fact("replacing"))
+    _bind(layout, ledger)
     layout.refuse_damage(ledger.parts())
 
 
-def _spool(settings: Settings, layout: Layout, ledger: Ledger) -> Spool:
+def _bind(layout: Layout, ledger: Ledger) -> None:
+    """Let the layout know what the earlier run has found and made."""
+    layout.bind(str(ledger.fact("runId")))
+    layout.replacing = bool(ledger.fact("replacing"))
+    if layout.finishing is not None:
+        layout.finishing.files = made_files(ledger)
+
+
+def _spool(settings: Settings, layout: Layout, ledger: Ledger, framing: Framing) -> Spool:
     return Spool(
         layout,
         ledger,
-        codec(compression(settings)),
+        codec(spool_compression(settings)),
         run_id=str(ledger.fact("runId")),
         options=ledger.fact("options") or {},
+        framing=framing,
     )
 
 
@@ -126,8 +151,9 @@ def _publish_if_due(settings: Settings, layout: Layout, path: Path) -> None:
     ledger = Ledger.open(path, settings.file_mode)
     try:
         if ledger.phase is Phase.COMPLETING:
-            layout.replacing = bool(ledger.fact("replacing"))
-            _spool(settings, layout, ledger).publish()
+            _bind(layout, ledger)
+            with closing(ChangesFraming.found(ledger, settings.file_mode) or Framing()) as framing:
+                _spool(settings, layout, ledger, framing).publish()
             layout.replacing = False
     finally:
         ledger.close()

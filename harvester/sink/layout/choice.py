@@ -19,7 +19,7 @@ from harvester.sink.part import PartLimits
 def layout_for(settings: Settings, disk: Disk, stdout: int) -> Layout:
     """The layout that `--output` asks for. Raises SettingFault where no such output can be written."""
     output = settings.output
-    if settings.format != "ndjson":
+    if settings.format == "parquet":
         raise SettingFault(
             "--format", f"{settings.format} is not among the formats this version writes", "use ndjson"
         )
