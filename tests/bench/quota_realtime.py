@@ -37,7 +37,7 @@ http {{
   access_log off; keepalive_requests 1000000;
   client_body_temp_path {home}/t1; proxy_temp_path {home}/t2; fastcgi_temp_path {home}/t3;
   uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5;
-  limit_req_zone $server_name zone=quota:1m rate={rate}r/s;
+  limit_req_zone $binary_remote_addr zone=quota:1m rate={rate}r/s;
   limit_req_status 429;
   server {{
     listen 127.0.0.1:{port}; root {home};

@@ -206,8 +206,8 @@ def test_a_late_answer_from_before_the_pause_does_not_open_the_gate() -> None:
         throttle = stage.throttle
         old = await throttle.permit()
         await stage.refused(1.0)
-        await throttle.permit()
         throttle.accepted(old)
+        await throttle.permit()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(throttle.permit(), 60.0)
 
@@ -268,6 +268,42 @@ def test_lateness_is_caught_up_without_a_great_burst() -> None:
         assert waits[2] == pytest.approx(0.1005, abs=0.001)
 
     play(scene, Quota(100, 10.0))
+
+
+def test_a_refusal_makes_the_catching_up_gentler() -> None:
+    """The tenant's burst may be smaller than thought: fewer requests go together after the next delay."""
+
+    async def scene(stage: Stage) -> None:
+        async def at_once() -> int:
+            await asyncio.sleep(1.0)
+            count = 0
+            while await stage.waited() < 0.0005:
+                count += 1
+            return count
+
+        await stage.waited()
+        before = await at_once()
+        await stage.refused(0.0)
+        assert await stage.waited() > 0.0
+        assert await at_once() < before / 3
+
+    play(scene, Quota(10_000, 10.0))
+
+
+def test_a_rate_that_is_not_used_is_not_raised() -> None:
+    """`--quota auto` climbs by what it proved: a short list or a slow sink proves nothing."""
+
+    async def scene(stage: Stage) -> None:
+        begin, rate = stage.loop.time(), stage.throttle.rate
+        while stage.loop.time() < begin + 100.0:
+            await stage.waited()
+            await asyncio.sleep(0.5)
+        assert stage.throttle.rate == rate
+        while stage.loop.time() < begin + 120.0:
+            await stage.waited()
+        assert (stage.throttle.rate or 0.0) > 1.5 * (rate or 0.0)
+
+    play(scene, Quota(100, 10.0, auto=True))
 
 
 def test_each_pause_and_change_is_told_once() -> None:

@@ -16,8 +16,14 @@ from harvester.model import Quota
 
 _BELOW: Final = 0.97
 """What part of the measured ceiling to go down to."""
-_DOUBT: Final = 0.10
-"""What part to fall by at most when the measure is in doubt: the first time, twice that the second time …"""
+_DOUBT: Final = 0.3
+"""When the measure is in doubt: the part to fall by at most, divided by the seconds until the refusal.
+
+That is the overload a bucket for 0.3 s worth of requests would have absorbed so long. Each doubt in
+a row weighs more.
+"""
+_DOUBTFUL_PLATEAU: Final = 5.0
+"""Seconds until the old rate is reached again after a fall in doubt."""
 _FALL_MOST: Final = 0.50
 """What part to fall by at most at once: a tenant may ask for a longer pause than need be."""
 _PLATEAU: Final = 15.0
@@ -56,17 +62,19 @@ class Search:
         self._age = 0.0
         self._doubts = 0
 
-    def refused(self, measured: float, *, sure: bool, pause: float) -> None:
-        """Fall, since the tenant refused and asks for a pause of `pause` seconds.
+    def refused(self, measured: float, *, sure: bool, after: float, pause: float) -> None:
+        """Fall, since the tenant refused `after` seconds of sending, and asks for `pause` seconds without.
 
         It lets through `measured` requests a second: if that is `sure`, the rate goes there at
         once, else step by step, since chance may have refused a request or two.
         """
         self._doubts = 0 if sure else self._doubts + 1
-        fall = _FALL_MOST if sure else min(_FALL_MOST, _DOUBT * self._doubts)
+        fall = _FALL_MOST if sure else min(_FALL_MOST, _DOUBT * self._doubts / max(after, _DOUBT))
         ceiling = max(self.floor, min(max(measured, self.rate * (1 - fall)), self.rate))
         self._known = self._ceiling is not None and abs(ceiling / self._ceiling - 1) < _SAME
-        plateau = min(_PLATEAU_MOST, 2 * self._plateau) if self._known else _PLATEAU
+        plateau = (
+            min(_PLATEAU_MOST, 2 * self._plateau) if self._known else _PLATEAU if sure else _DOUBTFUL_PLATEAU
+        )
         self._plateau = max(plateau, min(_PLATEAU_EVER, _PLATEAU_PER_PAUSE * pause))
         self._ceiling = ceiling
         self._age = 0.0

@@ -142,7 +142,8 @@ class Tempo:
         if whole and self.at_top and measured >= _EDGE * self._search.top and self._margin < _MARGIN_MOST:
             self._margin += _MARGIN_STEP
         elif whole or not self._first_epoch:
-            self._search.refused(measured, sure=whole or pause >= _WINDOW_PAUSE, pause=pause)
+            sure = whole or pause >= _WINDOW_PAUSE
+            self._search.refused(measured, sure=sure, after=elapsed, pause=pause)
         # else: in the first period the tenant may still count what was sent before this program began.
         self._retune()
 

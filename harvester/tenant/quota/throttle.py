@@ -184,7 +184,7 @@ class Throttle:
         new = self.resumes_in() == 0
         added = self._gate.shut(self._clock() + wait)
         if new or added >= _TELL_PAUSE:
-            self._observer(ClientPaused(self._client, added, asked))
+            self._observer(ClientPaused(self._client, self.resumes_in(), asked))
 
     def _tell_rise(self, tempo: Tempo) -> None:
         if tempo.at_top or tempo.rate >= _TELL_RATE * (self._told or 0.0):
