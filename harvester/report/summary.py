@@ -12,6 +12,7 @@ Each key of the top stands on a line of its own, so that the file can be read by
 | `start` `end` `seconds` | RFC 3339 in UTC, and the time between |
 | `counts` | `distinct` = `harvested` + `empty` + `failed` + `notAttempted` + `finishedEarlier`; `repeated` |
 | `rows` | rows in the output, those of earlier runs it went on from included |
+| `differencesOnly` | whether rows known from before were left out (`--changes`, `--singer-state`) |
 | `accounts` | null, or once the output is whole: count and digest of the IDs by how they ended |
 | `requests` | usage requests sent in this run, tries again included |
 | `unsuccessfulByReason` | of those, the ones that brought no rows, by reason |
@@ -53,6 +54,7 @@ def summary_document(report: Report) -> dict[str, Any]:
         **_identity(report),
         "counts": _counts(report),
         "rows": report.rows,
+        "differencesOnly": report.settings.differences_only,
         "accounts": None if report.proof is None else report.proof.to_json(),
         **_traffic(report),
         **_trouble(report.tally),

@@ -88,6 +88,11 @@ class Values:
     metrics_address: str = "127.0.0.1"
 
     @property
+    def differences_only(self) -> bool:
+        """Whether rows that an earlier run has written are left out of the output."""
+        return self.changes is not None or self.singer_state is not None
+
+    @property
     def output_is_folder(self) -> bool:
         """Whether the output is parts in a folder or an object store, not one file or stdout."""
         return self.output.endswith("/") or "://" in self.output

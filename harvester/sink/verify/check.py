@@ -28,7 +28,7 @@ def verify(
     twice; that the failures file has the accounts that failed and no others. With `lists`, the list of IDs in
     batches, also that each of them is in the output, in the failures file or was answered without rows, and
     that no other account is there. Which were answered without rows is proved by count and digest, which
-    manifest and summary hold (`IdDigest`).
+    manifest and summary hold (`IdDigest`); and so are all accounts where only differences were written.
 
     Memory does not grow with the output. Raises OutputFault when there is nothing there.
     """
@@ -53,7 +53,9 @@ def _compare_accounts(
     evidence: Evidence, content: Content, seen: Seen, verdict: Verdict, output: str
 ) -> None:
     """The accounts that were met are those that should be there."""
-    kinds = {Kind.HARVESTED: "harvested", Kind.FAILED: "failed"}
+    kinds = {Kind.FAILED: "failed"}
+    if not evidence.differences_only:
+        kinds[Kind.HARVESTED] = "harvested"
     if content.shape == "accounts":
         kinds[Kind.EMPTY] = "empty"
     for kind, outcome in kinds.items():
@@ -70,8 +72,17 @@ def _compare_list(evidence: Evidence, content: Content, seen: Seen, verdict: Ver
     """The accounts of the list are those of the output."""
     for sighting in seen.unlisted():
         verdict.add(content.place(sighting), f"account {sighting.id!r} is not in the list")
-    if problem := _unmet_problem(evidence, content, seen):
+    find = _list_problem if evidence.differences_only else _unmet_problem
+    if problem := find(evidence, content, seen):
         verdict.add(output, problem)
+
+
+def _list_problem(evidence: Evidence, content: Content, seen: Seen) -> str | None:  # noqa: ARG001  # as below
+    """What is wrong with the list, where most accounts have no line: it must be the one harvested."""
+    claimed, listed = evidence.claimed("distinct"), seen.listed()
+    if claimed is None or str(claimed) == str(listed):
+        return None
+    return f"{claimed.count} accounts were harvested, and they are not the {listed.count} of the list"
 
 
 def _unmet_problem(evidence: Evidence, content: Content, seen: Seen) -> str | None:

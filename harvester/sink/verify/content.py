@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -12,6 +12,9 @@ from harvester.sink.verify.evidence import Claim
 from harvester.sink.verify.reading import PartReader, Unreadable
 from harvester.sink.verify.seen import Kind, Seen, Sighting
 from harvester.sink.verify.verdict import Verdict
+
+_MESSAGES: Final = ("SCHEMA", "RECORD", "STATE")
+"""Of Singer."""
 
 
 class Content:
@@ -92,7 +95,8 @@ class Content:
                     self._complain(number, f"no JSON ({error})" if line else "an empty line")
                     continue
                 if isinstance(value, dict):
-                    yield number, value
+                    if (row := _unwrapped(value)) is not None:
+                        yield number, row
                 else:
                     self._complain(number, "no JSON object")
         except Unreadable as error:
@@ -130,3 +134,11 @@ class Content:
                 self._complain(number, f"account {account!r} has {date} twice")
             elif date is not None:
                 dates.add(date)
+
+
+def _unwrapped(value: dict[str, Any]) -> dict[str, Any] | None:
+    """The row in a line: it, or what a Singer message holds; None where the message is about none."""
+    if "accountId" in value or value.get("type") not in _MESSAGES:
+        return value
+    record = value.get("record")
+    return record if value["type"] == "RECORD" and isinstance(record, dict) else None

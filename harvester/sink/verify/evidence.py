@@ -40,6 +40,8 @@ class Evidence:
     claims: list[Claim] = field(default_factory=list)
     failures: list[Path] = field(default_factory=list)
     accounts: dict[str, Any] | None = None
+    differences_only: bool = False
+    """Rows known from before were left out, so that accounts may have none."""
 
     def claimed(self, outcome: str) -> IdDigest | None:
         """Which accounts should have ended so."""
@@ -76,6 +78,7 @@ def _of_file(output: Path, verdict: Verdict, summary: Path | None) -> Evidence:
         return Evidence()
     told = _summary(output, verdict, summary)
     evidence = Evidence([Claim(output, _entry(told, output, verdict))], accounts=told.get("accounts"))
+    evidence.differences_only = bool(told.get("differencesOnly"))
     failed = evidence.claimed("failed")
     path = beside(output, ".failures.ndjson")
     if path.is_file() or (failed is not None and failed.count):
@@ -122,7 +125,8 @@ def _of_folder(folder: Path, verdict: Verdict) -> Evidence:
         if path not in claimed:
             verdict.add(str(path), "is in no manifest")
             claims.append(Claim(path, None))
-    return Evidence(claims, _failures(folder, told), told.get("accounts"))
+    differences_only = bool((told.get("options") or {}).get("--changes"))
+    return Evidence(claims, _failures(folder, told), told.get("accounts"), differences_only)
 
 
 def _see_whether_ended(folder: Path, names: FolderNames, verdict: Verdict) -> None:
