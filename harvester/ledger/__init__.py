@@ -2,7 +2,7 @@
 
 from harvester.ledger.baseline import Baseline
 from harvester.ledger.database import database_files, is_database
-from harvester.ledger.digest import IdDigest
+from harvester.ledger.digest import IdDigest, id_hash
 from harvester.ledger.faults import LedgerUnreadable
 from harvester.ledger.records import Enrolled, Outcome, PartRecord, PartState, Phase, Proof, Tally
 from harvester.ledger.roll import Roll
@@ -22,5 +22,6 @@ __all__ = [
     "Roll",
     "Tally",
     "database_files",
+    "id_hash",
     "is_database",
 ]

@@ -8,6 +8,11 @@ from hashlib import sha256
 _MODULUS = 1 << 256
 
 
+def id_hash(account_id: str) -> int:
+    """What one ID adds to a digest."""
+    return int.from_bytes(sha256(account_id.encode("utf-8", "surrogatepass")).digest(), "big")
+
+
 class IdDigest:
     """The sum, modulo 2**256, of the SHA-256 of each ID in UTF-8, as 64 hexadecimal digits.
 
@@ -23,7 +28,7 @@ class IdDigest:
 
     def add(self, ids: Iterable[str]) -> None:
         """Take `ids` in; each must be given once only."""
-        hashes = [int.from_bytes(sha256(i.encode("utf-8", "surrogatepass")).digest(), "big") for i in ids]
+        hashes = [id_hash(one) for one in ids]
         self._sum = (self._sum + sum(hashes)) % _MODULUS
         self.count += len(hashes)
 
@@ -31,6 +36,10 @@ class IdDigest:
         """Take in all IDs of `other`, of which none may be here already."""
         self._sum = (self._sum + other._sum) % _MODULUS
         self.count += other.count
+
+    def beyond(self, other: IdDigest) -> int:
+        """What the IDs add up to that are here but not in `other`: with a single one, its `id_hash`."""
+        return (self._sum - other._sum) % _MODULUS
 
     def __str__(self) -> str:
         return f"{self._sum:064x}"

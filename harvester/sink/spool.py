@@ -170,7 +170,7 @@ class Spool:
 
     def close(self) -> None:
         """Let go of all files. May be called again."""
-        for part in [*self._closed, *([self._part] if self._part else [])]:
+        for part in self._held():
             part.close()
         self._part, self._closed = None, []
         self._framing.close()
@@ -215,14 +215,18 @@ class Spool:
             for part in touched:
                 part.sync()
         except StopRun:
-            for part in self._touched():
+            for part in self._held():  # what was written half has not grown as far as it knows
                 with suppress(StopRun):
                     part.rewind()
             raise
         return touched
 
+    def _held(self) -> list[Part]:
+        """All parts whose files are open."""
+        return [*self._closed, *([self._part] if self._part is not None else [])]
+
     def _touched(self) -> list[Part]:
-        return [*self._closed, *([self._part] if self._part is not None and self._part.grown else [])]
+        return [part for part in self._held() if part is not self._part or part.grown]
 
     def _append(self, entries: Sequence[Entry], mark: bytes) -> None:
         """An account's rows are never split between two parts."""

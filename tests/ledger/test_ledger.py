@@ -27,18 +27,11 @@ def reopen(tmp_path: Path) -> Iterator[Open]:
         if opened:
             opened[-1].close()
         opened.append(Ledger.open(tmp_path / "out.ledger"))
-        feed(opened[-1])
         return opened[-1]
 
     yield open_it
     for ledger in opened:
         ledger.close()
-
-
-def feed(ledger: Ledger) -> None:
-    """Nobody else wants to look at the list before it is given out."""
-    if hasattr(ledger.roll, "held"):
-        ledger.roll.held = False
 
 
 def ids_of(ledger: Ledger) -> list[str]:
@@ -49,7 +42,6 @@ def ids_of(ledger: Ledger) -> list[str]:
 def test_enrolling_takes_out_repeats_and_keeps_the_order(batches: list[list[str]]) -> None:
     """Whatever IDs look like and however they are batched, each is enrolled once, where it came first."""
     ledger = Ledger.temporary()
-    feed(ledger)
     everything = [one for batch in batches for one in batch]
     counted = [ledger.roll.enrol(batch) for batch in batches]
     distinct = list(dict.fromkeys(everything))
@@ -75,7 +67,6 @@ def test_a_list_is_gone_on_with_only_if_it_begins_as_it_did(
     ledger.commit()
     ledger.close()
     ledger = Ledger.open(path)
-    feed(ledger)
     known, given_now = list(dict.fromkeys(earlier)), list(dict.fromkeys(now))
     try:
         for start in range(0, len(now), size):

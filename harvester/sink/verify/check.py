@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
+from harvester.ledger import id_hash
 from harvester.sink.verify.content import Content
 from harvester.sink.verify.evidence import Evidence, gather
 from harvester.sink.verify.seen import Kind, Seen
@@ -98,6 +100,11 @@ def _unmet_problem(evidence: Evidence, content: Content, seen: Seen) -> str | No
             if unmet.count
             else None
         )
+    if unmet.count == empty.count + 1:
+        odd = unmet.beyond(empty)
+        for one in seen.unmet_ids():
+            if id_hash(one) == odd:
+                return f"account {one!r} of the list was never asked for"
     if unmet.count != empty.count:
         return f"{told}, but {empty.count} were answered without rows"
     if str(unmet) != str(empty):
@@ -108,5 +115,5 @@ def _unmet_problem(evidence: Evidence, content: Content, seen: Seen) -> str | No
 def _named(seen: Seen, count: int) -> str:
     if not count:
         return "no ID of the list is"
-    examples = ", ".join(repr(one) for one in seen.some_unmet(_EXAMPLES))
+    examples = ", ".join(repr(one) for one in islice(seen.unmet_ids(), _EXAMPLES))
     return f"{count} IDs of the list ({examples}{', …' if count > _EXAMPLES else ''}) are"

@@ -69,12 +69,12 @@ class Seen:
         """IDs of the list that were met nowhere."""
         return self._digest("SELECT id FROM listed WHERE id NOT IN (SELECT id FROM seen)")
 
-    def some_unmet(self, limit: int) -> Sequence[str]:
-        """The first few of them."""
-        found = self._database.execute(
-            "SELECT id FROM listed WHERE id NOT IN (SELECT id FROM seen) LIMIT ?", (limit,)
-        )
-        return [one for (one,) in found]
+    def unmet_ids(self) -> Iterator[str]:
+        """The same, one by one."""
+        for (one,) in self._database.execute(
+            "SELECT id FROM listed WHERE id NOT IN (SELECT id FROM seen) ORDER BY id"
+        ):
+            yield one
 
     def unlisted(self) -> Iterator[Sighting]:
         """Accounts that were met but are not in the list."""
