@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from harvester.engine.engine import Engine, Store
-from harvester.errors import AccessDenied, Interrupted, StopRun, UsageFault
+from harvester.errors import AccessDenied, Interrupted, StoppedEarly, StopRun, UsageFault
 from harvester.events import Observer
 from harvester.model import Harvested, Quota, Settled, UsageRow
 from harvester.report.fan_out import Listener, fan_out
@@ -64,6 +64,7 @@ class Harvest:
         self._transport: Transport | None = None
         self._engine: Engine | None = None
         self._stop: StopRun | None = None
+        self._ending: Writer | None = None
 
     async def __aenter__(self) -> Self:
         self._transport = Transport(self.settings)
@@ -88,6 +89,8 @@ class Harvest:
     def stop(self, why: StopRun) -> None:
         """Begin no more accounts, let what is in flight finish, and end the run resumable."""
         self._stop = why
+        if self._ending is not None:
+            self._ending.hurry(why)
         if self._engine is not None:
             self._engine.stop(why)
 
@@ -103,14 +106,29 @@ class Harvest:
         started = datetime.now(UTC)
         async with open_writer(self.settings, self._observe) as writer:
             stop = await self._harvest_into(writer, ids)
-            report = self._report(writer, stop, started)
             # Before the output gets its final names: a run killed here begins again here, and
             # writes the summary again.
-            path = self.settings.summary or writer.summary
-            if path is not None:
-                await asyncio.to_thread(write_summary, path, report)
-            if stop is None:
-                await writer.publish()
+            report = await self._summed_up(writer, stop, started)
+            if report.stop is None:
+                try:
+                    await writer.publish()
+                except StoppedEarly as why:  # an object store is away, or the disk is full
+                    report = await self._summed_up(writer, why, started)
+        return report
+
+    async def _summed_up(self, writer: Writer, stop: StopRun | None, started: datetime) -> Report:
+        report = self._report(writer, stop, started)
+        path = self.settings.summary or writer.summary
+        if path is None:
+            return report
+        try:
+            await asyncio.to_thread(write_summary, path, report)
+        except StopRun as problem:
+            if stop is not None:  # there it stands what the person should know first
+                return report
+            if not isinstance(problem, StoppedEarly):
+                raise
+            report = self._report(writer, problem, started)
         return report
 
     async def accounts(self, ids: Ids) -> AsyncGenerator[Settled, None]:
@@ -156,7 +174,14 @@ class Harvest:
                 raise
             await writer.suspend()
             return why
-        await writer.seal()
+        self._ending = writer
+        if self._stop is not None:
+            writer.hurry(self._stop)
+        try:
+            await writer.seal()
+        except StoppedEarly as why:
+            await writer.suspend()
+            return why
         return None
 
     def _new_engine(self, store: Store) -> Engine:

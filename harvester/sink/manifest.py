@@ -43,7 +43,7 @@ def manifest(
     shard: str | None,
     options: dict[str, Any],
     proof: Proof,
-    parts: Sequence[PartRecord],
+    parts: Sequence[OutputFile],
     failures: str | None,
 ) -> dict[str, Any]:
     """The document of one whole harvest."""
@@ -54,7 +54,7 @@ def manifest(
         "options": options,
         "accounts": proof.to_json(),
         "rows": sum(part.rows for part in parts),
-        "parts": [asdict(output_file(part)) for part in parts],
+        "parts": [asdict(part) for part in parts],
         "failures": failures,
     }
 

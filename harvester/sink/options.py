@@ -14,6 +14,12 @@ def compression(settings: Settings) -> Compression:
     return settings.compress or compression_of(settings.output)
 
 
+def spool_compression(settings: Settings) -> Compression:
+    """How lines are spooled: as they are, where something else is made of them in the end."""
+    made = settings.format == "parquet" or settings.partition_by == "month"
+    return "none" if made else compression(settings)
+
+
 def data_options(settings: Settings) -> dict[str, Any]:
     """Each option that changes the data, by the name of its flag."""
     return {

@@ -15,6 +15,7 @@ from harvester.errors import InternalFault, StopRun
 from harvester.ledger import Enrolled, Ledger, Outcome, PartRecord, PartState, Phase, Proof, database_files
 from harvester.model import OutputFile
 from harvester.sink.codec import Codec, Plain
+from harvester.sink.finishing import Finishes
 from harvester.sink.framing import Framing
 from harvester.sink.layout import Layout, Whole
 from harvester.sink.manifest import manifest, output_file
@@ -74,11 +75,13 @@ class Spool:
         self._part: Part | None = None
         self._closed: list[Part] = []
         self._records = {part.number: part for part in ledger.parts()}
+        self.finishes = Finishes(layout, ledger, self._records)
         self._bytes = sum(part.size for part in self._records.values())
 
     def outputs(self) -> tuple[OutputFile, ...]:
         """The parts that have ended so far."""
-        return tuple(output_file(part) for part in self._records.values() if part.state is not PartState.OPEN)
+        ended = [part for part in self._records.values() if part.state is not PartState.OPEN]
+        return tuple(file for part in ended for file in self.finishes.files(part))
 
     def finished(self) -> set[str]:
         """Names of the parts that stand under their final names already."""
@@ -120,6 +123,13 @@ class Spool:
 
     def seal(self) -> tuple[tuple[OutputFile, ...], Proof]:
         """End the last part: the output is whole but for its final names. Every account must be settled."""
+        self.end()
+        self.finishes.all()
+        self._proof = self.ledger.proof()
+        return self.outputs(), self._proof
+
+    def end(self) -> None:
+        """End the last part. Every account must be settled."""
         if self._broken is not None:
             raise self._broken
         if self.ledger.roll.unfinished():
@@ -130,22 +140,21 @@ class Spool:
         except BaseException as error:
             self._broken = error
             raise
-        self._proof = self.ledger.proof()
-        return self.outputs(), self._proof
 
     def publish(self) -> None:
         """Give a sealed output its final names, and remove the ledger. May be repeated until that is gone."""
+        self.finishes.all()
         proof = self._proof or self.ledger.proof()
-        parts = tuple(self._records.values())
+        parts, files = tuple(self._records.values()), self.outputs()
         document = manifest(
             run_id=self.run_id,
             shard=self._options.get("--shard"),
             options=self._options,
             proof=proof,
-            parts=parts,
+            parts=files,
             failures=self.layout.failures_name if proof.failed.count else None,
         )
-        self.layout.publish(Whole(parts, proof.failed.count, self.ledger.failures, document))
+        self.layout.publish(Whole(parts, files, proof.failed.count, self.ledger.failures, document))
         self._framing.publish()
         self._remove_ledger()
 
@@ -323,6 +332,8 @@ class Spool:
         """IDs were appended to a list whose harvest was about to be published."""
         for record in list(self._records.values()):
             state = self.layout.reopen(record)
+            if state is PartState.OPEN:
+                self.finishes.forget(record)
             self._save(PartRecord(record.number, record.name, state, *_contents(record)))
         self.ledger.phase = Phase.HARVEST
         self.ledger.commit()

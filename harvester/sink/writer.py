@@ -16,17 +16,20 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
-from harvester.events import Committed, Observer, PartFinished, Resumed
+from harvester.errors import StoppedEarly, StopRun
+from harvester.events import Committed, Observer, OutputSpooled, PartFinished, Resumed
 from harvester.ledger import Enrolled, Proof
 from harvester.model import Harvested, OutputFile, Settled
 from harvester.settings.model import Settings
 from harvester.sink.counts import Counts
 from harvester.sink.disk import Disk
 from harvester.sink.encode import encode_failure, encoder
+from harvester.sink.finishing import Finisher, telling
 from harvester.sink.opening import Opened, open_spool
 from harvester.sink.options import compression
 from harvester.sink.order import Reorder
 from harvester.sink.part import FAILED, Entry
+from harvester.sink.provenance import Provenance
 from harvester.sink.roster import Roster
 from harvester.sink.spool import Batch, Stored
 from harvester.sink.worker import Worker
@@ -65,6 +68,7 @@ class Writer(Roster):
         self._spool = opened.spool
         self._clock = clock
         self._encode = encoder(settings.shape)
+        self._provenance = Provenance.of(settings, opened.spool.run_id)
         self._age = BATCH_AGE if compression(settings) == "none" else BATCH_AGE_COMPRESSED
         self._reorder: Reorder[Entry] | None = Reorder() if settings.ordered else None
         self._outbox = Batch()
@@ -73,6 +77,12 @@ class Writer(Roster):
         self._one_at_a_time = asyncio.Lock()
         self._not_before = 0.0
         self._told = opened.spool.finished()
+        self._finisher: Finisher | None = None
+        if (finishing := opened.spool.layout.finishing) is not None:
+            finishing.patience.tell = telling(asyncio.get_running_loop(), observer)
+            self._finisher = Finisher(
+                finishing, opened.spool.finishes, worker, lambda file: self._tell_finished([file])
+            )
         self.run_id = opened.spool.run_id
         """Of the run that began the harvest."""
         self.resumed = opened.resumed
@@ -126,7 +136,10 @@ class Writer(Roster):
     def _entry(self, settled: Settled) -> Entry:
         if isinstance(settled, Harvested):
             rows = len(settled.rows)
-            return settled.account.seq, rows, self._encode(settled), rows
+            lines = self._encode(settled)
+            if self._provenance is not None:
+                lines = self._provenance.stamp(lines)
+            return settled.account.seq, rows, lines, rows
         return settled.account.seq, FAILED, encode_failure(settled), 0
 
     def _add(self, entry: Entry) -> None:
@@ -138,7 +151,15 @@ class Writer(Roster):
             self._enough.set()
 
     async def run(self) -> None:
-        """Commit whenever a batch is due; until cancelled. Raises what made a commit fail."""
+        """Commit whenever a batch is due, and finish parts; until cancelled. Raises what made that fail."""
+        if self._finisher is None:
+            await self._commit_batches()
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._finisher.run())
+            tasks.create_task(self._commit_batches())
+
+    async def _commit_batches(self) -> None:
         while True:
             await self._some.wait()
             await self._until(self._enough, self._age)
@@ -177,6 +198,8 @@ class Writer(Roster):
         self.counts.stored(stored)
         self._observer(Committed(stored.accounts, stored.rows, stored.bytes, seconds))
         self._tell_finished(stored.finished)
+        if self._finisher is not None:
+            self._finisher.stir()
 
     def _tell_finished(self, parts: Sequence[OutputFile]) -> None:
         for part in parts:
@@ -192,6 +215,9 @@ class Writer(Roster):
         From here on `outputs` and `proof` are known. Raises InternalFault when an account is unfinished.
         """
         await self.flush()
+        if self._finisher is not None:
+            await self._worker.do(self._spool.end)
+            await self._finisher.drain()
         self.outputs, self.proof = await self._worker.do(self._spool.seal)
 
     async def publish(self) -> None:
@@ -206,7 +232,14 @@ class Writer(Roster):
         """
         if not self._spool.broken:
             await self.flush()
+        if self._finisher is not None:
+            await self._finisher.stop(StoppedEarly("the run is stopped", "run the same command again"))
         await self._worker.do(self._spool.suspend)
+
+    def hurry(self, why: StopRun) -> None:
+        """While the output is sealed or published: don't wait for a store that is away, but raise `why`."""
+        if (finishing := self._spool.layout.finishing) is not None:
+            finishing.patience.stop(why)
 
     async def abandon(self) -> None:
         """The run ends before anything came of it: leave the place as it was found."""
@@ -235,6 +268,9 @@ async def open_writer(
         opened = await worker.do(open_spool, settings, run_id or new_run_id(), stdout=stdout, disk=disk)
         try:
             counts = await worker.do(Counts.found, opened.spool.ledger)
+            layout = opened.spool.layout
+            if layout.spooled_in is not None:
+                observer(OutputSpooled(layout.name, str(layout.spooled_in)))
             if opened.resumed:
                 observer(Resumed(counts.finished_earlier + counts.failed, opened.spool.run_id))
             yield Writer(settings, opened, counts, worker=worker, observer=observer, clock=clock)

@@ -14,9 +14,11 @@ from typing import Any
 
 from harvester.errors import OutputFault, ResumeRefused, SettingFault
 from harvester.ledger import PartRecord, PartState
+from harvester.model import OutputFile
 from harvester.sink.disk import Disk, scratch
 from harvester.sink.lock import Lock
 from harvester.sink.part import Part, PartLimits
+from harvester.sink.place.patience import Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,35 @@ class Whole:
     """A harvest of which every account is finished and durable."""
 
     parts: Sequence[PartRecord]
+    files: Sequence[OutputFile]
+    """Of which the parts consist, as the manifest tells of them."""
     failed: int
     failure_lines: Callable[[], Iterator[bytes]]
     manifest: dict[str, Any]
+
+
+class Finishing(ABC):
+    """Makes the files that people get of closed parts: other formats, partitions, objects in a store.
+
+    It blocks, and may be called from another thread than the layout's, for one part at a time. Every step may
+    be repeated. `files` is what the ledger knows to have been made, by the number of the part.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self.patience = patience
+        self.files: dict[int, tuple[OutputFile, ...]] = {}
+
+    @abstractmethod
+    def make(self, part: PartRecord) -> tuple[OutputFile, ...]:
+        """Make the files of a closed part, durable under working names."""
+
+    @abstractmethod
+    def deliver(self, part: PartRecord, files: Sequence[OutputFile]) -> None:
+        """Give files that were made their final names, or bring them to their store."""
+
+    @abstractmethod
+    def clear(self, part: PartRecord) -> None:
+        """The part is finished, and the ledger says so: nothing that led to it is needed any more."""
 
 
 class Layout(ABC):
@@ -40,6 +68,10 @@ class Layout(ABC):
     replacing: bool = False
     """A whole harvest stands there until this one is whole, too: nothing new gets a final name before."""
     limits: PartLimits = PartLimits()
+    finishing: Finishing | None = None
+    """Where finishing a part takes more than giving it a name: who does it, apart from the commits."""
+    spooled_in: Path | None = None
+    """Where lines are kept until they are finished, if that is elsewhere than the output."""
     one_part: bool = True
     """The output is one file, which is there even if it holds nothing."""
 
@@ -52,6 +84,9 @@ class Layout(ABC):
     def failures_name(self) -> str | None:
         """How the manifest names the failures file: as seen from the output's folder."""
         return None if self.failures is None else self.failures.name
+
+    def bind(self, run_id: str) -> None:  # noqa: B027  # most don't name anything by the run
+        """The harvest was begun by this run. Called before anything but `claim`."""
 
     @abstractmethod
     def claim(self) -> Lock | None:

@@ -7,7 +7,7 @@ overall ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -169,8 +169,11 @@ class FolderLayout(Layout):
                 self.disk.remove(path)
 
     def _refuse_other_sharding(self) -> None:
+        self._refuse_other_tags(self._names.tags_present())
+
+    def _refuse_other_tags(self, present: Iterable[str]) -> None:
         """One folder holds one list: whole, or in shards of one count."""
-        for tag in self._names.tags_present():
+        for tag in present:
             if _count(tag) != _count(self._tag):
                 raise OutputFault(
                     f"{self.name}: holds {f'shard {tag}' if tag else 'a harvest without shards'}, "

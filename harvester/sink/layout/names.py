@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -42,28 +43,31 @@ class FolderNames:
 
     def parts(self) -> list[Path]:
         """Parts under final names."""
-        return sorted(path for path in self._folder.glob("part-*") if self._is_ours(path.name))
+        found = [*self._folder.glob("part-*"), *self._folder.glob("month=*/part-*")]
+        return sorted(path for path in found if self.is_ours(path.name))
 
     def hidden_parts(self) -> list[Path]:
         """Parts that can't be seen yet."""
         return sorted(
             path
             for path in self._folder.glob(".part-*.partial")
-            if self._is_ours(path.name.removeprefix(".").removesuffix(".partial"))
+            if self.is_ours(path.name.removeprefix(".").removesuffix(".partial"))
         )
 
     def tags_present(self) -> set[str]:
         """Of which shards there is something; "" stands for a harvest that is not sharded."""
-        found = {
-            (match["tag"] or "", path.name)
-            for path in self._folder.iterdir()
-            if (match := _SERVICE.fullmatch(path.name))
-        }
-        tags = {tag for tag, _ in found}
-        if tags - {""} and not any(name == "_ledger" for _, name in found):
-            tags.discard("")  # the overall manifest and _SUCCESS of the shards themselves
-        return tags
+        return tags_in(path.name for path in self._folder.iterdir())
 
-    def _is_ours(self, name: str) -> bool:
+    def is_ours(self, name: str) -> bool:
+        """Whether a file of that name is a part of this harvest, or of this shard of it."""
         match = _PART.fullmatch(name)
         return match is not None and (match["tag"] or "") == self._tag
+
+
+def tags_in(names: Iterable[str]) -> set[str]:
+    """Of which shards there is something among these files of one folder; "": of a harvest without shards."""
+    found = {(match["tag"] or "", name) for name in names if (match := _SERVICE.fullmatch(name))}
+    tags = {tag for tag, _ in found}
+    if tags - {""} and not any(name == "_ledger" for _, name in found):
+        tags.discard("")  # the overall manifest and _SUCCESS of the shards themselves
+    return tags
