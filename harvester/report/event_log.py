@@ -120,7 +120,7 @@ class EventLog:
 
 def say_start(settings: Settings) -> None:
     """Log that a run begins: of what, into what, at which quota a client."""
-    host = urlsplit(settings.base_url).netloc
+    host = urlsplit(settings.base_url).hostname or ""
     quota = None if settings.quota is None else str(settings.quota)
     shard = None if settings.shard is None else str(settings.shard)
     place = "stdout" if settings.output == "-" else settings.output

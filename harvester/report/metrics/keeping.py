@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from logging import INFO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -73,7 +74,7 @@ def _harvest_of(settings: Settings) -> str:
 def _about(settings: Settings) -> dict[str, str]:
     return {
         "version": program_version(),
-        "tenant": settings.base_url.partition("://")[2],
+        "tenant": urlsplit(settings.base_url).hostname or "",
         "api_version": settings.api_version,
         "output": settings.output,
         "shard": "" if settings.shard is None else str(settings.shard),

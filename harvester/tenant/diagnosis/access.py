@@ -102,6 +102,8 @@ class ClientCheck:
         try:
             answer = await self._get(path, {"limit": "1"})
             return self._read_usages(answer, account_id, before.rstrip("/"))
+        except Throttled:
+            return _used_up(f"client {self.label!r}")
         except Fault as fault:
             mend = "try again later" if fault.status is None else "check --base-url and --api-version"
             return problem("usages", f"client {self.label!r}: {fault.problem}", mend)
@@ -109,14 +111,15 @@ class ClientCheck:
     def _read_usages(self, answer: Answer, account_id: str | None, path: str) -> Finding:
         who = f"client {self.label!r}"
         _, detail = explain(answer)
+        facts = {"client": self.label, "status": answer.status, "account": account_id}
         if answer.status == _OK:
             found = "with usage" if rows_of(answer) else "without usage"
             whose = f"account {account_id}, {found}" if account_id else "even an ID that can't exist has rows"
-            return ok("usages", f"{who} may read usages ({whose})", client=self.label, status=_OK)
+            return ok("usages", f"{who} may read usages ({whose})", **facts)
         if answer.status in (_BAD_REQUEST, _NOT_FOUND) and detail != f"HTTP {answer.status}":
             whose = "of that account there are none" if account_id else "an ID that can't exist is unknown"
             text = f"{who} may read usages ({whose}: {answer.status})"
-            return ok("usages", text, client=self.label, status=answer.status)
+            return ok("usages", text, **facts)
         return _refused(answer, who, detail, f"{self._asking.host}{path}/…")
 
     async def _get(self, path: str, query: Mapping[str, str]) -> Answer:
@@ -127,6 +130,8 @@ class ClientCheck:
         return answer
 
     async def _ask(self, path: str, query: Mapping[str, str]) -> Answer:
+        if self._throttle.resumes_in() > _LONGEST_WAIT:
+            raise Throttled("the quota is used up for a while", self._throttle.resumes_in())
         sent_at = await self._throttle.permit()
         headers = self.token.headers if self.token is not None else CIMultiDict[str]()
         try:
@@ -151,13 +156,17 @@ def _refused(answer: Answer, who: str, detail: str, where: str) -> Finding:
         text = f"{who}: its token is not accepted (401: {detail})"
         return problem("usages", text, "get a new one; does the token belong to this tenant?", ACCESS)
     if status == _TOO_MANY:
-        mend = "something else uses the same client id: stop it, or give the harvest a client of its own"
-        return warning("usages", f"{who}: the quota is used up at present (429)", mend)
+        return _used_up(who)
     if status >= 500:  # noqa: PLR2004  # RFC 9110, 15.6
         mend = "try again later; the tenant's status page may say more"
         return problem("usages", f"{who}: the tenant has trouble of its own ({status}: {detail})", mend)
     text = f"{who}: there is no such API at {where} ({status})"
     return problem("usages", text, "check --base-url and --api-version")
+
+
+def _used_up(who: str) -> Finding:
+    mend = "something else uses the same client id: stop it, or give the harvest a client of its own"
+    return warning("usages", f"{who}: the quota is used up at present (429)", mend)
 
 
 def _seconds_left(claims: Mapping[str, Any], now: datetime) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -89,8 +90,10 @@ def _not_secure(host: str, port: int, error: Exception) -> Finding:
         return problem("TLS", text, mend, verifyCode=error.verify_code)
     if isinstance(error, ssl.SSLError):
         return problem("TLS", f"{host}:{port} does not speak TLS ({error.reason or 'no reason'})", _BASE_URL)
-    reason = "no answer in time" if isinstance(error, TimeoutError) else getattr(error, "strerror", None)
-    return problem("TLS", f"can't connect to {host}:{port} ({reason or type(error).__name__})", _NETWORK)
+    # The text that asyncio gives them is about its own calls.
+    number = error.errno if isinstance(error, OSError) else None
+    reason = os.strerror(number) if number else "no answer in time"
+    return problem("TLS", f"can't connect to {host}:{port} ({reason})", _NETWORK)
 
 
 def _shown(shown: Mapping[str, Any], version: str, now: datetime) -> Finding:
