@@ -234,6 +234,7 @@ class Harvest:
             quotas=self.quotas,
             proof=writer.proof,
             failures=writer.failures,
+            activity=writer.activity,
         )
 
 

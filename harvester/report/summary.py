@@ -25,18 +25,23 @@ Each key of the top stands on a line of its own, so that the file can be read by
 | `failuresByReason` | of this run: `count`, and one example's `accountId` and `detail` |
 | `clients` | of each: `requests`, `throttled`, `secondsPaused`, `requestsPerSecond` (if adapted), `dropped` |
 | `outputs` | each finished file: `name`, `rows`, `accounts`, `bytes`, `sha256` |
+| `activity` | what the rows in the output say, those of earlier runs included: `asOf` and `since` (months `YYYY-MM`), |
+| | `accounts` that answered, `months` (accounts active in it, their active `days`), `lastActive` (accounts by |
+| | their latest active month), `inactive` (accounts without any), `activeDays` (accounts by active days) |
 | `timeline` | `secondsPerPoint`, and what each point added: `requests`, `throttled`, `settled`, … |
 """
 
 from __future__ import annotations
 
+import errno
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harvester.errors import OutputFault
+from harvester.errors import OutputFault, StoppedEarly, StopRun
 from harvester.report.histogram import Histogram
 from harvester.report.redaction import Redactor
 from harvester.report.result import Report
@@ -45,6 +50,7 @@ from harvester.report.version import program_version
 from harvester.report.whole_file import write_whole
 
 SCHEMA_VERSION = 1
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def summary_document(report: Report) -> dict[str, Any]:
@@ -60,6 +66,7 @@ def summary_document(report: Report) -> dict[str, Any]:
         **_trouble(report.tally),
         "clients": _clients(report.tally),
         "outputs": [asdict(output) for output in report.outputs],
+        "activity": _activity(report),
         "timeline": _timeline(report.tally),
     }
 
@@ -76,15 +83,26 @@ def summary_json(report: Report) -> str:
 def write_summary(path: Path, report: Report) -> None:
     """Write the summary to `path`, whole or not at all, with the mode that `Settings.file_mode` says.
 
+    A summary of an earlier run does not stay where this one can't be written.
+
     Raises:
-        OutputFault: it can't be written there.
+        StoppedEarly: the disk is full.
+        OutputFault: it can't be written there for another reason.
     """
     try:
         write_whole(path, summary_json(report).encode(), report.settings.file_mode)
     except OSError as error:
-        raise OutputFault(
-            f"{path}: the summary can't be written ({error.strerror})", "give another place with --summary"
-        ) from error
+        if path.is_file():
+            with suppress(OSError):
+                path.unlink()
+        raise _fault(path, error) from error
+
+
+def _fault(path: Path, error: OSError) -> StopRun:
+    problem = f"{path}: the summary can't be written ({error.strerror})"
+    if error.errno in _FULL:
+        return StoppedEarly(problem, "make room and run the same command again")
+    return OutputFault(problem, "give another place with --summary")
 
 
 def _identity(report: Report) -> dict[str, Any]:
@@ -165,6 +183,13 @@ def _clients(tally: Tally) -> dict[str, Any]:
         }
         for name, client in tally.clients.items()
     }
+
+
+def _activity(report: Report) -> dict[str, Any] | None:
+    if report.activity is None:
+        return None
+    asked = {"asOf": f"{report.ended.astimezone(UTC):%Y-%m}", "since": report.settings.since}
+    return {**asked, **report.activity}
 
 
 def _timeline(tally: Tally) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.errors import InternalFault, OutputFault, StoppedEarly
+from harvester.errors import ClosedPipe, InternalFault, OutputFault, StoppedEarly
 from harvester.ledger.records import Proof, Tally
 from harvester.model import Quota, Reason
 from harvester.report import summary
@@ -220,6 +220,15 @@ def test_the_end_in_a_json_log_is_one_line() -> None:
 def test_a_quiet_run_ends_quietly() -> None:
     """With -q there is no closing."""
     assert ended(a_troubled_report(verbosity=-1)) == ""
+
+
+def test_a_quiet_run_that_ends_early_says_why() -> None:
+    """With -q, too, a person hears why there is no output and what to do; but not for a closed pipe."""
+    stop = StoppedEarly("/data/usages.ndjson.partial: no space left", "make room")
+    report = a_report(Run(), Counted(distinct=9), status=5, stop=stop, verbosity=-1)
+    assert ended(report) == "Stopped after 0 ms: /data/usages.ndjson.partial: no space left\nMake room\n"
+    closed = a_report(Run(), Counted(distinct=9), status=141, stop=ClosedPipe("closed"), verbosity=-1)
+    assert ended(closed) == ""
 
 
 def test_an_early_stop_says_why_and_what_next() -> None:

@@ -1,0 +1,43 @@
+"""A tenant that goes away in mid run: waited for, with a handful of connections, at nobody's expense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.whole.processes import run, tenant
+from tests.whole.truth import assert_whole
+
+HANDFUL = 60
+"""Connections and answers while away: those in flight when it went, and a few probes. Not hundreds."""
+
+
+@pytest.mark.parametrize("manner", ["refuse", "reset", "503"])
+def test_a_tenant_that_goes_away_and_then_throttles(manner: str, tmp_path: Path) -> None:
+    """Away for seconds, then 429 for some more: status 0, no account failed."""
+    with tenant("--accounts", "900", "--faults", f"outage=4s@#300/{manner}+2s") as there:
+        ids = there.list_file(tmp_path)
+        status, said = run(
+            "run", ids, "-o", tmp_path / "usages.ndjson", "--quota", "4000/10s", "--attempts", "2", at=there
+        )
+        assert status == 0, said.err
+        assert "the tenant is away" in said.err
+        assert "the tenant answers again after" in said.err
+        assert said.err.count("still away") <= 8
+        assert there.tally["turned_away"] <= HANDFUL
+        assert there.tally["throttled"] <= HANDFUL
+        assert_whole(there, tmp_path / "usages.ndjson", ids)
+
+
+def test_a_tenant_that_stays_away(tmp_path: Path) -> None:
+    """After --max-outage the run ends resumable, and goes on when the tenant is back."""
+    with tenant("--accounts", "300", "--faults", "outage=5s@#100") as there:
+        ids = there.list_file(tmp_path)
+        harvest = ("run", ids, "-o", tmp_path / "usages.ndjson", "--quota", "none")
+        status, said = run(*harvest, "--max-outage", "1s", at=there)
+        assert status == 5, said.err
+        assert "the tenant has been away for" in said.err
+        status, said = run(*harvest, at=there)
+        assert status == 0, said.err
+        assert_whole(there, tmp_path / "usages.ndjson", ids)
