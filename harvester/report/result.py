@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from harvester.errors import InternalFault, StopRun
@@ -121,6 +121,8 @@ class Report:
     proof: Proof | None = field(default=None, repr=False)
     failures: str | None = None
     """Where the failures are written, if anywhere."""
+    activity: dict[str, Any] | None = field(default=None, repr=False)
+    """What the rows say about the accounts, as the writer adds it up; those of earlier runs included."""
 
     @property
     def complete(self) -> bool:

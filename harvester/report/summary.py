@@ -25,9 +25,10 @@ Each key of the top stands on a line of its own, so that the file can be read by
 | `failuresByReason` | of this run: `count`, and one example's `accountId` and `detail` |
 | `clients` | of each: `requests`, `throttled`, `secondsPaused`, `requestsPerSecond` (if adapted), `dropped` |
 | `outputs` | each finished file: `name`, `rows`, `accounts`, `bytes`, `sha256` |
-| `activity` | what the rows in the output say, those of earlier runs included: `asOf` and `since` (months `YYYY-MM`), |
-| | `accounts` that answered, `months` (accounts active in it, their active `days`), `lastActive` (accounts by |
-| | their latest active month), `inactive` (accounts without any), `activeDays` (accounts by active days) |
+| `activity` | null, or what the rows of all accounts in the output say, those of earlier runs included: |
+| | `asOf` and `since` (months), `accounts` that answered, `months` (of each: `accounts` active in it and |
+| | their active `days`), `lastActive` (accounts by their latest active month), `inactive` (accounts |
+| | without any), `activeDays` (accounts by days active in all, `from`…`to`), `unreadable` rows |
 | `timeline` | `secondsPerPoint`, and what each point added: `requests`, `throttled`, `settled`, … |
 """
 

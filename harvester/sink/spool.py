@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from harvester.errors import InternalFault, StopRun
 from harvester.ledger import Enrolled, Ledger, Outcome, PartRecord, PartState, Phase, Proof, database_files
 from harvester.model import OutputFile
+from harvester.sink.activity import Activity
 from harvester.sink.codec import Codec, Plain
 from harvester.sink.finishing import Finishes
 from harvester.sink.framing import Framing
 from harvester.sink.layout import Layout, Whole
 from harvester.sink.manifest import manifest, output_file
 from harvester.sink.part import FAILED, Entry, Part, joined
+
+_ACTIVITY: Final = "activity"
+"""The fact of the ledger that holds it."""
 
 
 @dataclass(slots=True)
@@ -28,6 +32,8 @@ class Batch:
 
     entries: list[Entry] = field(default_factory=list)
     bytes: int = 0
+    activity: dict[str, Any] | None = None
+    """What is known of all accounts once these are durable: see `harvester.sink.activity`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,8 @@ class Spool:
         self._records = {part.number: part for part in ledger.parts()}
         self.finishes = Finishes(layout, ledger, self._records)
         self._bytes = sum(part.size for part in self._records.values())
+        self.activity = Activity.of(ledger.fact(_ACTIVITY))
+        """Fed by the writer, on the event loop."""
 
     def outputs(self) -> tuple[OutputFile, ...]:
         """The parts that have ended so far."""
@@ -202,6 +210,8 @@ class Spool:
         failures = [(seq, line) for seq, rows, line, _ in batch.entries if rows == FAILED]
         self.ledger.fail(failures)
         self._framing.note()
+        if batch.activity is not None:
+            self.ledger.record(_ACTIVITY, batch.activity)
         self.ledger.commit()
         for part in touched:
             part.keep()

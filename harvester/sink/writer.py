@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import Any, Final
 
 from harvester.errors import StoppedEarly, StopRun
 from harvester.events import Committed, Observer, OutputSpooled, PartFinished, Resumed
@@ -68,7 +68,9 @@ class Writer(Roster):
         self._spool = opened.spool
         self._clock = clock
         self._encode = encoder(settings.shape)
-        self._provenance = Provenance.of(settings, opened.spool.run_id)
+        # differences are told from the rows as they came: they get their columns afterwards
+        stamped_here = settings.changes is None
+        self._provenance = Provenance.of(settings, opened.spool.run_id) if stamped_here else None
         self._age = BATCH_AGE if compression(settings) == "none" else BATCH_AGE_COMPRESSED
         self._reorder: Reorder[Entry] | None = Reorder() if settings.ordered else None
         self._outbox = Batch()
@@ -97,6 +99,11 @@ class Writer(Roster):
         """Where the failures file is or will be, if there is to be one."""
         path = self._spool.layout.failures
         return None if path is None else str(path)
+
+    @property
+    def activity(self) -> dict[str, Any]:
+        """What the accounts of the output say: see `harvester.sink.activity`."""
+        return self._spool.activity.document()
 
     @property
     def summary(self) -> Path | None:
@@ -137,6 +144,7 @@ class Writer(Roster):
         if isinstance(settled, Harvested):
             rows = len(settled.rows)
             lines = self._encode(settled)
+            self._spool.activity.note(settled.account.seq, settled.rows)
             if self._provenance is not None:
                 lines = self._provenance.stamp(lines)
             return settled.account.seq, rows, lines, rows
@@ -188,6 +196,7 @@ class Writer(Roster):
             self._enough.clear()
             if not batch.entries:
                 return
+            batch.activity = self._spool.activity.count([entry[0] for entry in batch.entries])
             begun = self._clock()
             stored = await self._worker.do(self._spool.commit, batch)
             took = self._clock() - begun
