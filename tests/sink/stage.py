@@ -274,6 +274,7 @@ class Play:
     begun: list[str] = field(default_factory=list)
     """Accounts it was given to ask for."""
     sealed: bool = False
+    answer: Callable[[Account], Settled] = settle
 
     async def run(self, writer: Writer) -> None:
         """List in, results in, and to the end."""
@@ -299,7 +300,7 @@ class Play:
             for number, account in numbered:
                 if self.stop_after is not None and len(put) >= self.stop_after:
                     return False
-                await writer.put(settle(account), number)
+                await writer.put(self.answer(account), number)
                 put.add(account.id)
                 if len(put) % self.flush_every == 0:
                     await writer.flush()

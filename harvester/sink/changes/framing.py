@@ -19,6 +19,7 @@ from harvester.sink.disk import at
 from harvester.sink.framing import Framing
 from harvester.sink.lock import Lock
 from harvester.sink.part import Entry
+from harvester.sink.provenance import Provenance
 
 _FACT: Final = "changes"
 _NAMES: Final = {"tenant": "--base-url", "apiVersion": "--api-version", "since": "--since"}
@@ -28,12 +29,17 @@ class ChangesFraming(Framing):
     """Holds the state from its making to `close`: other runs keep away from it meanwhile.
 
     `asked` is what decides which rows there are at all: a state made for others can't be compared with.
+    `settings` are of the run; None where only the publishing is left.
     """
 
-    def __init__(self, path: Path, asked: dict[str, Any], file_mode: int) -> None:
+    def __init__(
+        self, path: Path, asked: dict[str, Any], file_mode: int, settings: Settings | None = None
+    ) -> None:
         """Raises SettingFault or OutputFault when the state can't be used."""
         self._path = path.resolve()
         self._asked = asked
+        self._settings = settings
+        self._provenance: Provenance | None = None
         self._fresh: list[tuple[int, str]] = []
         if not self._path.parent.is_dir():
             raise SettingFault("--changes", f"the folder {self._path.parent} is not there", "make it first")
@@ -53,7 +59,7 @@ class ChangesFraming(Framing):
     def of(cls, path: Path, settings: Settings) -> ChangesFraming:
         """As `settings` ask for it."""
         asked = {"tenant": settings.base_url, "apiVersion": settings.api_version, "since": settings.since}
-        return cls(path, asked, settings.file_mode)
+        return cls(path, asked, settings.file_mode, settings)
 
     @classmethod
     def found(cls, ledger: Ledger, file_mode: int) -> ChangesFraming | None:
@@ -79,6 +85,8 @@ class ChangesFraming(Framing):
             known = {"path": str(self._path), "asked": self._asked, "before": self._baseline.harvest}
             ledger.record(_FACT, known)
         self._ledger, self._run_id = ledger, run_id
+        if self._settings is not None:
+            self._provenance = Provenance.of(self._settings, run_id)
         self._before: str | None = known["before"]
         self._refuse_moved()
 
@@ -91,6 +99,8 @@ class ChangesFraming(Framing):
         for seq, answered, lines, _ in entries:
             was = before.get(ids[seq], "")
             written, rows, content = differences(ids[seq], was, lines)
+            if self._provenance is not None:
+                written = self._provenance.stamp(written)
             edited.append((seq, answered, written, rows))
             if content != was:
                 self._fresh.append((seq, content))
