@@ -25,7 +25,8 @@ SECRET = "a-secret-of-some-length"
 def settings(url: str, *clients: Client, **values: Any) -> Settings:
     """Settings for a tenant, of one good client unless others are given."""
     good = Client(client_id="any", client_secret="sandbox")
-    return Settings(base_url=url, clients=clients or (good,), timeout=5.0, **values)
+    usual: dict[str, Any] = {"timeout": 5.0, "quota": None}
+    return Settings(base_url=url, clients=clients or (good,), **usual | values)
 
 
 async def found(wanted: Settings, now: datetime | None = None) -> dict[str, list[Finding]]:
@@ -49,7 +50,7 @@ def the(findings: dict[str, list[Finding]], topic: str) -> Finding:
 async def test_all_is_well() -> None:
     """A good configuration gives ok in every line, for about six requests, and names a real account."""
     async with Sandbox(SandboxOptions(accounts=20, quota=Quota(100, 10))) as sandbox:
-        findings = await found(settings(sandbox.url))
+        findings = await found(settings(sandbox.url, quota=Quota(100, 10)))
         assert list(findings) == ["name", "TLS", "tenant", "token", "usages", "latency", "clock", "quota"]
         assert {one.verdict for many in findings.values() for one in many} == {Verdict.OK}
         assert sandbox.tally.usages == 3
@@ -223,7 +224,7 @@ async def test_a_used_up_quota_is_a_warning() -> None:
 async def test_headers_that_tell_a_quota_are_shown() -> None:
     """What the tenant says of its limit stands beside what is set."""
     async with small_tenant(headers={"X-RateLimit-Limit": "42"}) as url:
-        findings = await found(settings(url))
+        findings = await found(settings(url, quota=Quota(100, 10)))
     assert the(findings, "quota").facts["headers"] == {"X-RateLimit-Limit": "42"}
     assert "100/10s is set; X-RateLimit-Limit: 42" in the(findings, "quota").text
 

@@ -1,0 +1,77 @@
+"""Shells complete commands, options, words and files by the script that the program prints."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ops.tenants import ROOT, environment, harvester
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder on the PATH with `harvester` in it."""
+    program = tmp_path / "bin" / "harvester"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m harvester "$@"\n')
+    program.chmod(0o755)
+    return program.parent
+
+
+def in_bash(line: str, programs: Path) -> list[str]:
+    """What a real bash offers after `line`: its completion function is called as bash would."""
+    words = line.split(" ")
+    script = f"""
+        set -eu
+        eval "$(harvester completion bash)"
+        complete -p harvester > /dev/null
+        COMP_WORDS=({" ".join(map(shlex.quote, words))}) COMP_CWORD={len(words) - 1} COMPREPLY=()
+        _harvester_completion harvester {shlex.quote(words[-1])} {shlex.quote(words[-2])} || true
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        env=environment(programs, PATH=path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_completes(programs: Path) -> None:
+    """Commands of the lazy group, their options, and the words of a choice."""
+    assert {"run", "check", "config", "completion"} <= set(in_bash("harvester ", programs))
+    assert in_bash("harvester ver", programs) == ["verify"]
+    assert in_bash("harvester config i", programs) == ["init"]
+    assert "--max-failures" in in_bash("harvester run --max", programs)
+    assert in_bash("harvester run --log-format j", programs) == ["json"]
+    assert in_bash("harvester completion f", programs) == ["fish"]
+
+
+@pytest.mark.parametrize(("shell", "check"), [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])])
+def test_each_script_is_one_its_shell_can_read(shell: str, check: list[str], tmp_path: Path) -> None:
+    """The script names the program and its variable, and the shell finds no fault in it."""
+    done = harvester("completion", shell, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"_HARVESTER_COMPLETE={shell}_complete" in done.stdout
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed: its script was only looked at")
+    script = tmp_path / f"harvester.{shell}"
+    script.write_text(done.stdout)
+    read = subprocess.run([shell, *check, str(script)], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (read.returncode, read.stderr) == (0, "")
+
+
+def test_no_other_shell(tmp_path: Path) -> None:
+    """A shell that is not known is wrong usage."""
+    assert harvester("completion", "tcsh", folder=tmp_path).returncode == 2
