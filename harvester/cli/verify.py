@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 
@@ -14,10 +15,18 @@ from harvester.errors import SettingFault, UsageFault
 from harvester.model import Shard
 from harvester.settings import parse
 from harvester.sink.verify import Verdict, verify
+from harvester.sink.verify.remote import fetched
 from harvester.source import read_ids
 
 
-@click.command("verify")
+_EXAMPLES = """\b
+Examples:
+  harvester verify usages.ndjson.zst --input ids.txt
+  harvester verify usages/ --input ids.txt --json
+  harvester accounts | harvester verify usages/ --input -"""
+
+
+@click.command("verify", epilog=_EXAMPLES)
 @click.argument("output")
 @click.option(
     "--input",
@@ -51,7 +60,7 @@ def command(
     failures: Path | None,
     as_json: bool,
 ) -> int:
-    """Prove OUTPUT whole: a file, or a folder with all its parts and shards.
+    """Prove OUTPUT whole: a file, a folder with all its parts and shards, or a prefix of an object store.
 
     Checks that the harvest has ended, checksums, counts, every line, that no account and no month is there
     twice, and that the failures file is complete. With --input, also that every account of the list was
@@ -60,7 +69,8 @@ def command(
     Exit status 0: whole. 1: not, each finding is on a line of its own. 2: wrong usage.
     """
     lists = _lists(inputs, input_format, id_field, shard)
-    verdict = verify(Path(output), lists=lists, summary=summary, failures=failures)
+    with fetched(output) if "://" in output else nullcontext(Path(output)) as place:
+        verdict = verify(place, lists=lists, summary=summary, failures=failures)
     if as_json:
         click.echo(json.dumps(verdict.to_json(), ensure_ascii=False))
     else:

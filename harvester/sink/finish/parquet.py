@@ -27,7 +27,7 @@ _ROWS_OF_THE_API: Final = ("accountId", "date", "count")
 
 
 class ParquetFiles:
-    """Makes files of one run. `columns` are those of ``--columns``, in any order."""
+    """Makes files of one run. `columns` are those that rows have behind the API's own."""
 
     def __init__(self, columns: Iterable[str]) -> None:
         self._arrow = lake_module("pyarrow", "--format", "parquet")

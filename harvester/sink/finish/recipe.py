@@ -88,7 +88,8 @@ def recipe_for(settings: Settings, disk: Disk) -> Recipe:
     """The recipe that `settings` ask for. Raises SettingFault when a package for it is missing."""
     by_month = settings.partition_by == "month"
     if settings.format == "parquet":
-        parquet = ParquetFiles(settings.columns)
+        marks = () if settings.changes is None else ("change",)
+        parquet = ParquetFiles((*marks, *settings.columns))
         return Recipe(disk, by_month=by_month, suffix=".parquet", make=parquet.make)
     kind = compression(settings)
     make = _compressor(kind) if by_month and kind != "none" else None

@@ -8,6 +8,7 @@ object as metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, TypeVar
@@ -54,17 +55,40 @@ class StorePlace(Place):
             AccessDenied: no credentials, or they are refused, or lack the right.
         """
         name = f"_probe-{token_hex(4)}"
-        try:
+        with self._explained("written to"):
             self._tried(lambda: self._obstore.put(self._store, name, b"harvester was here\n"))
             self._tried(lambda: self._obstore.delete(self._store, name))
+
+    @contextmanager
+    def _explained(self, done: str) -> Iterator[None]:
+        """Within it, a fault is one that waiting would not mend."""
+        try:
+            yield
         except StoreFault as fault:
-            problem = f"{self.name} can't be written to: {fault.problem}"
+            problem = f"{self.name} can't be {done}: {fault.problem}"
             if fault.denied:
-                raise AccessDenied(
-                    problem, "give credentials that may put, list and delete objects there"
-                ) from None
+                mend = "give credentials that may put, list and delete objects there"
+                raise AccessDenied(problem, mend) from None
             mend = "check the name, the region and the endpoint of the store"
             raise SettingFault("--output", problem, mend) from None
+
+    def look(self) -> None:
+        """See that the prefix can be listed. Raises as `prepare`."""
+        with self._explained("read"):
+            self._tried(lambda: next(iter(self._obstore.list(self._store, chunk_size=1)), None))
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Write an object to the local file `target`, a piece at a time."""
+
+        def copy() -> None:
+            with at(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file = target.open("wb")
+            with file:
+                for piece in self._obstore.get(self._store, name).stream():
+                    file.write(piece)
+
+        self._insist(copy)
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Lists the prefix page by page."""

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import orjson
 
+from harvester.sink.finish.months import month_of
 from harvester.sink.verify.evidence import Claim
-from harvester.sink.verify.reading import PartReader, Unreadable
+from harvester.sink.verify.parquet import ParquetReader
+from harvester.sink.verify.reading import PartReader, Reader, Unreadable
 from harvester.sink.verify.seen import Kind, Seen, Sighting
 from harvester.sink.verify.verdict import Verdict
 
@@ -29,14 +31,14 @@ class Content:
 
     def place(self, sighting: Sighting) -> str:
         """Where an account was met."""
-        return f"{self._files[sighting.file].name}:{sighting.line}"
+        return f"{label(self._files[sighting.file])}:{sighting.line}"
 
     def part(self, claim: Claim) -> None:
         """Read a part, and compare it with what is said of it."""
         if not claim.path.is_file():
             self._verdict.add(str(claim.path), "the part is not there")
             return
-        reader = PartReader(claim.path)
+        reader = reader_of(claim.path)
         rows, accounts = self._read(claim.path, reader)
         self._verdict.files += 1
         self._verdict.rows += rows
@@ -46,7 +48,7 @@ class Content:
             for name, value in actual.items():
                 if claim.entry.get(name) != value:
                     problem = f"{name} should be {claim.entry.get(name)} and is {value}"
-                    self._verdict.add(claim.path.name, problem)
+                    self._verdict.add(label(claim.path), problem)
 
     def failures(self, path: Path) -> None:
         """Read a failures file."""
@@ -59,7 +61,7 @@ class Content:
                 sighting = Sighting(line["accountId"], Kind.FAILED, len(self._files) - 1, number)
                 self._meet(sighting)
 
-    def _read(self, path: Path, reader: PartReader) -> tuple[int, int]:
+    def _read(self, path: Path, reader: Reader) -> tuple[int, int]:
         """How many rows, and of how many accounts."""
         self._begin(path)
         rows = accounts = 0
@@ -73,7 +75,7 @@ class Content:
                 current, dates = account, set()
                 accounts += 1
                 kind = Kind.HARVESTED if usages else Kind.EMPTY
-                self._meet(Sighting(account, kind, len(self._files) - 1, number))
+                self._meet(Sighting(account, kind, len(self._files) - 1, number, partition_of(path)))
             rows += len(usages)
             self._see_dates(number, account, usages, dates)
         return rows, accounts
@@ -82,9 +84,9 @@ class Content:
         self._files.append(path)
 
     def _complain(self, number: int, problem: str) -> None:
-        self._verdict.add(f"{self._files[-1].name}:{number}", problem)
+        self._verdict.add(f"{label(self._files[-1])}:{number}", problem)
 
-    def _lines(self, path: Path, reader: PartReader) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _lines(self, path: Path, reader: Reader) -> Iterator[tuple[int, dict[str, Any]]]:
         """Each line that is a JSON object, with its number."""
         number = 0
         try:
@@ -100,7 +102,7 @@ class Content:
                 else:
                     self._complain(number, "no JSON object")
         except Unreadable as error:
-            self._verdict.add(f"{path.name}:{max(number, 1)}", str(error))
+            self._verdict.add(f"{label(path)}:{max(number, 1)}", str(error))
 
     def _account_of(self, number: int, line: dict[str, Any]) -> str | None:
         account = line.get("accountId")
@@ -124,8 +126,11 @@ class Content:
             self._verdict.add(self.place(sighting), problem)
 
     def _see_dates(self, number: int, account: str, usages: list[Any], dates: set[Any]) -> None:
+        month = partition_of(self._files[-1])
         for row in usages:
             date = row.get("date") if isinstance(row, dict) else None
+            if month and isinstance(row, dict) and month != f"month={month_of(orjson.dumps(row))}":
+                self._complain(number, f"a row of {date} in the folder {month}")
             if not isinstance(row, dict):
                 self._complain(number, "a usage that is no JSON object")
             elif date is not None and not isinstance(date, str):
@@ -134,6 +139,22 @@ class Content:
                 self._complain(number, f"account {account!r} has {date} twice")
             elif date is not None:
                 dates.add(date)
+
+
+def reader_of(path: Path) -> Reader:
+    """Reads a part of whatever format."""
+    return ParquetReader(path) if path.suffix == ".parquet" else PartReader(path)
+
+
+def partition_of(path: Path) -> str:
+    """The folder ``month=…`` that a file stands in; nothing where it stands in none."""
+    return path.parent.name if path.parent.name.startswith("month=") else ""
+
+
+def label(path: Path) -> str:
+    """How findings name a file: as the manifest does."""
+    folder = partition_of(path)
+    return f"{folder}/{path.name}" if folder else path.name
 
 
 def _unwrapped(value: dict[str, Any]) -> dict[str, Any] | None:

@@ -111,6 +111,12 @@ def _entry(told: dict[str, Any], output: Path, verdict: Verdict) -> dict[str, An
 
 def _of_folder(folder: Path, verdict: Verdict) -> Evidence:
     names = FolderNames(folder)
+    days = sorted(folder.glob("harvested=*/_manifest*.json"))
+    if days and not names.manifest.is_file():
+        raise OutputFault(
+            f"{folder}: holds a harvest a day, each a whole of its own",
+            f"name one, such as {days[-1].parent}/",
+        )
     _see_whether_ended(folder, names, verdict)
     shards = _shard_manifests(folder, verdict)
     overall = _document(names.manifest, verdict, _MANIFEST) if names.manifest.is_file() else {}
@@ -121,7 +127,7 @@ def _of_folder(folder: Path, verdict: Verdict) -> Evidence:
         verdict.add(str(names.manifest), "is not the sum of the shards' manifests")
     claims = [Claim(folder / part["name"], part) for part in told.get("parts", [])]
     claimed = {claim.path for claim in claims}
-    for path in sorted(folder.glob("part-*")):
+    for path in sorted([*folder.glob("part-*"), *folder.glob("month=*/part-*")]):
         if path not in claimed:
             verdict.add(str(path), "is in no manifest")
             claims.append(Claim(path, None))

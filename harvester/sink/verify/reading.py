@@ -22,6 +22,22 @@ class Unreadable(Exception):  # not an error of the program but a finding about 
     """The rest of the file can't be read; says why."""
 
 
+class Reader(Protocol):
+    """One part, read once: see `PartReader`."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+
+    @property
+    def sha256(self) -> str:
+        """Of those bytes."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Its rows as JSON."""
+        ...
+
+
 class _Piece(Protocol):
     """A gzip member or a zstd frame while it is read."""
 

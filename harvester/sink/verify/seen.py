@@ -27,6 +27,8 @@ class Sighting(NamedTuple):
     kind: Kind
     file: int
     line: int
+    folder: str = ""
+    """The partition that the file is in: an account may be met once in each."""
 
 
 class Seen:
@@ -37,7 +39,8 @@ class Seen:
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("PRAGMA cache_size = -16384")
         self._database.execute(
-            "CREATE TABLE seen (id TEXT PRIMARY KEY, kind INTEGER, file INTEGER, line INTEGER) WITHOUT ROWID"
+            "CREATE TABLE seen (id TEXT, kind INTEGER, file INTEGER, line INTEGER, folder TEXT,"
+            " PRIMARY KEY (id, folder)) WITHOUT ROWID"
         )
         self._database.execute("CREATE TABLE listed (id TEXT PRIMARY KEY) WITHOUT ROWID")
 
@@ -48,14 +51,18 @@ class Seen:
     def meet(self, sightings: Sequence[Sighting]) -> Iterator[tuple[Sighting, Sighting]]:
         """Take accounts in; gives those that were met before, each with its first sighting."""
         for sighting in sightings:
-            new = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", sighting).rowcount
-            if not new:
-                found = self._database.execute("SELECT * FROM seen WHERE id = ?", (sighting.id,)).fetchone()
+            found = self._database.execute(
+                "SELECT * FROM seen WHERE id = ?1 AND (folder = ?2 OR folder = '' OR ?2 = '') LIMIT 1",
+                (sighting.id, sighting.folder),
+            ).fetchone()
+            if found is not None:
                 yield sighting, Sighting(*found)
+            else:
+                self._database.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?)", sighting)
 
     def digest(self, kind: Kind) -> IdDigest:
         """Which accounts were met as `kind`."""
-        return self._digest("SELECT id FROM seen WHERE kind = ?", int(kind))
+        return self._digest("SELECT DISTINCT id FROM seen WHERE kind = ?", int(kind))
 
     def list(self, ids: Iterable[str]) -> None:
         """Take IDs of the list in, repeats and all."""
@@ -78,7 +85,9 @@ class Seen:
 
     def unlisted(self) -> Iterator[Sighting]:
         """Accounts that were met but are not in the list."""
-        for found in self._database.execute("SELECT * FROM seen WHERE id NOT IN (SELECT id FROM listed)"):
+        for found in self._database.execute(
+            "SELECT * FROM seen WHERE id NOT IN (SELECT id FROM listed) GROUP BY id"
+        ):
             yield Sighting(*found)
 
     def _digest(self, query: str, *values: int) -> IdDigest:
