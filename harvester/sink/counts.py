@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harvester.ledger import Enrolled, Ledger, Outcome
-from harvester.sink.spool import Stored
+from harvester.sink.batch import Stored
 
 
 @dataclass(slots=True)

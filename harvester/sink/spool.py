@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from harvester.errors import InternalFault, StopRun
 from harvester.ledger import Enrolled, Ledger, Outcome, PartRecord, PartState, Phase, Proof, database_files
 from harvester.model import OutputFile
 from harvester.sink.activity import Activity
+from harvester.sink.batch import Batch, Stored
 from harvester.sink.codec import Codec, Plain
 from harvester.sink.finishing import Finishes
 from harvester.sink.framing import Framing
@@ -24,33 +24,6 @@ from harvester.sink.part import FAILED, Entry, Part, joined
 
 _ACTIVITY: Final = "activity"
 """The fact of the ledger that holds it."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """Accounts that are to be made durable together."""
-
-    entries: list[Entry] = field(default_factory=list)
-    bytes: int = 0
-    activity: dict[str, Any] | None = None
-    """What is known of all accounts once these are durable: see `harvester.sink.activity`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What one commit made durable. `finished` are parts that got their final names."""
-
-    harvested: int = 0
-    empty: int = 0
-    failed: int = 0
-    rows: int = 0
-    bytes: int = 0
-    finished: tuple[OutputFile, ...] = ()
-
-    @property
-    def accounts(self) -> int:
-        """Accounts in all."""
-        return self.harvested + self.empty + self.failed
 
 
 class Spool:

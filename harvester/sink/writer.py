@@ -21,6 +21,7 @@ from harvester.events import Committed, Observer, OutputSpooled, PartFinished, R
 from harvester.ledger import Enrolled, Proof
 from harvester.model import Harvested, OutputFile, Settled
 from harvester.settings.model import Settings
+from harvester.sink.batch import Batch, Stored
 from harvester.sink.counts import Counts
 from harvester.sink.disk import Disk
 from harvester.sink.encode import encode_failure, encoder
@@ -31,7 +32,6 @@ from harvester.sink.order import Reorder
 from harvester.sink.part import FAILED, Entry
 from harvester.sink.provenance import Provenance
 from harvester.sink.roster import Roster
-from harvester.sink.spool import Batch, Stored
 from harvester.sink.worker import Worker
 
 BATCH_BYTES: Final = 32 * 1024
