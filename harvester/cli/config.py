@@ -33,7 +33,13 @@ HARVESTER_CONFIG."""
 _MODE = 0o600
 
 
-@click.group()
+_EXAMPLES = """\b
+Examples:
+  harvester config init
+  harvester config show --config harvester.toml"""
+
+
+@click.group(epilog=_EXAMPLES)
 def command() -> None:
     """Show the settings and where each came from, or write a file of them to begin with."""
 

@@ -30,7 +30,13 @@ _TENANT = (
 )
 
 
-@click.command()
+_EXAMPLES = """\b
+Examples:
+  harvester demo
+  harvester demo -o /tmp/look --seed 7"""
+
+
+@click.command(epilog=_EXAMPLES)
 @click.option(
     "-o",
     "--output",

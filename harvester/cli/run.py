@@ -21,13 +21,17 @@ Examples:
 
 @click.command(cls=SettingsCommand, epilog=_EXAMPLES)
 @inputs_argument
-@setting_options("tenant", "request", "list", "output", "pace", "giving up", "seeing")
+@setting_options("tenant", "request", "list", "output", "pace", "giving up", "seeing", "metrics")
 @dry_run_option
 def command(*, dry_run: bool, **options: Any) -> int:
     """Harvest the usage rows of the account IDs in INPUT.
 
     INPUT are files of account IDs (text, CSV, NDJSON; .gz and .zst as they are), `-` is stdin. The same
-    command again goes on where the last one stopped.
+    command again goes on where the last one stopped. Rows go to DEST, everything else to stderr.
+
+    Each option is also a variable (HARVESTER_PAGE_SIZE) and a key of the --config file (page_size);
+    `harvester config show` tells which one decides. Credentials are never options: SAIL_CLIENT_ID and
+    SAIL_CLIENT_SECRET in the environment, or --clients, --config, or where SailPoint's own tools keep them.
     """
     found = loaded(options, needs_tenant=not dry_run)
     if not dry_run:

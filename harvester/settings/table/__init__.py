@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from harvester.settings.field import Field
 from harvester.settings.table.asking import GIVING_UP, PACE, REQUEST, TENANT
-from harvester.settings.table.lists import LIST, OUTPUT, SEEING
+from harvester.settings.table.lists import LIST, METRICS, OUTPUT, SEEING
 
 SECTIONS = {
     "tenant": "Tenant",
@@ -20,8 +20,9 @@ SECTIONS = {
     "pace": "Pace",
     "giving up": "Waiting and giving up",
     "seeing": "Seeing it work",
+    "metrics": "Metrics",
 }
 """The groups of settings in the order that help shows them, with their titles."""
 
-FIELDS: tuple[Field, ...] = (*TENANT, *REQUEST, *LIST, *OUTPUT, *PACE, *GIVING_UP, *SEEING)
+FIELDS: tuple[Field, ...] = (*TENANT, *REQUEST, *LIST, *OUTPUT, *PACE, *GIVING_UP, *SEEING, *METRICS)
 BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}

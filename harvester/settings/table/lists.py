@@ -201,10 +201,13 @@ SEEING = (
         most=2,
         help="How much is logged: -1 warnings only, 1 each retry, 2 each request.",
     ),
+)
+
+METRICS = (
     Field(
         name="metrics",
         kind=FILE,
-        section="seeing",
+        section="metrics",
         flag="--metrics",
         none="none",
         help="Prometheus text file for node_exporter, kept up to date and left with the run's last figures.",
@@ -212,7 +215,7 @@ SEEING = (
     Field(
         name="metrics_port",
         kind=WHOLE,
-        section="seeing",
+        section="metrics",
         flag="--metrics-port",
         none="none",
         least=0,
@@ -222,7 +225,7 @@ SEEING = (
     Field(
         name="metrics_address",
         kind=Kind("ADDRESS", parse.text),
-        section="seeing",
+        section="metrics",
         flag="--metrics-address",
         help="Address of that port; 0.0.0.0 lets other machines in.",
     ),
