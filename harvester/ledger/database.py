@@ -140,14 +140,19 @@ class Database:
         """Configure the file, and make or recognise its tables."""
         # exclusive, before WAL is asked for: then it needs no shared memory, which network file systems lack
         self.run("PRAGMA locking_mode = EXCLUSIVE")
+        new = self.value("PRAGMA schema_version") == 0
+        if not new:
+            self._recognise()  # before anything is changed: it may be somebody's
         self._configure(self._form.journal, "FULL")
-        if self.value("PRAGMA schema_version") == 0:
+        if new:
             self.begin()
             self._create()
             self.commit()
-        elif self.value("PRAGMA application_id") != self._form.application_id:
+
+    def _recognise(self) -> None:
+        if self.value("PRAGMA application_id") != self._form.application_id:
             raise OutputFault(f"{self.name}: is a database, but no {self._form.word}", self._form.elsewhere)
-        elif (version := self.value("PRAGMA user_version")) != self._form.version:
+        if (version := self.value("PRAGMA user_version")) != self._form.version:
             raise LedgerUnreadable(
                 f"{self.name}: has format {version}, this program writes {self._form.version}",
                 f"use the program that wrote it, or {self._form.mend}",
