@@ -169,7 +169,7 @@ class Harvest:
         try:
             await engine.run([writer.run(), self._read_list(engine, writer, ids)])
         except StopRun as why:
-            if isinstance(why, (UsageFault, AccessDenied)) and writer.counts.nothing_ended:
+            if isinstance(why, (UsageFault, AccessDenied)) and writer.counts.nothing_came:
                 await writer.abandon()
                 raise
             await writer.suspend()

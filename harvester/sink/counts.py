@@ -37,9 +37,9 @@ class Counts:
         return self.distinct - self.harvested - self.empty - self.failed - self.finished_earlier
 
     @property
-    def nothing_ended(self) -> bool:
-        """Whether no account has an end yet, of this run or an earlier one, durable or not."""
-        return self.not_attempted == self.distinct and not self.settled
+    def nothing_came(self) -> bool:
+        """Whether this run has brought nothing: no account ended in it, or none ever in a durable way."""
+        return not self.settled or self.not_attempted == self.distinct
 
     @classmethod
     def found(cls, ledger: Ledger) -> Counts:

@@ -132,6 +132,7 @@ class Writer(Roster):
         Returns at once, or when the outbox has room again. Raises what made a commit fail.
         """
         entry = self._entry(settled)
+        self.counts.settled += 1
         if self._reorder is None:
             self._add(entry)
         else:
