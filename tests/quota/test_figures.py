@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
@@ -225,3 +226,25 @@ def test_the_default_burst_of_none_spares_a_leaky_bucket_what_a_burst_would_cost
     vouched = simulate(TokenBucket(10, 100), SLOW, 60.0, most=40, burst=40)
     assert len(vouched.let_through) == 40
     assert vouched.sent[-1] < 1.0
+
+
+class Moody:
+    """Refuses one request in so many, at any rate."""
+
+    def __init__(self, chance: float, wait: float) -> None:
+        self._rng = Random(7)
+        self._chance = chance
+        self._wait = wait
+
+    def refuse(self, now: float) -> float | None:
+        return self._wait if self._rng.random() < self._chance else None
+
+
+@pytest.mark.parametrize("quota", [SLOW, FAST], ids=["10/s", "100/s"])
+@pytest.mark.parametrize("chance", [0.01, 0.05, 0.2])
+def test_a_tenant_that_refuses_at_random_is_not_followed_into_a_crawl(chance: float, quota: Quota) -> None:
+    """A quarter at least of what the pauses leave is used; without the experiment it is a twentieth."""
+    outcome = simulate(Moody(chance, 1.0), quota, 600.0, World(latency=0.05, seed=6))
+    stretch = 1 / chance
+    possible = stretch / (stretch / quota.per_second + 1.05)
+    assert share(outcome, possible) >= 0.25

@@ -62,6 +62,11 @@ class Search:
         self._age = 0.0
         self._doubts = 0
 
+    def hold(self, rate: float) -> None:
+        """Go on at `rate`: the refusal had nothing to do with it."""
+        self.rate = rate
+        self._ceiling = None
+
     def refused(self, measured: float, *, sure: bool, after: float, pause: float) -> None:
         """Fall, since the tenant refused `after` seconds of sending, and asks for `pause` seconds without.
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from harvester.model import Quota
+from harvester.tenant.quota.chance import Chance
 from harvester.tenant.quota.pacer import Pacer
 from harvester.tenant.quota.search import Search
 from harvester.tenant.quota.window import Window
@@ -40,7 +41,7 @@ class Tempo:
     """
 
     __slots__ = (
-        "_epoch", "_first_epoch", "_margin", "_pacer", "_period", "_price", "_refused", "_search",
+        "_chance", "_epoch", "_first_epoch", "_margin", "_pacer", "_period", "_price", "_refused", "_search",
         "_step_at", "_stepped", "_used", "_window",
     )  # fmt: skip  # one name a line would fill the screen
 
@@ -49,6 +50,7 @@ class Tempo:
         self._period = quota.seconds * requests / quota.requests
         self._margin = _MARGIN
         self._search = Search(quota)
+        self._chance = Chance()
         self._window = Window(requests, self._period * (1 + _MARGIN))
         self._pacer = Pacer(rate=self.rate, burst=burst, clock=clock)
         self._refused: deque[float] = deque(maxlen=requests)
@@ -88,7 +90,8 @@ class Tempo:
         """Adapt: the request sent at `sent_at` was refused, the first after others were let through."""
         if self._epoch is not None:
             elapsed = max(0.0, sent_at - self._epoch)
-            self._react(self._measure(sent_at, elapsed, pause), elapsed, pause)
+            let_through = self._let_through(self._epoch, sent_at)
+            self._react(self._measure(sent_at, elapsed, pause), elapsed, pause, let_through)
         self.note_refused(sent_at)
 
     def note_refused(self, sent_at: float) -> None:
@@ -135,15 +138,19 @@ class Tempo:
         refused = sum(1 for stamp in self._refused if after <= stamp < before)
         return max(0, self._window.sent_between(after, before) - refused)
 
-    def _react(self, measured: float, elapsed: float, pause: float) -> None:
+    def _react(self, measured: float, elapsed: float, pause: float, let_through: int) -> None:
         whole = elapsed >= self._period
         self._pacer.soften()
         self._price = 0
         if whole and self.at_top and measured >= _EDGE * self._search.top and self._margin < _MARGIN_MOST:
             self._margin += _MARGIN_STEP
         elif whole or not self._first_epoch:
-            sure = whole or pause >= _WINDOW_PAUSE
-            self._search.refused(measured, sure=sure, after=elapsed, pause=pause)
+            held = self._chance.judge(let_through, self._search.rate)
+            if held is None:
+                sure = whole or pause >= _WINDOW_PAUSE
+                self._search.refused(measured, sure=sure, after=elapsed, pause=pause)
+            else:
+                self._search.hold(held)
         # else: in the first period the tenant may still count what was sent before this program began.
         self._retune()
 
