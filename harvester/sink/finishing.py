@@ -65,7 +65,12 @@ class Finishes:
         return None
 
     def made(self, part: PartRecord, files: Sequence[OutputFile]) -> bool:
-        """The files of a part were made. Returns whether they may be delivered already."""
+        """The files of a part were made. Returns whether they may be delivered already.
+
+        If the part has begun to grow again meanwhile, they are of no use.
+        """
+        if self._records[part.number] != part:
+            return False
         if self._layout.finishing is not None:
             self._layout.finishing.files[part.number] = tuple(files)
         self._ledger.record(f"{_FILES}{part.number}", [asdict(file) for file in files])

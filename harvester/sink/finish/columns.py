@@ -93,7 +93,7 @@ class Columns:
         return {name: self._settled(kind, known.get(name)) for name, kind in self._kinds.items()}
 
     def _settled(self, seen: Kind, wanted: Kind | None) -> Kind:
-        if wanted is None or seen is Kind.NOTHING:
+        if seen is Kind.NOTHING:
             return wanted or Kind.TEXT
         if wanted is Kind.DATE:
             return Kind.DATE if seen is Kind.TEXT and not self._no_dates else seen

@@ -8,7 +8,7 @@ object as metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, TypeVar
@@ -121,8 +121,18 @@ class StorePlace(Place):
 
     def remove(self, names: Iterable[str]) -> None:
         """Objects that are not there are fine."""
-        if doomed := list(names):
-            self._insist(lambda: self._obstore.delete(self._store, doomed))
+        doomed = list(names)
+
+        def remove() -> None:
+            try:
+                self._obstore.delete(self._store, doomed)
+            except FileNotFoundError:  # Azure says so, and may not have come to the rest
+                for name in doomed:
+                    with suppress(FileNotFoundError):
+                        self._obstore.delete(self._store, name)
+
+        if doomed:
+            self._insist(remove)
 
     def _upload(self, source: Path, name: str, size: int, attributes: dict[str, str]) -> None:
         if size <= PIECE:
