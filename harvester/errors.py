@@ -6,6 +6,7 @@
     ├── StopRun                    stop the run; `exit_status` says how the process ends
     │   ├── UsageFault        (2)  wrong usage or configuration; nothing was written
     │   │   ├── SettingFault       a flag, environment variable or configuration key
+    │   │   │   └── NoCredentials (4)  there are none in any of the places they may be in
     │   │   ├── InputFault         a list of account IDs, with file and line
     │   │   ├── OutputFault        a destination that can't be written as asked
     │   │   └── ResumeRefused      the ledger belongs to other data
@@ -62,6 +63,12 @@ class SettingFault(UsageFault):
     def __init__(self, setting: str, problem: str, mend: str = "") -> None:
         super().__init__(f"{setting}: {problem}", mend)
         self.setting = setting
+
+
+class NoCredentials(SettingFault):
+    """No credentials were found: nobody can be authenticated, so the status is that of being refused."""
+
+    exit_status = 4
 
 
 class InputFault(UsageFault):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harvester.errors import SettingFault
+from harvester.errors import NoCredentials, SettingFault
 from harvester.settings.client import Client
 from harvester.settings.client_tables import ClientTable, clients_of, read_clients_file
 from harvester.settings.config_file import ConfigFile
@@ -37,7 +37,7 @@ class Access:
             SettingFault: one of them is missing.
         """
         if not self.clients:
-            raise SettingFault("credentials", f"none found ({'; '.join(self.notes)})", _MEND)
+            raise NoCredentials("credentials", f"none found ({'; '.join(self.notes)})", _MEND)
         if not self.base_url:
             raise SettingFault("--base-url", "the tenant's address is not set", _MEND)
 

@@ -1,4 +1,4 @@
-"""Mistakes as users make them: one sentence that says what, where and the mend; nothing written, nothing asked for."""
+"""Mistakes as users make them: one sentence that says what, where and the mend, and no trace of the run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("ids.txt", "-o", "."), ["is a folder"]),
         ((*GOOD, "--base-url", "http://acme.api.identitynow.com"), ["http://", "https://"]),
         ((*GOOD, "--config", "typo.toml"), ["typo.toml", "qouta", "quota"]),
-        ((*GOOD, "--config", "broken.toml"), ["broken.toml", "line 1"]),
+        ((*GOOD, "--config", "broken.toml"), ["broken.toml:1"]),
         ((*GOOD, "--quota", "fast"), ["--quota", "fast", "100/10s"]),
         ((*GOOD, "--since", "last year"), ["--since", "last year", "YYYY-MM"]),
         ((*GOOD, "--shard", "5/4"), ["--shard", "5/4"]),
