@@ -20,6 +20,7 @@ _COMMANDS = {
     "accounts": "List the tenant's accounts as NDJSON, for `run` to read.",
     "check": "Try configuration, connection, credentials and quota; say what to mend.",
     "verify": "Prove an output whole.",
+    "report": "Draw a run as an HTML page, from its summary.",
     "config": "Show the settings and where each came from, or write a file to begin with.",
     "completion": "Print the completion script for bash, zsh or fish.",
     "sandbox": "Serve a simulated tenant on 127.0.0.1 until stopped.",

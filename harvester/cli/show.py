@@ -11,6 +11,7 @@ from harvester.harvesting import Harvest, run_blocking, signals_stopping
 from harvester.report.ending import show_closing
 from harvester.report.event_log import EventLog, say_start
 from harvester.report.github import tell_fault, tell_report
+from harvester.report.html.keeping import leave_report, report_possible
 from harvester.report.log import LOGGER, Lines, logging_to, say
 from harvester.report.metrics import metrics_kept
 from harvester.report.progress import mode_of, progress_shown
@@ -31,6 +32,7 @@ def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
             LOGGER.warning("%s", warning)
         say_start(settings)
         try:
+            report_possible(settings)
             report = run_blocking(lambda: _harvest(settings, lines))
         except ClosedPipe:
             raise
@@ -42,6 +44,7 @@ def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
             raise SystemExit(stop.exit_status) from None
         show_closing(report, lines)
         tell_report(report, redact, os.environ)
+        leave_report(report)
     return report
 
 

@@ -26,6 +26,8 @@
 | `run_ended` | info, warning, error | the summary but its lists: `runId` `status` `counts` `rows` … |
 | `accounts_listed` | info | `done` `seconds` (of `harvester accounts`; its `progress` has only `done`) |
 | `metrics_served` | info | `url` (by `--metrics-port`) |
+| `report_written` | info | `path` (by `--report`) |
+| `report_missed` | warning | `path` `detail` |
 | `error` | error | `status` `problem` `mend` |
 
 Debug lines come with `-v`; `-q` leaves warnings and errors. `reason` is a word of `model.Reason`.

@@ -19,6 +19,7 @@ Each key of the top stands on a line of its own, so that the file can be read by
 | `retries` `retriesByReason` | tries again after a fault (a 429 is none) |
 | `throttled` `secondsPaused` | answers 429, and seconds that clients paused for them, summed over clients |
 | `quota` `quotaShare` | per client, or null without; the granted requests as a share of what all allowed |
+| `permittedPerSecond` | what the quotas of all clients permit together; null where one has none or finds it |
 | `latencySeconds` | `p50` `p90` `p95` `p99` `max` of all answers but 429; null without any |
 | `bytesReceived` `bytesWritten` | bodies of usage answers in this run; the finished outputs on disk |
 | `tokens` `outages` `secondsAway` | tokens fetched; how often and for how long the tenant was away |
@@ -29,7 +30,8 @@ Each key of the top stands on a line of its own, so that the file can be read by
 | | `asOf` and `since` (months), `accounts` that answered, `months` (of each: `accounts` active in it and |
 | | their active `days`), `lastActive` (accounts by their latest active month), `inactive` (accounts |
 | | without any), `activeDays` (accounts by days active in all, `from`…`to`), `unreadable` rows |
-| `timeline` | `secondsPerPoint`, and what each point added: `requests`, `throttled`, `settled`, … |
+| `timeline` | `secondsPerPoint` (of the last, unfinished one `secondsOfLastPoint`), and what each point |
+| | added: `requests`, `throttled`, `settled`, … |
 """
 
 from __future__ import annotations
@@ -146,10 +148,17 @@ def _traffic(report: Report) -> dict[str, Any]:
         "secondsPaused": round(tally.paused_seconds(), 3),
         "quota": None if quota is None else str(quota),
         "quotaShare": None if share is None else round(share, 4),
+        "permittedPerSecond": _permitted(report),
         "latencySeconds": _latency(tally.latency),
         "bytesReceived": tally.bytes_received,
         "bytesWritten": sum(output.bytes for output in report.outputs),
     }
+
+
+def _permitted(report: Report) -> float | None:
+    quotas = list(report.quotas.values())
+    known = [quota.per_second for quota in quotas if quota is not None and not quota.auto]
+    return round(sum(known), 6) if known and len(known) == len(quotas) else None
 
 
 def _latency(histogram: Histogram) -> dict[str, float] | None:
@@ -200,6 +209,9 @@ def _timeline(tally: Tally) -> dict[str, Any]:
     columns = zip(*points, strict=True)
     return {
         "secondsPerPoint": tally.timeline.step,
+        "secondsOfLastPoint": round(
+            now - tally.started - len(tally.timeline.samples) * tally.timeline.step, 3
+        ),
         **{
             name: [round(value, 3) for value in column]
             for name, column in zip(points[0]._fields, columns, strict=True)

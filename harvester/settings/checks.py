@@ -13,7 +13,7 @@ from harvester.settings.values import COLUMNS, Values
 
 _WORDS = {field.name: field.kind.choices for field in FIELDS if field.kind.choices}
 _OWNERS = 0o600
-_FILES = ("failures", "summary", "ledger", "changes", "singer_state", "metrics")
+_FILES = ("failures", "summary", "ledger", "changes", "singer_state", "report", "metrics")
 _COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 
 

@@ -83,6 +83,8 @@ class Values:
     log_format: Literal["text", "json"] = "text"
     verbosity: int = 0
     """-1 quiet, 0 normal, 1 and 2 more."""
+    report: Path | None = None
+    """Where the run goes as a page to look at, HTML."""
     metrics: Path | None = None
     metrics_port: int | None = None
     metrics_address: str = "127.0.0.1"

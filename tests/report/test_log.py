@@ -40,6 +40,9 @@ EVENTS: list[events.Event] = [
     events.OutageBegan("refused"),
     events.OutageEnded(12.0),
     events.Stopping("the deadline has come"),
+    events.OutputSpooled("s3://b/p/", "/var/spool"),
+    events.OutputAway("s3://b/p/", "503", 4.0),
+    events.OutputBack("s3://b/p/", 9.0),
 ]
 
 
@@ -70,6 +73,7 @@ def test_every_event_is_logged_as_documented() -> None:
         assert set(line) - {"time", "level", "event", "message"} <= fields
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
     told_elsewhere = {"run_started", "progress", "run_ended", "accounts_listed", "metrics_served", "error"}
+    told_elsewhere |= {"report_written", "report_missed"}
     assert {line["event"] for line in lines} == set(table) - told_elsewhere
 
 

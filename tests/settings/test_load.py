@@ -156,6 +156,7 @@ WRITTEN = {
     "progress": "off",
     "log_format": "json",
     "verbosity": "-1",
+    "report": "r.html",
     "metrics": "m.prom",
     "metrics_port": "9464",
     "metrics_address": "::1",
@@ -595,7 +596,7 @@ def test_the_documented_file_has_every_setting_with_its_default(desk: Desk) -> N
     text = re.sub(r"^singer_state = .*$", "", text, flags=re.MULTILINE)  # for another format than the default
     loaded = desk.load(environ={"SAIL_CLIENT_SECRET": SECRET}, config=desk.write("all.toml", text))
     examples = {"base_url", "ca_bundle", "inputs", "failures", "summary", "ledger", "output"}
-    examples |= {"changes", "singer_state", "metrics"}
+    examples |= {"changes", "singer_state", "report", "metrics"}
     for name in BY_NAME.keys() - examples:
         assert getattr(loaded.settings, name) == default_of(name), name
         assert loaded.sources[name].endswith(f"all.toml: {name}")

@@ -205,6 +205,14 @@ SEEING = (
 
 METRICS = (
     Field(
+        name="report",
+        kind=FILE,
+        section="seeing",
+        flag="--report",
+        none="none",
+        help="Where the run and what the rows say go as one HTML page with charts (extra: report).",
+    ),
+    Field(
         name="metrics",
         kind=FILE,
         section="metrics",
