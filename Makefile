@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check bench soak clean
+.PHONY: setup demo test check bench soak docs clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,16 @@ test: check
 # The figures, as tables and in .bench/: `make bench`, or some of them: `make bench ONLY=cost,quota`.
 bench: setup
 	$(BIN)/python -m tests.bench --only '$(ONLY)'
+
+# A hundred kills over every kind of output, and a list of a million: `make soak`, or `make soak SEED=7 KILLS=20`.
+SEED ?=
+KILLS ?= 100
+soak: setup
+	$(BIN)/python -m tests.whole.soak $(or $(SEED),$(shell date +%s)) $(KILLS)
+
+# The reference pages that are made from the code.
+docs: setup
+	$(BIN)/python -m tests.ops.documents
 
 clean:
 	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-output
