@@ -155,5 +155,7 @@ def _publish_if_due(settings: Settings, layout: Layout, path: Path) -> None:
             with closing(ChangesFraming.found(ledger, settings.file_mode) or Framing()) as framing:
                 _spool(settings, layout, ledger, framing).publish()
             layout.replacing = False
+            if layout.finishing is not None:
+                layout.finishing.files = {}
     finally:
         ledger.close()

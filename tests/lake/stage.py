@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ class MemoryCloud:
 
     def delete(self, store: Any, names: str | list[str]) -> None:
         for name in [names] if isinstance(names, str) else names:
-            self._step(f"delete {name}", lambda name=name: self._delete(store, name))
+            self._step(f"delete {name}", partial(self._delete, store, name))
 
     def get(self, store: Any, name: str) -> Any:
         return obstore.get(store, name)

@@ -129,7 +129,7 @@ def test_a_part_of_many_blocks_is_one_file_with_fair_row_groups(folder: Path, mo
     assert told.num_row_groups > 3
     assert told.row_group(0).column(0).compression == "ZSTD"
     query = f"SELECT count(*), count(DISTINCT accountId), sum(count), max(date) FROM '{folder}/out.parquet'"
-    assert duckdb.sql(query).fetchall() == [(3600, 300, 300 * 78, date(2026, 12, 1))]
+    assert duckdb.connect().execute(query).fetchall() == [(3600, 300, 300 * 78, date(2026, 12, 1))]
 
 
 def test_no_rows_make_a_valid_file(folder: Path) -> None:
