@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import BaseHook, Variable, dag, task
@@ -39,13 +39,13 @@ def harvester(*arguments: str) -> int:
     if status in HOPELESS:
         raise AirflowFailException(f"harvester {arguments[0]} ended with {status}: see the log above")
     if status not in FINISHED:
-        raise AirflowException(f"harvester {arguments[0]} stopped with {status}; the next try goes on from there")
+        raise AirflowException(f"harvester {arguments[0]} stopped with {status}: the next try goes on")
     return status
 
 
 @dag(
     schedule="17 1 * * *",
-    start_date=datetime(2026, 1, 1),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     default_args={"retries": 12, "retry_delay": timedelta(minutes=10)},

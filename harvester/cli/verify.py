@@ -18,7 +18,6 @@ from harvester.sink.verify import Verdict, verify
 from harvester.sink.verify.remote import fetched
 from harvester.source import read_ids
 
-
 _EXAMPLES = """\b
 Examples:
   harvester verify usages.ndjson.zst --input ids.txt

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harvester.report.metrics.families import Family, RunMetrics
+from harvester.report.metrics.families import RunMetrics
 
 _LAST_SUCCESS = "harvester_last_success_timestamp_seconds"
 
@@ -48,13 +48,3 @@ def last_success_in(path: Path) -> float | None:
         return None
     values = [one.value for family in families for one in family.samples if one.name == _LAST_SUCCESS]
     return values[0] if values else None
-
-
-def table_of(families: Iterable[Family]) -> Iterator[str]:
-    """The families as a table in Markdown, for the documentation."""
-    yield "| metric | type | labels | meaning |"
-    yield "| --- | --- | --- | --- |"
-    for family in families:
-        labels = dict.fromkeys(label for sample in family.samples for label in sample.labels)
-        shown = " ".join(f"`{label}`" for label in labels)
-        yield f"| `{family.name}` | {family.kind} | {shown} | {family.help} |"
