@@ -41,4 +41,4 @@ docs: setup
 	$(BIN)/python -m tests.ops.documents
 
 clean:
-	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-output
+	rm -rf $(VENV) .venv-singer .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-output

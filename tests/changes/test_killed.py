@@ -13,9 +13,10 @@ import pytest
 from tests.whole.processes import Tenant, program, run, tenant
 from tests.whole.truth import parts_of, read
 
-FIRST = ("--accounts", "900", "--today", "2026-10-15", "--hopeless", "9:404")
-SECOND = ("--accounts", "900", "--today", "2026-11-03", "--hopeless", "9:404")
-RATE = "3000/10s"
+FIRST = ("--accounts", "600", "--today", "2026-10-15", "--hopeless", "9:404")
+SECOND = ("--accounts", "600", "--today", "2026-11-03", "--hopeless", "9:404")
+RATE = "2000/10s"
+MOST_KILLS = 4
 
 Rows = dict[tuple[str, str], dict[str, Any]]
 
@@ -44,7 +45,7 @@ def told_in(output: Path) -> Rows:
 
 def killed_until_done(at: Tenant, rng: random.Random, *command: str | Path) -> int:
     """Run a command, killed at random instants at first; how often it was."""
-    for kills in range(6):
+    for kills in range(MOST_KILLS):
         with program(*command, at=at) as running:
             time.sleep(rng.uniform(0.4, 1.6))
             if not running.running:
@@ -53,7 +54,7 @@ def killed_until_done(at: Tenant, rng: random.Random, *command: str | Path) -> i
             running.kill()
     status, ended = run(*command, at=at)
     assert status == 3, ended.err
-    return 6
+    return MOST_KILLS
 
 
 @pytest.mark.parametrize(
