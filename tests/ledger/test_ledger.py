@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.errors import OutputFault, ResumeRefused
@@ -38,6 +38,7 @@ def ids_of(ledger: Ledger) -> list[str]:
     return [account.id for account in ledger.roll.pending(-1, 1000)]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.text(max_size=5), max_size=30), max_size=8))
 def test_enrolling_takes_out_repeats_and_keeps_the_order(batches: list[list[str]]) -> None:
     """Whatever IDs look like and however they are batched, each is enrolled once, where it came first."""
@@ -52,6 +53,7 @@ def test_enrolling_takes_out_repeats_and_keeps_the_order(batches: list[list[str]
     ledger.close()
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     earlier=st.lists(st.text("abc\0", min_size=1, max_size=2), max_size=20),
     now=st.lists(st.text("abc\0", min_size=1, max_size=2), max_size=30),
@@ -161,8 +163,9 @@ def test_proof_tells_each_outcome_apart() -> None:
     ledger.close()
 
 
-@given(st.sets(st.text(max_size=4), max_size=12), st.integers(0, 12), st.randoms(use_true_random=False))
-def test_digests_of_shares_add_up(ids: set[str], cut: int, chance: object) -> None:
+@settings(deadline=None)
+@given(st.sets(st.text(max_size=4), max_size=12), st.integers(0, 12))
+def test_digests_of_shares_add_up(ids: set[str], cut: int) -> None:
     """However a set is shared out and ordered, the sum is the digest of the set."""
     ordered = sorted(ids)
     one, other, whole = IdDigest(), IdDigest(), IdDigest()

@@ -160,7 +160,7 @@ def steps_of(scene: Scene, ids: list[str]) -> int:
 )
 def test_a_fault_at_any_step_costs_nothing(scene: Scene, fault: str) -> None:
     """Whichever step fails or is the last before the power goes, the next run ends in the truth."""
-    ids = names(16)
+    ids = names(12)
     for step in range(steps_of(scene, ids)):
         script = Play(ids)
         ended = scene.run(script, Plan(step, fault), power=step)
@@ -181,7 +181,7 @@ def test_a_fault_at_any_step_costs_nothing(scene: Scene, fault: str) -> None:
 @pytest.mark.parametrize("fault", ["power", "late"])
 def test_a_fault_at_any_step_of_replacing_a_folder(scene: Scene, fault: str) -> None:
     """What a folder holds is the old harvest or the new one, whenever the power goes as it is replaced."""
-    old, new = names(4), names(10, first=100)
+    old, new = names(4), names(7, first=100)
     assert scene.run(Play(old), Plan()) is None
     count = Plan()
     assert scene.run(Play(new), count, fresh=True) is None

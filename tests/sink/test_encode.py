@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.model import Account, Failure, Harvested
@@ -21,6 +21,7 @@ KEYS = st.sampled_from(["date", "count", "accountId", "x"]) | st.text(max_size=3
 ROWS = st.lists(st.dictionaries(KEYS, VALUES, max_size=4), max_size=4)
 
 
+@settings(max_examples=60, deadline=None)
 @given(account_id=st.text(min_size=1, max_size=8), rows=ROWS)
 def test_rows_come_as_the_tenant_sent_them(account_id: str, rows: list[dict[str, Any]]) -> None:
     """One line a row: our accountId first, then every property in its order, whatever strings look like."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.errors import InternalFault, StoppedEarly
@@ -228,6 +228,7 @@ async def test_ordered_rows_wait_for_their_turn() -> None:
     assert lines(Path("out.ndjson")) == true_lines(names(20))
 
 
+@settings(deadline=None)
 @given(st.permutations(range(30)), st.integers(1, 8))
 def test_reordering_gives_each_once_and_in_order(tickets: list[int], window: int) -> None:
     """Whatever the order of finishing within the window, the order of giving is that of the list."""
