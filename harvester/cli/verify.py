@@ -34,7 +34,13 @@ Examples:
     metavar="LIST",
     help="The list it was harvested from (again for each); - is stdin. Proves that no account is missing.",
 )
-@click.option("--input-format", type=click.Choice(["auto", "text", "csv", "ndjson"]), default="auto")
+@click.option(
+    "--input-format",
+    type=click.Choice(["auto", "text", "csv", "ndjson"]),
+    default="auto",
+    show_default=True,
+    help="Format of LIST; auto goes by suffix, then by content.",
+)
 @click.option("--id-field", metavar="NAME", help="The column or property of LIST that holds the IDs.")
 @click.option("--shard", metavar="K/N", help="OUTPUT is a file with this share of LIST only.")
 @click.option(

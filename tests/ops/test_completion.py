@@ -24,17 +24,16 @@ def programs(tmp_path: Path) -> Path:
     return program.parent
 
 
-def in_bash(line: str, programs: Path) -> list[str]:
-    """What a real bash offers after `line`: its completion function is called as bash would."""
-    words = line.split(" ")
-    script = f"""
-        set -eu
-        eval "$(harvester completion bash)"
-        complete -p harvester > /dev/null
-        COMP_WORDS=({" ".join(map(shlex.quote, words))}) COMP_CWORD={len(words) - 1} COMPREPLY=()
-        _harvester_completion harvester {shlex.quote(words[-1])} {shlex.quote(words[-2])} || true
-        printf '%s\\n' "${{COMPREPLY[@]}}"
-    """
+def in_bash(lines: list[str], programs: Path) -> list[list[str]]:
+    """What a real bash offers after each line: its completion function is called as bash would."""
+    script = 'eval "$(harvester completion bash)"; complete -p harvester > /dev/null || exit 1\n'
+    for line in lines:
+        words = line.split(" ")
+        script += f"""
+            COMP_WORDS=({" ".join(map(shlex.quote, words))}) COMP_CWORD={len(words) - 1} COMPREPLY=()
+            _harvester_completion harvester {shlex.quote(words[-1])} {shlex.quote(words[-2])}
+            echo "${{COMPREPLY[@]}}"
+        """
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "--norc", "-c", script],
@@ -44,18 +43,19 @@ def in_bash(line: str, programs: Path) -> list[str]:
         timeout=60,
         check=True,
     )
-    return done.stdout.split()
+    return [line.split() for line in done.stdout.splitlines()]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_bash_completes(programs: Path) -> None:
     """Commands of the lazy group, their options, and the words of a choice."""
-    assert {"run", "check", "config", "completion"} <= set(in_bash("harvester ", programs))
-    assert in_bash("harvester ver", programs) == ["verify"]
-    assert in_bash("harvester config i", programs) == ["init"]
-    assert "--max-failures" in in_bash("harvester run --max", programs)
-    assert in_bash("harvester run --log-format j", programs) == ["json"]
-    assert in_bash("harvester completion f", programs) == ["fish"]
+    commands, verify, flags, words = in_bash(
+        ["harvester ", "harvester ver", "harvester run --max", "harvester run --log-format j"], programs
+    )
+    assert {"run", "check", "config", "completion"} <= set(commands)
+    assert verify == ["verify"]
+    assert "--max-failures" in flags
+    assert words == ["json"]
 
 
 @pytest.mark.parametrize(("shell", "check"), [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])])
