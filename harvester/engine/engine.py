@@ -8,8 +8,6 @@ from collections.abc import Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from multidict import CIMultiDict
-
 from harvester.engine.agenda import Agenda, Shelf
 from harvester.engine.crew import Crew
 from harvester.engine.outage import SUSPICION, Outage
@@ -21,10 +19,9 @@ from harvester.settings.model import Settings
 from harvester.tenant.answers import refusal
 from harvester.tenant.backoff import delay
 from harvester.tenant.client import TenantClient
+from harvester.tenant.exchange import ANONYMOUS
 from harvester.tenant.paging import Pages
 from harvester.tenant.transport import Transport
-
-_ANONYMOUS = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity"})
 
 
 class Store(Shelf, Protocol):
@@ -269,7 +266,7 @@ class Engine:
     async def _ask(self, crew: Crew) -> None:
         target = self._target()
         if target is None:
-            answer = await self._transport.get(self._transport.url({}), "/oauth/info", _ANONYMOUS)
+            answer = await self._transport.get("/oauth/info", "", ANONYMOUS)
             if answer.status >= 500:  # noqa: PLR2004  # any lower one is a sign of life
                 raise refusal(answer)
             return

@@ -154,9 +154,8 @@ class AccountPages:
         sent_at = await throttle.permit()
         size, status, reason = 0, None, None
         try:
-            answer = await self._transport.get(
-                self._transport.url(self._query(offset, limit)), self._path, token.headers
-            )
+            query = self._transport.query(self._query(offset, limit))
+            answer = await self._transport.get(self._path, query, token.headers)
             size, status = len(answer.body), answer.status
             if status != 200:  # noqa: PLR2004  # the one good status
                 raise refusal(answer)

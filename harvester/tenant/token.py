@@ -14,15 +14,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import orjson
-from multidict import CIMultiDict
 
 from harvester.errors import AccessDenied, Fault, Throttled
 from harvester.events import Observer, TokenRenewed
 from harvester.settings.model import Client
 from harvester.tenant.answers import decode, explain, refusal
-from harvester.tenant.transport import Answer, Transport
+from harvester.tenant.exchange import Headers
+from harvester.tenant.transport import USER_AGENT, Answer, Transport
 
-_USER_AGENT = "account-usage-harvester"
 _FALLBACK_LIFE = 600.0
 _RENEW_AHEAD = 0.3
 """Share of a token's life that is left when it is renewed …"""
@@ -38,14 +37,14 @@ class Token:
     def __init__(self, value: str, due: float | None) -> None:
         self.value = value
         self.due = due
-        self.headers: CIMultiDict[str] = CIMultiDict(
+        self.headers = Headers(
             {
                 "Authorization": f"Bearer {value}",
                 "Accept": "application/json",
                 # A page of usage rows is smaller than the work to unpack it; what is compressed
                 # all the same is understood.
                 "Accept-Encoding": "identity",
-                "User-Agent": _USER_AGENT,
+                "User-Agent": USER_AGENT,
             }
         )
 

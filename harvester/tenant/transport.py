@@ -1,4 +1,4 @@
-"""One HTTP request to the tenant: one origin, one session, bounded bodies, faults translated once.
+"""One HTTP request to the tenant: one origin, bounded bodies, faults translated once.
 
 `Authorization` can't leave the configured origin: every URL is made here from it, and redirects are
 handed back as answers. Bodies are bounded as they arrive and again as they are decompressed, by this
@@ -14,19 +14,19 @@ import zlib
 from collections.abc import Mapping
 from types import TracebackType
 from typing import NamedTuple, Self
+from urllib.parse import urlencode
 
 import aiohttp
 import zstandard
-from multidict import CIMultiDict
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from harvester.errors import Fault, SettingFault
 from harvester.model import Reason
 from harvester.settings.model import Settings
+from harvester.tenant.exchange import Exchanges, Headers, too_large
 
-_CHUNK = 64 * 1024
-_ERROR_BODY = 64 * 1024
-_OK = 200
+USER_AGENT = "account-usage-harvester"
 _KEEP_ALIVE = 30.0
 _DNS_TTL = 300
 
@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 
 
 class Transport:
-    """Requests to one origin over one keep-alive session; to be made and closed inside the running loop.
+    """Requests to one origin over kept-alive connections; to be made and closed inside the running loop.
 
     Raises:
         Fault: no good answer came: not connected, lost, timed out, truncated or too large.
@@ -50,23 +50,22 @@ class Transport:
         self._origin = URL(settings.base_url)
         self._prefix = self._origin.raw_path.rstrip("/")
         self._max_body = settings.max_body_bytes
-        timeout = aiohttp.ClientTimeout(total=settings.timeout)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                # The engine bounds what is in flight; a second bound here could only deadlock with it.
-                limit=0,
-                ttl_dns_cache=_DNS_TTL,
-                keepalive_timeout=_KEEP_ALIVE,
-                ssl=tls_context(settings),
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            timeout=timeout,
-            # Resolved once: with trust_env aiohttp asks the environment in a thread for each request.
-            proxy=proxy_for(self._origin),
+        self._connector = aiohttp.TCPConnector(
+            # The engine bounds what is in flight; a second bound here could only deadlock with it.
+            limit=0,
+            ttl_dns_cache=_DNS_TTL,
+            keepalive_timeout=_KEEP_ALIVE,
+            # True is the system's trust store, which aiohttp has loaded already: it takes some 50 ms.
+            ssl=True if settings.ca_bundle is None else tls_context(settings),
         )
-        # A request that aiohttp repeats by itself would pass neither the quota nor the count of attempts.
-        self._session._retry_connection = False  # noqa: SLF001  # no public switch; a test holds the effect
+        self._exchanges = Exchanges(
+            self._connector,
+            self._origin,
+            # Found once: aiohttp's session would ask the environment in a thread for each request.
+            proxy=proxy_for(self._origin),
+            timeout=settings.timeout,
+            max_body=self._max_body,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,68 +76,45 @@ class Transport:
         await self.close()
 
     async def close(self) -> None:
-        """Close the session and its connections."""
-        await self._session.close()
+        """Close the connections."""
+        await self._connector.close()
 
     @property
     def host(self) -> str:
         """The tenant's host, as logs name it."""
         return self._origin.host or ""
 
-    def url(self, query: Mapping[str, str]) -> URL:
-        """A URL of the origin with `query`, for `get` to put paths into."""
-        return self._origin.with_path("/").with_query(query)
+    def query(self, query: Mapping[str, str]) -> str:
+        """`query` percent-encoded, with its question mark, for `get`."""
+        return f"?{URL.build(query=query).raw_query_string}" if query else ""
 
-    async def get(self, url: URL, path: str, headers: CIMultiDict[str]) -> Answer:
-        """GET `path` (percent-encoded, from the root) with the query of `url`, which came from `url()`."""
-        try:
-            response = await self._session.get(
-                url.with_path(self._prefix + path, encoded=True, keep_query=True),
-                headers=headers,
-                allow_redirects=False,
-            )
-            try:
-                return await self._read(response)
-            finally:
-                response.release()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise translate(error, self.host) from error
+    async def get(self, path: str, query: str, headers: Headers) -> Answer:
+        """GET `path` (percent-encoded, from the root) with `query`, which came from `query()`."""
+        return await self._answer(b"GET", path + query, headers)
 
     async def post_form(self, path: str, form: Mapping[str, str]) -> Answer:
         """POST a form to `path`, which is how OAuth 2.0 asks for a token (RFC 6749, 4.4.2)."""
-        url = self._origin.with_path(self._prefix + path, encoded=True)
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        content = urlencode(form).encode()
+        headers = Headers(
+            {
+                "User-Agent": USER_AGENT,
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Content-Length": str(len(content)),
+            }
+        )
+        return await self._answer(b"POST", path, headers, content)
+
+    async def _answer(self, method: bytes, target: str, headers: Headers, content: bytes = b"") -> Answer:
         try:
-            async with self._session.post(url, data=form, headers=headers, allow_redirects=False) as response:
-                return await self._read(response)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            message, body = await self._exchanges.send(method, self._prefix + target, headers, content)
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise translate(error, self.host) from error
-
-    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
-        limit = self._max_body if response.status == _OK else _ERROR_BODY
-        encoding = response.headers.get("Content-Encoding", "")
-        length = response.content_length
-        if length is not None and length <= limit:
-            body = await response.read()
-        else:
-            body = await _read_bounded(response, limit)
-        if encoding and encoding.lower() != "identity":
-            body = decompress(body, encoding, limit)
-        return Answer(response.status, response.headers, body)
-
-
-async def _read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > limit:
-            response.close()
-            if response.status != _OK:
-                break  # the beginning of an error page says enough
-            raise _too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        encoding = message.headers.get("Content-Encoding")
+        if encoding:
+            body = decompress(body, encoding, self._max_body)
+        return Answer(message.code, message.headers, body)
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
@@ -166,7 +142,7 @@ def _inflate(body: bytes, limit: int, *, wrapped: bool) -> bytes:
     except zlib.error as error:
         raise Fault(Reason.TRUNCATED, "the compressed answer is broken") from error
     if len(plain) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     if not inflater.eof:
         raise Fault(Reason.TRUNCATED, "the compressed answer is cut off")
     return plain
@@ -179,12 +155,8 @@ def _unzstd(body: bytes, limit: int) -> bytes:
     except zstandard.ZstdError as error:
         raise Fault(Reason.TRUNCATED, "the compressed answer is broken") from error
     if len(plain) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return plain
-
-
-def _too_large(limit: int) -> Fault:
-    return Fault(Reason.TOO_LARGE, f"the answer is larger than {limit:,} bytes")
 
 
 _CONNECT, _CONNECTED = False, True
@@ -248,8 +220,15 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
 
 
 def proxy_for(origin: URL) -> URL | None:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for `origin`, if any."""
-    if origin.host is None or urllib.request.proxy_bypass(f"{origin.host}:{origin.port}"):
+    """The proxy that HTTPS_PROXY and NO_PROXY name for `origin`, if any.
+
+    HTTP_PROXY is not for us: plain http is for this machine alone, and no proxy gets there.
+    """
+    if (
+        origin.host is None
+        or origin.scheme != "https"
+        or urllib.request.proxy_bypass(f"{origin.host}:{origin.port}")
+    ):
         return None
     if urllib.request.proxy_bypass(origin.host):
         return None

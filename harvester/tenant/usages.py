@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from multidict import CIMultiDict
-from yarl import URL
-
 from harvester.model import UsageRow
 from harvester.settings.model import Settings
 from harvester.tenant.answers import rows_of
+from harvester.tenant.exchange import Headers
 from harvester.tenant.transport import Transport
 
 _DOTS = {".": "%2E", "..": "%2E%2E"}
@@ -28,28 +26,26 @@ class Usages:
         self._page_size = settings.page_size
         self._sorters = settings.sorters
         self._before, self._after = path_around_id(settings.api_version)
-        self._first_page = self._url(0)
+        self._first_page = self._query(0)
 
-    def _url(self, offset: int) -> URL:
+    def _query(self, offset: int) -> str:
         query = {"limit": str(self._page_size)}
         if self._sorters:
             query["sorters"] = self._sorters
         if offset:
             query["offset"] = str(offset)
-        return self._transport.url(query)
+        return self._transport.query(query)
 
-    async def page(
-        self, account_id: str, offset: int, headers: CIMultiDict[str]
-    ) -> tuple[list[UsageRow], int]:
+    async def page(self, account_id: str, offset: int, headers: Headers) -> tuple[list[UsageRow], int]:
         """The rows at `offset`, and how many bytes they came in.
 
         Raises:
             TryAgain: a fault, 429 or 401.
             GiveUp: the answer is final for this account.
         """
-        url = self._first_page if not offset else self._url(offset)
+        query = self._first_page if not offset else self._query(offset)
         answer = await self._transport.get(
-            url, self._before + path_segment(account_id) + self._after, headers
+            self._before + path_segment(account_id) + self._after, query, headers
         )
         return rows_of(answer), len(answer.body)
 

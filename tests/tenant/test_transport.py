@@ -7,22 +7,22 @@ import zlib
 
 import pytest
 import zstandard
-from multidict import CIMultiDict
 from yarl import URL
 
 from harvester.errors import Fault, SettingFault
 from harvester.model import Reason
 from harvester.settings.model import Settings
+from harvester.tenant.exchange import Headers
 from harvester.tenant.transport import Answer, Transport, decompress, proxy_for
 from harvester.tenant.usages import path_segment
 from tests.servers import RawServer, Request, always, raw_server, response
 
-HEADERS: CIMultiDict[str] = CIMultiDict({"Authorization": "Bearer t0ken"})
+HEADERS = Headers({"Authorization": "Bearer t0ken"})
 
 
 async def fetch(server: RawServer, path: str = "/x", **settings: object) -> Answer:
     async with Transport(Settings(base_url=server.url, **settings)) as transport:  # type: ignore[arg-type]
-        return await transport.get(transport.url({}), path, HEADERS)
+        return await transport.get(path, "", HEADERS)
 
 
 async def test_an_answer_comes_with_status_headers_and_body() -> None:
@@ -70,9 +70,9 @@ async def test_a_reset_on_a_reused_connection_is_not_repeated_behind_our_back() 
 
     async with raw_server(first_good_then_reset) as server:
         async with Transport(Settings(base_url=server.url)) as transport:
-            await transport.get(transport.url({}), "/1", HEADERS)
+            await transport.get("/1", "", HEADERS)
             with pytest.raises(Fault):
-                await transport.get(transport.url({}), "/2", HEADERS)
+                await transport.get("/2", "", HEADERS)
         assert len(server.requests) == 2
 
 
@@ -93,7 +93,7 @@ async def test_a_refused_connection_is_told_from_a_lost_one(unused_tcp_port: int
     settings = Settings(base_url=f"http://127.0.0.1:{unused_tcp_port}")
     async with Transport(settings) as transport:
         with pytest.raises(Fault) as caught:
-            await transport.get(transport.url({}), "/x", HEADERS)
+            await transport.get("/x", "", HEADERS)
     assert caught.value.reason == Reason.CONNECT
     assert not caught.value.connected
 

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from multidict import CIMultiDict
-
 from harvester.errors import AccessDenied, Fault, HarvesterError, Throttled
 from harvester.settings.client import Client
 from harvester.settings.model import Settings
@@ -16,6 +14,7 @@ from harvester.tenant.accounts import listing_path
 from harvester.tenant.answers import decode, explain, retry_after_of, rows_of
 from harvester.tenant.diagnosis.asking import Asking
 from harvester.tenant.diagnosis.finding import ACCESS, Finding, ok, problem, warning
+from harvester.tenant.exchange import ANONYMOUS
 from harvester.tenant.quota import Throttle
 from harvester.tenant.token import CredentialsGrant, ReadyToken, Token, claims_of
 from harvester.tenant.transport import Answer
@@ -133,7 +132,7 @@ class ClientCheck:
         if self._throttle.resumes_in() > _LONGEST_WAIT:
             raise Throttled("the quota is used up for a while", self._throttle.resumes_in())
         sent_at = await self._throttle.permit()
-        headers = self.token.headers if self.token is not None else CIMultiDict[str]()
+        headers = ANONYMOUS if self.token is None else self.token.headers
         try:
             answer = await self._asking.get(path, query, headers)
         except Fault:

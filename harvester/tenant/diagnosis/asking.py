@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from multidict import CIMultiDict
-
+from harvester.tenant.exchange import ANONYMOUS, Headers
 from harvester.tenant.transport import Answer, Transport
 
 
@@ -42,7 +41,7 @@ class Asking:
         return self._base_url + path
 
     async def get(
-        self, path: str, query: Mapping[str, str] | None = None, headers: CIMultiDict[str] | None = None
+        self, path: str, query: Mapping[str, str] | None = None, headers: Headers | None = None
     ) -> Answer:
         """Ask for `path` once.
 
@@ -50,8 +49,6 @@ class Asking:
             Fault: no answer came.
         """
         began = self._clock()
-        answer = await self.transport.get(
-            self.transport.url(query or {}), path, headers or CIMultiDict({"Accept": "application/json"})
-        )
+        answer = await self.transport.get(path, self.transport.query(query or {}), headers or ANONYMOUS)
         self.exchanges.append(Exchange(self._clock() - began, self._now(), answer.headers))
         return answer
