@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harvester.settings import parse
+from harvester.settings.store_url import problem_with
 from harvester.settings.table import FIELDS
 from harvester.settings.values import COLUMNS, Values
 
@@ -72,7 +73,7 @@ def _rows_wanted(settings: Values) -> Iterator[Complaint]:
 
 def _format(settings: Values) -> Iterator[Complaint]:
     if settings.format == "ndjson":
-        if settings.output.endswith(".parquet"):
+        if settings.output.endswith(".parquet") and "://" not in settings.output:
             yield Complaint("output", f"{settings.output} would hold NDJSON", "ask for the format parquet")
         return
     if settings.shape == "accounts":
@@ -140,10 +141,8 @@ def _lake(settings: Values) -> Iterator[Complaint]:
     if settings.columns and settings.format == "singer":
         problem = "singer's records have the columns of their schema"
         yield Complaint("columns", problem, "leave them out")
-    last = settings.output.rpartition("/")[2]
-    if "://" in settings.output and last.endswith((".ndjson", ".json", ".parquet", ".gz", ".zst")):
-        problem = f"{settings.output} names a file, but an object store gets parts"
-        yield Complaint("output", problem, "name a prefix that ends in /")
+    if "://" in settings.output and (wrong := problem_with(settings.output)) is not None:
+        yield Complaint("output", *wrong)
 
 
 def _names(settings: Values) -> Iterator[Complaint]:

@@ -33,7 +33,7 @@ AUTO_QUOTA = Quota(100, 10.0, auto=True)
 """Where ``--quota auto`` begins: at SailPoint's documented limit."""
 
 
-class BadValue(Exception):  # noqa: N818  # a finding on its way to becoming a SettingFault
+class BadValue(Exception):  # a finding on its way to becoming a SettingFault
     """A value that can't be taken. `secret` is True where it must not be shown."""
 
     def __init__(self, problem: str, mend: str, *, secret: bool = False) -> None:

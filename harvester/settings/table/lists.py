@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harvester.settings import parse
 from harvester.settings.field import Field, Kind
-from harvester.settings.values import COLUMNS
 from harvester.settings.table.kinds import FILE, FLAG, SIZE, TEXT, WHOLE, word
+from harvester.settings.values import COLUMNS
 
 LIST = (
     Field(
@@ -55,7 +55,7 @@ OUTPUT = (
         section="output",
         flag="--output",
         short="-o",
-        help="Where the rows go: - is stdout, a file (.gz and .zst compress), a folder ending in /, or s3://, gs://, az://.",
+        help="Where the rows go: - is stdout, a file (.gz, .zst compress), a folder (ends in /), s3://, gs://, az://.",
     ),
     Field(
         name="format",

@@ -17,11 +17,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from harvester.errors import AccessDenied, SettingFault
+from harvester.settings.store_url import problem_with
 from harvester.sink.extras import lake_module
 from harvester.sink.place.patience import Patience, StoreFault
 from harvester.sink.place.store import StorePlace
-
-SCHEMES: Final = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
 
 _RETRY: Final = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 """Of one request by the library; what lasts longer is `Patience`'s matter."""
@@ -52,7 +51,8 @@ def store_place(url: str, patience: Patience, environ: Mapping[str, str] = os.en
         AccessDenied: a profile has no credentials.
     """
     parts = urlsplit(url)
-    _check(url)
+    if (wrong := problem_with(url)) is not None:
+        raise SettingFault("--output", *wrong)
     obstore = lake_module("obstore", "--output", f"{parts.scheme}://")
     lake_module("obstore.exceptions", "--output", f"{parts.scheme}://")
     stores = lake_module("obstore.store", "--output", f"{parts.scheme}://")
@@ -64,24 +64,6 @@ def store_place(url: str, patience: Patience, environ: Mapping[str, str] = os.en
         mend = "name s3://bucket/prefix/, gs://bucket/prefix/ or az://container/prefix/"
         raise SettingFault("--output", f"{url} is no store: {refined(error).problem}", mend) from None
     return StorePlace(url, store, obstore, patience, refined)
-
-
-def _check(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES:
-        raise SettingFault(
-            "--output",
-            f"{parts.scheme}:// is no object store that is known here",
-            "take s3://, gs:// or az://, a folder that ends in /, or a file",
-        )
-    if parts.query or parts.fragment or parts.username or parts.password:
-        raise SettingFault(
-            "--output",
-            f"the URL of {parts.scheme}://{parts.hostname} holds more than a bucket and a prefix",
-            "leave out ?, # and @; credentials belong into the environment",
-        )
-    if not parts.hostname:
-        raise SettingFault("--output", f"{url} names no bucket", f"write {parts.scheme}://bucket/prefix/")
 
 
 def _allow_http(scheme: str, environ: Mapping[str, str]) -> dict[str, bool]:
