@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from harvester.errors import InputFault, StopRun
 from harvester.harvesting import run_blocking
 from harvester.plan import Plan, plan, plan_for
 from harvester.report.figures import plural, rate, span
+from harvester.report.github import tell_fault
 from harvester.report.redaction import Redactor
 from harvester.settings.load import Loaded, explain
 from harvester.settings.model import Settings
@@ -99,6 +101,8 @@ class _Check:
                 self._tell(finding)
 
     def _tell(self, finding: Finding) -> None:
+        if finding.status and not self.status:
+            tell_fault(f"{finding.text}: {finding.mend}", finding.status, os.environ, redact=self._redact)
         self.status = self.status or finding.status
         if finding.topic == "latency":
             self._latency = finding.facts["seconds"]
@@ -149,14 +153,19 @@ class _Text:
 
     def finding(self, finding: Finding) -> None:
         """One line, and one for the mend."""
-        verdict = click.style(f"{finding.verdict:<{_COLUMN}}", fg=_COLOURS[finding.verdict])
+        verdict = _styled(f"{finding.verdict:<{_COLUMN}}", fg=_COLOURS[finding.verdict])
         click.echo(f"{verdict}{finding.topic:<{_COLUMN}}{finding.text}")
         if finding.mend:
-            click.echo(f"{'':<{2 * _COLUMN}}{click.style('mend: ', bold=True)}{finding.mend}")
+            click.echo(f"{'':<{2 * _COLUMN}}{_styled('mend: ', bold=True)}{finding.mend}")
 
     def end(self, status: int) -> None:
         """The upshot."""
         click.echo("\nA harvest can begin." if not status else "\nMend this first, then check again.")
+
+
+def _styled(text: str, **style: Any) -> str:
+    """With colours, unless NO_COLOR is set; click leaves them out where there is no terminal."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
 
 
 class _Json:

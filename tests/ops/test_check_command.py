@@ -140,3 +140,20 @@ def test_the_command_line_ends_with_the_status(tmp_path: Path, tenant: str) -> N
     assert "3 accounts take" in done.stdout
     refused = harvester("check", folder=tmp_path, **pat(tenant, secret="wrong"))
     assert (refused.returncode, refused.stderr) == (4, "")
+
+
+def test_a_failed_check_is_annotated_on_github(desk: Path) -> None:
+    """The first problem is one error on the page of the run; the lines on stdout stay as they are."""
+    result = check(**pat("http://127.0.0.1:9"), GITHUB_ACTIONS="true")
+    assert result.stderr.count("::error title=harvester::can't connect to 127.0.0.1") == 1
+    assert "::error" not in result.stdout
+
+
+def test_colours_only_where_they_are_wanted(desk: Path) -> None:
+    """A terminal gets colours unless NO_COLOR is set; a pipe never does."""
+    variables = pat("http://127.0.0.1:9")
+    coloured = CliRunner().invoke(command, [], env=variables, color=True)
+    assert "\x1b[31mproblem" in coloured.output
+    plain = CliRunner().invoke(command, [], env=variables | {"NO_COLOR": "1"}, color=True)
+    assert "\x1b" not in plain.output
+    assert "\x1b" not in CliRunner().invoke(command, [], env=variables).output
