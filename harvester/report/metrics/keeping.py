@@ -11,8 +11,6 @@ from logging import INFO
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aiohttp import web
-
 from harvester.errors import OutputFault, SettingFault, StopRun
 from harvester.model import Quota
 from harvester.report.log import LOGGER, say
@@ -121,6 +119,8 @@ async def _write(path: Path, run: RunMetrics) -> None:
 
 @asynccontextmanager
 async def _served(address: str, port: int, run: RunMetrics) -> AsyncIterator[None]:
+    from aiohttp import web  # noqa: PLC0415  # some 40 ms, and few runs have a port
+
     async def answer(request: web.BaseRequest) -> web.Response:
         if request.path != "/metrics":
             return web.Response(status=404, text="The metrics are at /metrics.\n")
