@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,9 @@ import orjson
 import pytest
 
 from tests.singer.targets import target
-from tests.whole.processes import PROGRAM, Tenant, surroundings, tenant
+from tests.whole.processes import PROGRAM, ROOT, Tenant, surroundings, tenant
+
+TAP = ROOT / "config" / "meltano" / "tap-account-usages"
 
 TODAY = datetime.now(UTC).date()
 """A bookmark is of the time at which a harvest is begun: so the tenants are of today and of next month."""
@@ -92,6 +95,29 @@ def test_target_duckdb_holds_the_same_rows_after_each_night(tmp_path: Path) -> N
     expected = {(account, date): count for account, date, count in was} | newer
     assert len({date for _, date in newer}) == 3
     assert {row[:2]: row[2] for row in table(program, tmp_path / "usage.duckdb")} == expected
+
+
+def test_meltanos_tap_goes_on_from_its_state(first: Tenant, tmp_path: Path) -> None:
+    """Started as Meltano starts a tap: a finished list is status 0, failures or not, and a state is used."""
+    shim = tmp_path / "bin" / "harvester"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@"\n')
+    shim.chmod(0o755)
+    ids = first.list_file(tmp_path)
+    around = surroundings(first)
+    around |= {"PATH": f"{shim.parent}:{around['PATH']}", "ACCOUNT_IDS": str(ids), "HARVESTER_QUOTA": "none"}
+    state = tmp_path / "state.json"
+
+    def tap(*arguments: str | Path) -> list[dict[str, Any]]:
+        command = [str(part) for part in (TAP, "--config", tmp_path / "tap.config.json", *arguments)]
+        ended = subprocess.run(command, capture_output=True, env=around, timeout=60, check=True)
+        return [orjson.loads(line) for line in ended.stdout.splitlines()]
+
+    whole = tap()
+    state.write_bytes(orjson.dumps(whole[-1]["value"]))
+    again = tap("--catalog", "none.json", "--state", state)
+    assert sum(message["type"] == "RECORD" for message in whole) == len(first.truth)
+    assert 0 < sum(message["type"] == "RECORD" for message in again) < len(first.truth) / 3
 
 
 def table(program: Path, database: Path) -> set[tuple[str, str, int]]:
