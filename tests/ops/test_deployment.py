@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -24,7 +25,7 @@ from harvester.events import ClientDropped, RateChanged
 from harvester.model import Quota
 from harvester.report.metrics.families import RunMetrics
 from harvester.settings.table import BY_NAME
-from tests.ops.tenants import ROOT, environment, sandbox_process
+from tests.ops.tenants import ROOT, environment, pat, sandbox_process
 from tests.report.samples import Run
 
 CONFIG = ROOT / "config"
@@ -84,6 +85,38 @@ def test_the_workflow_takes_up_what_is_unfinished() -> None:
     assert restore < run < save
     assert job["steps"][save]["if"] == "always()"
     assert not any("secret" in step.get("run", "").lower() for step in job["steps"])
+
+
+def test_the_workflows_steps_harvest(tmp_path: Path) -> None:
+    """Run as GitHub runs them, its steps list and harvest; a list that is waiting for its harvest is kept."""
+    program = tmp_path / "bin" / "harvester"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m harvester "$@"\n')
+    program.chmod(0o755)
+    steps = [
+        step["run"]
+        for step in documents("github-actions.yml")[0]["jobs"]["harvest"]["steps"]
+        if "run" in step
+    ]
+    scripts = [step for step in steps if not step.startswith("pip ")]
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    with sandbox_process("--accounts", "12", "--quota", "none") as url:
+        variables = environment(tmp_path, PATH=path, HARVESTER_QUOTA="none", **pat(url))
+        for script in scripts:
+            subprocess.run(
+                ["bash", "-e", "-o", "pipefail", "-c", script], cwd=tmp_path, env=variables, check=True
+            )
+        folder = tmp_path / "harvest"
+        assert len((folder / "accounts.ndjson").read_text().splitlines()) == 12
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "accounts.ndjson",
+            "usages.ndjson.gz",
+            "usages.ndjson.gz.summary.json",
+        ]
+        (folder / "accounts.ndjson").write_text("as it was")
+        (folder / "usages.ndjson.gz.ledger").touch()
+        subprocess.run(["bash", "-e", "-c", scripts[1]], cwd=tmp_path, env=variables, check=True)
+        assert (folder / "accounts.ndjson").read_text() == "as it was"
 
 
 # --- Kubernetes
