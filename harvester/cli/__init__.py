@@ -101,11 +101,11 @@ def _hold_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_WRONLY)  # takes the lowest free number
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115  # lives as long as the process
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # lives as long as the process
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # as above
     if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115  # as above
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # as above
 
 
 def _status(arguments: list[str] | None) -> int:

@@ -1,8 +1,8 @@
 """The one writer: takes the list and the results in, and makes them durable a batch at a time.
 
 The event loop's side of the sink. Encoding is done here, at once; whatever may block is done on one thread.
-A batch is due when it is large or old enough, yet never sooner than a multiple of the time that the last one
-took: so a slow disk is given larger batches instead of more of them.
+A batch is due when it is large or old enough, yet not at once after the last one: the longer that took, the
+longer the pause, within bounds. So a slow disk is given larger batches instead of more of them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ BATCH_AGE_COMPRESSED: Final = 5.0
 SHORTEST_PAUSE: Final = 0.1
 """Between two commits, in seconds, unless someone asks for one."""
 SHARE_OF_TIME: Final = 10
-"""The pause between two commits is at least so many times the last one's duration."""
+"""The pause between two commits is so many times the last one's duration, where that is not too long:"""
+LONGEST_PAUSE: Final = 0.2
+"""what a crash costs is what was fetched in it. Where a commit takes longer, the pause is as long as it took."""
 OUTBOX_BYTES: Final = 4 * 1024 * 1024
 OUTBOX_ACCOUNTS: Final = 2048
 """Beyond these, `put` waits for a commit: what is slower than the tenant slows the fetching."""
@@ -201,7 +203,7 @@ class Writer(Roster):
             begun = self._clock()
             stored = await self._worker.do(self._spool.commit, batch)
             took = self._clock() - begun
-            self._not_before = self._clock() + max(SHORTEST_PAUSE, SHARE_OF_TIME * took)
+            self._not_before = self._clock() + pause_after(took)
             self._committed(stored, took)
 
     def _committed(self, stored: Stored, seconds: float) -> None:
@@ -254,6 +256,11 @@ class Writer(Roster):
     async def abandon(self) -> None:
         """The run ends before anything came of it: leave the place as it was found."""
         await self._worker.do(self._spool.abandon)
+
+
+def pause_after(commit: float) -> float:
+    """Seconds without a commit after one that took so many."""
+    return max(SHORTEST_PAUSE, min(SHARE_OF_TIME * commit, LONGEST_PAUSE), commit)
 
 
 @asynccontextmanager

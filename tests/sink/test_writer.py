@@ -18,7 +18,7 @@ from harvester.settings.model import Settings
 from harvester.sink.disk import Disk
 from harvester.sink.order import Reorder
 from harvester.sink.roster import open_roster
-from harvester.sink.writer import BATCH_ACCOUNTS, OUTBOX_ACCOUNTS, Writer, open_writer
+from harvester.sink.writer import BATCH_ACCOUNTS, OUTBOX_ACCOUNTS, Writer, open_writer, pause_after
 from tests.sink.stage import (
     FaultyDisk,
     Plan,
@@ -313,3 +313,11 @@ def test_an_account_put_twice_is_a_fault_of_the_program() -> None:
     expected = [line for line in true_lines(names(5)) if line["accountId"] != "account-0"]
     expected += [{"accountId": "account-0", **row} for row in usages("account-0")]
     assert canonical(lines(Path("out.ndjson"))) == canonical(expected)
+
+
+@pytest.mark.parametrize(
+    ("commit", "pause"), [(0.0, 0.1), (0.005, 0.1), (0.015, 0.15), (0.05, 0.2), (0.2, 0.2), (3.0, 3.0)]
+)
+def test_the_pause_after_a_commit(commit: float, pause: float) -> None:
+    """A slow disk gets larger batches, yet a crash must not cost more than a moment's work for that."""
+    assert pause_after(commit) == pytest.approx(pause)

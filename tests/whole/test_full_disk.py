@@ -12,10 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.whole.killing import is_complete
-from tests.whole.processes import run, tenant
+from tests.whole.processes import Tenant, run, tenant
 from tests.whole.truth import assert_whole
 
-OUTPUTS = ["usages.ndjson", "usages.ndjson.gz", "parts/"]
+
+@pytest.fixture(scope="module")
+def there() -> Iterator[Tenant]:
+    """A tenant with more rows than there is room for."""
+    with tenant("--accounts", "800", "--rows", "12") as running:
+        yield running
 
 
 @pytest.fixture
@@ -46,72 +51,62 @@ def assert_stopped_by_the_disk(status: int, said: str) -> None:
     assert "un the same command again" in said, said
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_a_full_disk(output: str, small_disk: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("output", ["usages.ndjson", "usages.ndjson.gz", "parts/"])
+def test_a_full_disk(output: str, there: Tenant, small_disk: Path, tmp_path: Path) -> None:
     """The disk fills in mid run; after making room the same command ends in the truth."""
-    with tenant("--accounts", "1500", "--rows", "12") as there:
-        ids = there.list_file(tmp_path)
-        ballast = small_disk / "ballast"
-        ballast.write_bytes(bytes(700_000 if output != "usages.ndjson.gz" else 780_000))
-        parts = ("--part-rows", "1500") if output.endswith("/") else ()
-        destination = f"{small_disk}/{output}"
-        harvest = ("run", ids, "-o", destination, "--quota", "none", *parts)
-        status, first = run(*harvest, at=there)
-        assert_stopped_by_the_disk(status, first.err)
-        status, second = run(*harvest, at=there)  # as a cron job would: still full, still right
-        assert_stopped_by_the_disk(status, second.err)
-        ballast.unlink()
-        subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
-        status, third = run(*harvest, at=there)
-        assert status == 0, third.err
-        assert_whole(there, small_disk / output.rstrip("/"), ids)
+    ids = there.list_file(tmp_path)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(700_000 if output != "usages.ndjson.gz" else 900_000))
+    parts = ("--part-rows", "1500") if output.endswith("/") else ()
+    destination = f"{small_disk}/{output}"
+    harvest = ("run", ids, "-o", destination, "--quota", "none", *parts)
+    status, first = run(*harvest, at=there)
+    assert_stopped_by_the_disk(status, first.err)
+    status, second = run(*harvest, at=there)  # as a cron job would: still full, still right
+    assert_stopped_by_the_disk(status, second.err)
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    status, third = run(*harvest, at=there)
+    assert status == 0, third.err
+    assert_whole(there, small_disk / output.rstrip("/"), ids)
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_a_file_that_may_not_grow(output: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("output", ["usages.ndjson", "parts/"])
+def test_a_file_that_may_not_grow(output: str, there: Tenant, tmp_path: Path) -> None:
     """A limit on the size of files (`ulimit -f`) stops the run like a full disk."""
-    with tenant("--accounts", "1500", "--rows", "12") as there:
-        ids = there.list_file(tmp_path)
-        harvest = ("run", ids, "-o", f"{tmp_path}/{output}", "--quota", "none")
+    ids = there.list_file(tmp_path)
+    harvest = ("run", ids, "-o", f"{tmp_path}/{output}", "--quota", "none")
 
-        def limit() -> None:
-            most = 300_000 if not output.endswith(".gz") else 260_000
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
 
-        status, first = run(*harvest, at=there, prepare=limit)
-        assert_stopped_by_the_disk(status, first.err)
-        assert not is_complete(tmp_path / output.rstrip("/"))
-        status, second = run(*harvest, at=there)
-        assert status == 0, second.err
-        assert_whole(there, tmp_path / output.rstrip("/"), ids)
+    status, first = run(*harvest, at=there, prepare=limit)
+    assert_stopped_by_the_disk(status, first.err)
+    assert not is_complete(tmp_path / output.rstrip("/"))
+    status, second = run(*harvest, at=there)
+    assert status == 0, second.err
+    assert_whole(there, tmp_path / output.rstrip("/"), ids)
 
 
-def test_a_full_stdout(tmp_path: Path) -> None:
+def test_a_full_stdout(there: Tenant, tmp_path: Path) -> None:
     """What stdout is redirected to is full: status 5, one sentence."""
-    with tenant("--accounts", "50", "--rows", "12") as there, Path("/dev/full").open("wb") as full:
+    with Path("/dev/full").open("wb") as full:
         status, said = run("run", there.list_file(tmp_path), "-q", at=there, stdout=full)
     assert status == 5
     assert "stdout: no space left" in said.err
 
 
-def test_no_room_for_the_ledger(tmp_path: Path) -> None:
+def test_no_room_for_the_ledger(there: Tenant, tmp_path: Path) -> None:
     """Where not even the ledger can be begun, the run says so and asks for nothing."""
-    with tenant("--accounts", "50") as there:
-        ids = there.list_file(tmp_path)
+    before, ids, output = there.asked, there.list_file(tmp_path), tmp_path / "usages.ndjson"
 
-        def limit() -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 
-        status, said = run("run", ids, "-o", tmp_path / "usages.ndjson", at=there, prepare=limit)
-        assert status == 5, said.err
-        assert there.asked == 0
-        assert not (tmp_path / "usages.ndjson").exists()
-        status, said = run(
-            "run",
-            ids,
-            "-o",
-            tmp_path / "usages.ndjson",
-            at=there,
-        )
-        assert status == 0, said.err
-        assert_whole(there, tmp_path / "usages.ndjson", ids)
+    status, said = run("run", ids, "-o", output, at=there, prepare=limit)
+    assert status == 5, said.err
+    assert there.asked == before
+    assert not output.exists()
+    status, said = run("run", ids, "-o", output, "--quota", "none", at=there)
+    assert status == 0, said.err
+    assert_whole(there, output, ids)

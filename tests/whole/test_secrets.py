@@ -40,8 +40,9 @@ def assert_clean(said: dict[str, bytes]) -> None:
         assert not _JWT.search(text), place
 
 
-@pytest.mark.parametrize("log_format", ["text", "json"])
-@pytest.mark.parametrize("ready", [False, True], ids=["client secret", "ready token"])
+@pytest.mark.parametrize(
+    ("log_format", "ready"), [("text", False), ("json", True)], ids=["secret", "ready token"]
+)
 def test_no_secret_is_written_or_shown(log_format: str, ready: bool, tmp_path: Path) -> None:
     """Not in logs at -vv, ledger, failures, summary, output or the process list, whatever goes wrong."""
     faults = "500=0.05,garbage=0.02,reset=0.02,token=0.3" + (",401=0.05" if not ready else "")

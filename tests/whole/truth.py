@@ -12,8 +12,10 @@ from typing import Any
 
 import orjson
 import zstandard
+from click.testing import CliRunner
 
-from tests.whole.processes import Tenant, run
+from harvester.cli.verify import command as verify
+from tests.whole.processes import Tenant
 
 
 def read(path: Path) -> bytes:
@@ -101,9 +103,9 @@ def assert_whole(
     assert_rows(tenant, content, ordered=ordered)
     assert_failures(tenant, beside(output, "failures.ndjson"))
     assert_summary(tenant, beside(output, "summary.json"))
-    status, verdict = run("verify", output, "--input", ids)
-    assert status == 0, verdict.out + verdict.err
-    assert ": whole, complete as to the list" in verdict.out
+    verdict = CliRunner().invoke(verify, [str(output), "--input", str(ids)], standalone_mode=False)
+    assert verdict.return_value == 0, verdict.output
+    assert ": whole, complete as to the list" in verdict.output
     if swept:
         assert_no_strays(output)
 
