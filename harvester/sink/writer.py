@@ -47,7 +47,7 @@ SHORTEST_PAUSE: Final = 0.1
 SHARE_OF_TIME: Final = 10
 """The pause between two commits is so many times the last one's duration, where that is not too long:"""
 LONGEST_PAUSE: Final = 0.2
-"""what a crash costs is what was fetched in it. Where a commit takes longer, the pause is as long as it took."""
+"""what a crash costs is what was fetched in it. A commit that takes longer is followed by as long a pause."""
 OUTBOX_BYTES: Final = 4 * 1024 * 1024
 OUTBOX_ACCOUNTS: Final = 2048
 """Beyond these, `put` waits for a commit: what is slower than the tenant slows the fetching."""
