@@ -303,11 +303,12 @@ def test_duckdb_reads_the_layout(sandbox: Tenant, bucket: Bucket, tmp_path: Path
     status, ended = run("run", ids, "-o", f"{bucket.url}/", *more, at=sandbox, environment=environment)
     assert status == 0, ended.err
     root = unpacked(bucket.objects(), tmp_path / "found")
-    query = (
-        "SELECT count(*), count(DISTINCT month), bool_and(strftime(date, '%Y-%m') = month),"
-        f" count(DISTINCT runId), min(harvestedAt) > '2026-01-01' FROM read_parquet('{root}/*/*.parquet', hive_partitioning = true,"
-        " hive_types_autocast = false)"
-    )
+    parts = f"read_parquet('{root}/*/*.parquet', hive_partitioning = true, hive_types_autocast = false)"
+    query = f"""
+        SELECT count(*), count(DISTINCT month), bool_and(strftime(date, '%Y-%m') = month),
+               count(DISTINCT runId), min(harvestedAt) > '2026-01-01'
+        FROM {parts}
+    """
     [row] = duckdb.connect().execute(query).fetchall()
     months = {orjson.loads(line)["date"][:7] for line in sandbox.truth}
     assert row == (len(sandbox.truth), len(months), True, 1, True)

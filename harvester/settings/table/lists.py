@@ -55,7 +55,7 @@ OUTPUT = (
         section="output",
         flag="--output",
         short="-o",
-        help="Where the rows go: - is stdout, a file (.gz, .zst compress), a folder (ends in /), s3://, gs://, az://.",
+        help="Where rows go: - is stdout, a file (.gz, .zst compress), a folder (ends in /), s3://, gs://, az://.",
     ),
     Field(
         name="format",
