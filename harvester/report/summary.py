@@ -67,10 +67,10 @@ def summary_document(report: Report) -> dict[str, Any]:
         "accounts": None if report.proof is None else report.proof.to_json(),
         **_traffic(report),
         **_trouble(report.tally),
-        "clients": _clients(report.tally),
+        "clients": _clients(report.tally, _end(report)),
         "outputs": [asdict(output) for output in report.outputs],
         "activity": _activity(report),
-        "timeline": _timeline(report.tally),
+        "timeline": _timeline(report.tally, _end(report)),
     }
 
 
@@ -106,6 +106,11 @@ def _fault(path: Path, error: OSError) -> StopRun:
     if error.errno in _FULL:
         return StoppedEarly(problem, "make room and run the same command again")
     return OutputFault(problem, "give another place with --summary")
+
+
+def _end(report: Report) -> float:
+    """The run's end on the tally's clock, so that whoever asks later is told the same."""
+    return report.tally.started + report.seconds
 
 
 def _identity(report: Report) -> dict[str, Any]:
@@ -145,7 +150,7 @@ def _traffic(report: Report) -> dict[str, Any]:
         "retries": tally.retries,
         "retriesByReason": tally.retries_by_reason,
         "throttled": tally.throttled,
-        "secondsPaused": round(tally.paused_seconds(), 3),
+        "secondsPaused": round(tally.paused_seconds(_end(report)), 3),
         "quota": None if quota is None else str(quota),
         "quotaShare": None if share is None else round(share, 4),
         "permittedPerSecond": _permitted(report),
@@ -181,8 +186,7 @@ def _trouble(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _clients(tally: Tally) -> dict[str, Any]:
-    now = tally.clock()
+def _clients(tally: Tally, now: float) -> dict[str, Any]:
     return {
         name: {
             "requests": client.requests,
@@ -202,16 +206,14 @@ def _activity(report: Report) -> dict[str, Any] | None:
     return {**asked, **report.activity}
 
 
-def _timeline(tally: Tally) -> dict[str, Any]:
-    now = tally.clock()
+def _timeline(tally: Tally, now: float) -> dict[str, Any]:
     tally.catch_up(now)
     points = tally.timeline.increments(tally.sample(now))
+    last = now - tally.started - len(tally.timeline.samples) * tally.timeline.step
     columns = zip(*points, strict=True)
     return {
         "secondsPerPoint": tally.timeline.step,
-        "secondsOfLastPoint": round(
-            now - tally.started - len(tally.timeline.samples) * tally.timeline.step, 3
-        ),
+        "secondsOfLastPoint": round(max(0.0, last), 3),
         **{
             name: [round(value, 3) for value in column]
             for name, column in zip(points[0]._fields, columns, strict=True)

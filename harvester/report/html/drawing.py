@@ -7,6 +7,7 @@ drawn twice, and the page shows the one that suits its width.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -86,7 +87,14 @@ def _drawn(chart: Chart, to_svg: Draw) -> Drawn:
     if chart.spec is None:
         return Drawn(chart, "", "")
     wide = to_svg(_sized(chart.spec, _FULL if chart.across else _HALF, chart.height))
-    return Drawn(chart, wide, to_svg(_sized(chart.spec, _PHONE, chart.height)))
+    narrow = to_svg(_sized(chart.spec, _PHONE, chart.height))
+    stem = re.sub(r"\W+", "-", chart.title.lower())
+    return Drawn(chart, _named_apart(wide, f"{stem}-wide"), _named_apart(narrow, f"{stem}-narrow"))
+
+
+def _named_apart(svg: str, stem: str) -> str:
+    """Give the parts that a drawing refers to names of its own: each calls them clip0, clip1, ..."""
+    return re.sub(r'(\sid="|url\(#)', rf"\g<1>{stem}-", svg)
 
 
 def _sized(spec: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
@@ -101,6 +109,8 @@ def _sized(spec: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
     }
 
 
+_TWO_LINES: Final = "split(datum.label, ' ')"
+"""The year of a month goes below it."""
 _BY_VALUE: Final = {"field": "colour", "type": "nominal", "scale": None}
 
 
@@ -115,7 +125,13 @@ def columns(values: Sequence[Mapping[str, Any]], *, y_title: str) -> dict[str, A
                 "type": "nominal",
                 "sort": None,
                 "title": None,
-                "axis": {"labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 6, "ticks": False},
+                "axis": {
+                    "labelAngle": 0,
+                    "labelOverlap": "greedy",
+                    "labelExpr": _TWO_LINES,
+                    "labelSeparation": 8,
+                    "ticks": False,
+                },
                 "scale": {"paddingInner": 0.25},
             },
             "y": {"field": "number", "type": "quantitative", "title": y_title, "axis": {"format": ",d"}},
