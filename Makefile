@@ -36,9 +36,9 @@ KILLS ?= 100
 soak: setup
 	$(BIN)/python -m tests.whole.soak $(or $(SEED),$(shell date +%s)) $(KILLS)
 
-# The reference pages that are made from the code.
+# The tables of the README that come from the code; a test compares.
 docs: setup
-	$(BIN)/python -m tests.ops.documents
+	$(BIN)/python -m tests.docs.tables
 
 clean:
 	rm -rf $(VENV) .venv-singer .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-output

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from harvester.cli import harvester as program
+from tests.docs.pages import errors_page, log_page, metrics_page
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -75,7 +76,13 @@ def extras() -> str:
     return "| extra | brings |\n| --- | --- |\n" + "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"options": options, "extras": extras}
+TABLES: dict[str, Callable[[], str]] = {
+    "options": options,
+    "extras": extras,
+    "metrics": metrics_page,
+    "log events": log_page,
+    "errors": errors_page,
+}
 
 
 def written(text: str) -> str:

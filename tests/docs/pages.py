@@ -1,4 +1,4 @@
-"""The reference pages in docs/ that are made from the code: `python -m tests.ops.documents` writes them."""
+"""The README's reference of metrics, log events and errors, read from the code."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ from harvester.report.metrics.families import RunMetrics, Sample
 from tests.report.samples import Run
 
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-
-_HEAD = "<!-- Made from the code by `make docs`; a test compares. -->\n"
 
 
 # --- metrics
@@ -41,7 +38,7 @@ def metrics_page() -> str:
         f"| `{family.name}` | {family.kind} | {_labels(family.samples)} | {family.help} |"
         for family in metrics.families()
     ]
-    return "\n".join([_HEAD, "# Metrics\n", _METRICS_INTRODUCTION, *rows, ""])
+    return "\n".join([_METRICS_INTRODUCTION, *rows])
 
 
 def _labels(samples: Sequence[Sample]) -> str:
@@ -69,7 +66,7 @@ file of the run before. What has no value yet (a reason that never occurred) is 
 def log_page() -> str:
     """Every event of the log: the table at the head of `report.event_log`, as it stands."""
     _, _, rest = (inspect.getdoc(event_log) or "").partition("\n\n")
-    return f"{_HEAD}\n# Log events\n\n{_LOG_INTRODUCTION}\n{rest}\n"
+    return f"{_LOG_INTRODUCTION}\n{rest}"
 
 
 _LOG_INTRODUCTION = """\
@@ -95,11 +92,11 @@ class Said(NamedTuple):
 def errors_page() -> str:
     """Every error that the program can end with, as the code has it; ‹…› stands for what differs."""
     found = sorted({one for path in sorted((ROOT / "harvester").rglob("*.py")) for one in _said_in(path)})
-    lines = [_HEAD, "# Errors\n", _ERRORS_INTRODUCTION]
+    lines = [_ERRORS_INTRODUCTION]
     for status in sorted({one.status for one in found}):
-        lines += [f"\n## {_TITLES[status]}\n", "| message | what to do |", "| --- | --- |"]
+        lines += [f"\n**{_TITLES[status]}**\n", "| message | what to do |", "| --- | --- |"]
         lines += [f"| {_cell(one.problem)} | {_cell(one.mend)} |" for one in found if one.status == status]
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
 _ERRORS_INTRODUCTION = """\
@@ -191,22 +188,3 @@ def _text(node: ast.expr, names: dict[str, ast.expr], depth: int = 0) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
-
-
-PAGES: dict[str, Callable[[], str]] = {
-    "metrics.md": metrics_page,
-    "log-events.md": log_page,
-    "errors.md": errors_page,
-}
-"""What is made from the code, and how."""
-
-
-def main() -> None:
-    """Write the pages."""
-    DOCS.mkdir(exist_ok=True)
-    for name, page in PAGES.items():
-        (DOCS / name).write_text(page(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
