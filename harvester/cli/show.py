@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from logging import ERROR
@@ -31,6 +32,7 @@ def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
         for warning in warnings:
             LOGGER.warning("%s", warning)
         say_start(settings)
+        gc.freeze()  # what is loaded by now stays: no need to look through it again and again
         try:
             report_possible(settings)
             report = run_blocking(lambda: _harvest(settings, lines))
