@@ -6,10 +6,14 @@ brings nothing new means that the tenant ignores the offset.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from operator import itemgetter
+from typing import Final
 
 from harvester.errors import Fault
 from harvester.model import Reason, UsageRow
+
+_DATE: Final = itemgetter("date")
+_NO_DATE: Final = frozenset({None})
 
 
 class Pages:
@@ -44,9 +48,9 @@ class Pages:
 
     def _unseen(self, page: list[UsageRow]) -> list[UsageRow]:
         """Rows not had yet: a month that begins while paging shifts the pages, and brings a row again."""
-        known = {row["date"]: row for row in self.rows if row.get("date") is not None}
-        if not known and len(_dates(page)) == len(page):
+        if not self.rows and _all_different(page):
             return page
+        known = {row["date"]: row for row in self.rows if row.get("date") is not None}
         fresh: list[UsageRow] = []
         for row in page:
             day = row.get("date")
@@ -64,8 +68,12 @@ class Pages:
         return all(_month(row) >= since for row in rows)
 
 
-def _dates(rows: Iterable[UsageRow]) -> set[str]:
-    return {row["date"] for row in rows if row.get("date") is not None}
+def _all_different(rows: list[UsageRow]) -> bool:
+    """Whether all rows have dates, and each its own."""
+    try:
+        return len(set(map(_DATE, rows)) - _NO_DATE) == len(rows)
+    except KeyError:
+        return False
 
 
 def _month(row: UsageRow) -> str:

@@ -15,6 +15,8 @@ _DOTS = {".": "%2E", "..": "%2E%2E"}
 
 def path_segment(account_id: str) -> str:
     """The ID as exactly one path segment (RFC 3986, 3.3): no `/`, `?` or dot segment gets out of it."""
+    if account_id.isalnum() and account_id.isascii():  # the usual one: needs no encoding
+        return account_id
     return _DOTS.get(account_id) or quote(account_id, safe="")
 
 
