@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from harvester.report.figures import percent, plural, rate, size, span
 from harvester.report.log import one_line
+from harvester.report.months import named, unused_for
 from harvester.report.reasons import meaning
 from harvester.report.result import Report
+from harvester.report.summary import activity_document
 from harvester.report.tally import FailureGroup
 
 _MOST_OUTPUTS = 5
+_UNUSED_MONTHS = 3
 
 
 class Figure(NamedTuple):
@@ -94,17 +98,22 @@ def _advice(report: Report) -> str:
     if report.stop is not None:
         return report.stop.mend[:1].upper() + report.stop.mend[1:]
     if report.counts.failed and report.failures:
-        return f"To try the failed ones again, give {report.failures} as the list of another run"
+        return f"To try the failed ones again, give {_near(report.failures)} as the list of another run"
     return ""
 
 
 def _figures(report: Report) -> list[Figure]:
-    return [*_account_figures(report), *_request_figures(report), *_output_figures(report)]
+    return [
+        *_account_figures(report),
+        *_unused_figures(report),
+        *_request_figures(report),
+        *_output_figures(report),
+    ]
 
 
 def _account_figures(report: Report) -> list[Figure]:
     counts = report.counts
-    failures = "" if report.failures is None or not counts.failed else f"in {report.failures}"
+    failures = "" if report.failures is None or not counts.failed else f"in {_near(report.failures)}"
     optional = [
         ("failed", counts.failed, failures),
         ("not attempted", counts.not_attempted, "the same command goes on with them"),
@@ -116,6 +125,18 @@ def _account_figures(report: Report) -> list[Figure]:
         Figure("empty", f"{counts.empty:,}", "answered, but without usage"),
         *(Figure(label, f"{number:,}", remark) for label, number, remark in optional if number),
     ]
+
+
+def _unused_figures(report: Report) -> list[Figure]:
+    """What most people harvest for."""
+    activity = activity_document(report)
+    if activity is None or not activity["accounts"]:
+        return []
+    unused = unused_for(activity, _UNUSED_MONTHS)
+    if unused.accounts is None:
+        return []
+    never = f", {activity['inactive']:,} of them none at all" if activity["inactive"] else ""
+    return [Figure("unused", f"{unused.accounts:,}", f"no active day since {named(unused.since)}{never}")]
 
 
 def _request_figures(report: Report) -> list[Figure]:
@@ -145,6 +166,11 @@ def _pace(report: Report) -> str:
         each = f"the quota {quotas[0]}" if len(quotas) == 1 else f"the quotas of {len(quotas)} clients"
         pace.append(f"{percent(min(share, 1.0))} of {each}")
     return ", ".join(pace)
+
+
+def _near(path: str) -> str:
+    """A path as it would be typed here: without the current folder."""
+    return path.removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118  # a text, not a file
 
 
 def _by_reason(counts: dict[str, int]) -> str:

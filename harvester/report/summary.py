@@ -69,7 +69,7 @@ def summary_document(report: Report) -> dict[str, Any]:
         **_trouble(report.tally),
         "clients": _clients(report.tally, _end(report)),
         "outputs": [asdict(output) for output in report.outputs],
-        "activity": _activity(report),
+        "activity": activity_document(report),
         "timeline": _timeline(report.tally, _end(report)),
     }
 
@@ -199,7 +199,8 @@ def _clients(tally: Tally, now: float) -> dict[str, Any]:
     }
 
 
-def _activity(report: Report) -> dict[str, Any] | None:
+def activity_document(report: Report) -> dict[str, Any] | None:
+    """What the rows say about the accounts: the summary's key `activity`."""
     if report.activity is None:
         return None
     asked = {"asOf": f"{report.ended.astimezone(UTC):%Y-%m}", "since": report.settings.since}

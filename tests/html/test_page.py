@@ -13,10 +13,10 @@ from harvester.report.html import page as page_module
 from harvester.report.html.data_charts import data_charts
 from harvester.report.html.facts import page_of
 from harvester.report.html.keeping import leave_report, report_possible
-from harvester.report.html.months import back, labelled, last_months, unused_for
 from harvester.report.html.over_time import points
 from harvester.report.html.page import html_page, read_summary, write_page
 from harvester.report.html.run_charts import run_charts
+from harvester.report.months import back, labelled, last_months, unused_for
 from tests.html.samples import activity, summary
 from tests.report.samples import a_troubled_report
 

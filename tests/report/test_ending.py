@@ -6,6 +6,7 @@ import io
 import json
 import re
 import stat
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from harvester.report.reasons import meaning
 from harvester.report.redaction import MASK, Redactor
 from harvester.report.result import Counts, Report
 from harvester.report.summary import summary_document, summary_json, write_summary
+from harvester.sink.activity import Activity
 from tests.report.samples import BEGAN, Counted, Run, a_report, a_troubled_report
 
 
@@ -310,3 +312,16 @@ def test_several_clients_share_the_remark() -> None:
     values: dict[str, Any] = {name: getattr(report, name) for name in Report.__slots__}
     both = Report(**{**values, "quotas": {"a": Quota(100, 10.0), "b": Quota(100, 10.0)}})
     assert "0.25/s, 1.2 % of the quotas of 2 clients" in closing_of(both, str).plain_lines()[5]
+
+
+def test_the_unused_accounts_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What people harvest for stands in the closing; files as they would be typed in this folder."""
+    monkeypatch.chdir(tmp_path)
+    report = replace(
+        a_troubled_report(),
+        activity=Activity.of(None).document() | {"accounts": 3, "inactive": 1, "lastActive": {"2026-02": 1}},
+        failures=str(tmp_path / "f.ndjson"),
+    )
+    said = "\n".join(closing_of(report, str).plain_lines())
+    assert re.search(r"unused +2  no active day since May 2026, 1 of them none at all", said)
+    assert "give f.ndjson as the list" in said

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from harvester.report.figures import percent, plural
 from harvester.report.html.drawing import BAD, FIRST, SECOND, Chart, Table, bars, bars_height, columns
-from harvester.report.html.months import back, labelled, last_months, named
+from harvester.report.months import back, labelled, last_months, named
 
 _MONTHS: Final = 13
 """Shown: the twelve that the API tells of, and the one that runs."""

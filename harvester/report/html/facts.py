@@ -9,7 +9,7 @@ from typing import Any
 
 from harvester.report.figures import percent, plural, rate, size, span
 from harvester.report.html.drawing import Table
-from harvester.report.html.months import Unused, named, unused_for
+from harvester.report.months import Unused, named, unused_for
 from harvester.report.reasons import meaning
 
 _SPANS = (3, 6, 12)
