@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from harvester.errors import SettingFault, UsageFault
 from harvester.model import Shard
 from harvester.settings import parse
 from harvester.sink.verify import Verdict, verify
-from harvester.sink.verify.remote import fetched
+from harvester.sink.verify.remote import verify_store
 from harvester.source import read_ids
 
 _EXAMPLES = """\b
@@ -74,8 +73,10 @@ def command(
     Exit status 0: whole. 1: not, each finding is on a line of its own. 2: wrong usage.
     """
     lists = _lists(inputs, input_format, id_field, shard)
-    with fetched(output) if "://" in output else nullcontext(Path(output)) as place:
-        verdict = verify(place, lists=lists, summary=summary, failures=failures)
+    if "://" in output:
+        verdict = verify_store(output, lists=lists, failures=failures)
+    else:
+        verdict = verify(Path(output), lists=lists, summary=summary, failures=failures)
     if as_json:
         click.echo(json.dumps(verdict.to_json(), ensure_ascii=False))
     else:

@@ -42,6 +42,7 @@ def verify(
             content.part(claim)
         for path in evidence.failures:
             content.failures(path)
+        verdict.accounts = seen.accounts()
         if evidence.claims:
             _compare_accounts(evidence, content, seen, verdict, str(output))
         if lists is not None and evidence.claims:

@@ -64,6 +64,14 @@ class Seen:
         """Which accounts were met as `kind`."""
         return self._digest("SELECT DISTINCT id FROM seen WHERE kind = ?", int(kind))
 
+    def accounts(self) -> int:
+        """How many were met in the output itself, in however many partitions."""
+        found = self._database.execute(
+            "SELECT count(DISTINCT id) FROM seen WHERE kind <> ?", (int(Kind.FAILED),)
+        )
+        count: int = found.fetchone()[0]
+        return count
+
     def list(self, ids: Iterable[str]) -> None:
         """Take IDs of the list in, repeats and all."""
         self._database.executemany("INSERT OR IGNORE INTO listed VALUES (?)", ((one,) for one in ids))
