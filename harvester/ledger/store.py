@@ -89,13 +89,12 @@ class Ledger:
             self._database.run("INSERT OR REPLACE INTO kept VALUES (?, ?)", seq + 1, content)
 
     def kept(self) -> Iterator[tuple[str, str]]:
-        """ID and content of the accounts beside which one was kept, but for those that failed."""
+        """ID and content of the accounts beside which one was kept."""
         place = 0
         while found := self._database.rows(
             "SELECT place, id, content FROM kept JOIN account USING (place)"
-            " WHERE place > ? AND outcome <> ? ORDER BY place LIMIT 500",
+            " WHERE place > ? ORDER BY place LIMIT 500",
             place,
-            int(Outcome.FAILED),
         ):
             yield from ((account_id, content) for _, account_id, content in found)
             place = found[-1][0]
