@@ -173,23 +173,19 @@ class Crew:
             return
         work.progressed()
         if self.access.unsettled:
-            await self._proven()
+            await self._rulings.acquit(self)
         if work.pages.whole:
             await self._rulings.harvested(work, sent_at)
             return
         await self._outage.alive(sent_at)
         self._agenda.again(work)
 
-    async def _proven(self) -> None:
-        for cleared in self.access.proven():
-            await self._rulings.fail(cleared)
-
     async def _refused(self, work: Work, refusal: GiveUp, sent_at: float) -> None:
         await self._outage.alive(sent_at)
         work.last = refusal
         work.attempts += 1
         if refusal.status != 403:  # noqa: PLR2004  # any other refusal was made to a client that has the right
-            await self._proven()
+            await self._rulings.acquit(self)
             await self._rulings.fail(work)
         elif self.access.is_own(refusal):
             await self._rulings.fail(work)
@@ -209,7 +205,7 @@ class Crew:
 
     def _suspect(self, work: Work) -> None:
         if self.access.suspect(work):
-            self._rulings.dismiss(self, self.access.verdict())
+            self._rulings.doubt(self)
         else:
             self._rulings.idle()
 
@@ -231,6 +227,14 @@ class Rulings(Protocol):
 
     async def throttled(self, sent_at: float) -> None:
         """A client was told 429."""
+        ...
+
+    async def acquit(self, crew: Crew) -> None:
+        """The crew's client was given a good answer: it has the right."""
+        ...
+
+    def doubt(self, crew: Crew) -> None:
+        """Many accounts in a row were denied to the crew's client."""
         ...
 
     def dismiss(self, crew: Crew, denied: AccessDenied) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from harvester.engine.agenda import Agenda, Shelf
 from harvester.engine.crew import Crew
+from harvester.engine.hearing import Hearing
 from harvester.engine.outage import SUSPICION, Outage
-from harvester.engine.work import Work
+from harvester.engine.work import Work, failure_of
 from harvester.errors import AccessDenied, Fault, GiveUp, StoppedEarly, StopRun, Throttled, TryAgain
 from harvester.events import AccountSettled, ClientDropped, Observer, RetryScheduled, Stopping
-from harvester.model import Account, Failure, Harvested, Reason, Settled
+from harvester.model import Account, Harvested, Reason, Settled
 from harvester.settings.model import Settings
 from harvester.tenant.answers import refusal
 from harvester.tenant.backoff import delay
@@ -29,6 +29,10 @@ class Store(Shelf, Protocol):
 
     async def put(self, settled: Settled, ticket: int) -> None:
         """Take an account that is finished, with its place among those begun."""
+        ...
+
+    async def had_before(self) -> str | None:
+        """An account that an earlier run had rows of, if this one goes on from it."""
         ...
 
 
@@ -79,7 +83,7 @@ class Engine:
         ]
         self._deadline = None if settings.deadline is None else self._clock() + settings.deadline
         self._failed = 0
-        self._known_good: str | None = None
+        self.hearing = Hearing(self.outage, self, asyncio.sleep)
         self._probes = 0
         self._stopped: StopRun | None = None
         self._over = asyncio.Event()
@@ -108,7 +112,13 @@ class Engine:
 
     def _services(self) -> list[Coroutine[Any, Any, None]]:
         keepers = [crew.client.tokens.keep() for crew in self.crews]
-        return [self._feed(), self.outage.watch(), self._keep_deadline(), *keepers]
+        return [
+            self._feed(),
+            self.outage.watch(),
+            self.hearing.sit(self._store.had_before),
+            self._keep_deadline(),
+            *keepers,
+        ]
 
     async def _feed(self) -> None:
         await self.agenda.refill()
@@ -154,7 +164,7 @@ class Engine:
 
     async def harvested(self, work: Work, sent_at: float) -> None:
         """All rows of `work` are had."""
-        self._known_good = work.account.id
+        self.hearing.witness = work.account.id
         rows = work.pages.rows
         await self._store.put(Harvested(work.account, rows), work.ticket)
         self._settled(AccountSettled(work.account.id, len(rows), None))
@@ -209,9 +219,18 @@ class Engine:
             return
         for crew in self.crews:
             if crew.access.suspects:
-                self.dismiss(crew, crew.access.verdict())
+                self.hearing.call(crew)
 
     # --- rulings on clients
+
+    def doubt(self, crew: Crew) -> None:
+        """Many accounts in a row were denied to the crew's client."""
+        self.hearing.call(crew)
+
+    async def acquit(self, crew: Crew) -> None:
+        """The crew's client has the right: what was denied to it are failures of those accounts."""
+        for cleared in crew.access.proven():
+            await self.fail(cleared)
 
     def dismiss(self, crew: Crew, denied: AccessDenied) -> None:
         """The crew's client may not harvest: its accounts go to the others; without others, the run ends."""
@@ -277,32 +296,13 @@ class Engine:
 
     def _target(self) -> str | None:
         """An account that was harvested before tells most; else others than those that faulted, in turn."""
-        if self._known_good is not None:
-            return self._known_good
+        if self.hearing.witness is not None:
+            return self.hearing.witness
         self._probes += 1
         others = [*self.agenda.untried(), *self.outage.struck]
         if len(others) < SUSPICION:
             return None
         return others[self._probes % len(others)]
-
-
-def failure_of(work: Work) -> Failure:
-    """The line in the failures file for an account that is given up."""
-    last = work.last
-    status: int | None
-    tracking_id: str | None
-    status, reason, tracking_id = 401, str(Reason.UNAUTHORIZED), None
-    if isinstance(last, (Fault, GiveUp)):
-        status, reason, tracking_id = last.status, last.reason, last.tracking_id
-    return Failure(
-        account=work.account,
-        status=status,
-        reason=reason,
-        detail=last.problem if last is not None else "",
-        tracking_id=tracking_id,
-        attempts=max(work.attempts, 1),
-        failed_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-    )
 
 
 def first_stop(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from harvester.errors import Fault, GiveUp, TokenRejected
-from harvester.model import Account
+from harvester.model import Account, Failure, Reason
 from harvester.tenant.paging import Pages
 
 
@@ -33,3 +35,22 @@ class Work:
         if self.pages.offset > self.furthest:
             self.furthest = self.pages.offset
             self.attempts = 0
+
+
+def failure_of(work: Work) -> Failure:
+    """The line in the failures file for an account that is given up."""
+    last = work.last
+    status: int | None
+    tracking_id: str | None
+    status, reason, tracking_id = 401, str(Reason.UNAUTHORIZED), None
+    if isinstance(last, (Fault, GiveUp)):
+        status, reason, tracking_id = last.status, last.reason, last.tracking_id
+    return Failure(
+        account=work.account,
+        status=status,
+        reason=reason,
+        detail=last.problem if last is not None else "",
+        tracking_id=tracking_id,
+        attempts=max(work.attempts, 1),
+        failed_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )

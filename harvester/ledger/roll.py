@@ -17,7 +17,7 @@ import orjson
 
 from harvester.errors import ResumeRefused
 from harvester.ledger.database import Database
-from harvester.ledger.records import Enrolled
+from harvester.ledger.records import Enrolled, Outcome
 from harvester.model import Account
 
 _UNSAVED: Final = 20_000
@@ -72,6 +72,13 @@ class Roll:
             limit,
         )
         return [Account(seq, account_id) for seq, account_id in orjson.loads(found)]
+
+    def one_harvested(self) -> str | None:
+        """An account that had rows, if there is one."""
+        found: str | None = self._database.value(
+            "SELECT id FROM account WHERE outcome = ? LIMIT 1", int(Outcome.HARVESTED)
+        )
+        return found
 
     def unfinished(self) -> bool:
         """Whether any enrolled account has no outcome yet."""

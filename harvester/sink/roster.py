@@ -52,6 +52,10 @@ class Roster:
             return []
         return await self._worker.do(self._roll.pending, after_seq, limit)
 
+    async def had_before(self) -> str | None:
+        """An account that an earlier run had rows of, if this one goes on from it."""
+        return await self._worker.do(self._roll.one_harvested)
+
     def _tell(self) -> None:
         counts = self.counts
         self._observer(

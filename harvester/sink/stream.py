@@ -34,6 +34,10 @@ class Stream:
         """The next accounts behind `after_seq`, in the order of the list."""
         return await self._roster.pending(after_seq, limit)
 
+    async def had_before(self) -> str | None:
+        """None: nothing is kept of an earlier run."""
+        return None
+
     def has_room(self, ticket: int) -> bool:
         """Whether the account with this ticket may be begun (`ordered` bounds how far ahead)."""
         return self._reorder is None or self._reorder.has_room(ticket)

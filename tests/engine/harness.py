@@ -23,10 +23,14 @@ class MemoryStore:
     ids: Sequence[str]
     slow: Callable[[], Awaitable[None]] | None = None
     settled: dict[str, Settled] = field(default_factory=dict)
+    before: str | None = None
 
     async def pending(self, after_seq: int, limit: int) -> list[Account]:
         numbered = enumerate(self.ids[after_seq + 1 : after_seq + 1 + limit], after_seq + 1)
         return [Account(seq, account_id) for seq, account_id in numbered]
+
+    async def had_before(self) -> str | None:
+        return self.before
 
     def has_room(self, ticket: int) -> bool:
         return True
@@ -62,16 +66,17 @@ async def harvest(
     *,
     during: Callable[[Engine], Awaitable[None]] | None = None,
     slow: Callable[[], Awaitable[None]] | None = None,
+    before: str | None = None,
     **settings: Any,
 ) -> Outcome:
-    """Harvest `ids`; `during` runs beside the engine."""
+    """Harvest `ids`; `during` runs beside the engine. `before` is an account that an earlier run had."""
     told: list[tuple[float, Event]] = []
     clock = asyncio.get_running_loop().time
 
     def observe(event: Event) -> None:
         told.append((clock(), event))
 
-    store = MemoryStore(ids, slow)
+    store = MemoryStore(ids, slow, before=before)
     options = Settings(**{"base_url": url, "clients": (CLIENT,), "quota": None, "timeout": 5.0, **settings})
     stop = None
     async with Transport(options) as transport:

@@ -171,6 +171,35 @@ async def test_a_forbidden_account_among_good_ones_is_its_own_failure() -> None:
         assert_true_to(tenant, ids, outcome)
 
 
+@pytest.mark.parametrize("count", [3, 25])
+@pytest.mark.parametrize("fault", [None, FaultKind.SERVER_ERROR, FaultKind.THROTTLED, FaultKind.UNAUTHORIZED])
+async def test_nothing_left_but_forbidden_accounts(count: int, fault: FaultKind | None) -> None:
+    """An account that an earlier run had shows that the client has the right: they fail, and the run ends."""
+    rates = () if fault is None else (FaultRate(fault, 1.0),)
+    async with sandbox(
+        accounts=count + 1,
+        hopeless=count,
+        hopeless_statuses=(403,),
+        faults=Faults(rates=rates),
+        fault_streak=1,
+    ) as tenant:
+        (good,) = [i for i in tenant.population.ids if tenant.population.hopeless(i) is None]
+        ids = [i for i in tenant.population.ids if i != good]
+        outcome = await harvest(tenant.url, ids, before=good, concurrency=4)
+        assert_true_to(tenant, ids, outcome)
+        assert tenant.asked(good) >= (1 if fault is None else 2)
+
+
+async def test_a_client_that_has_lost_its_right() -> None:
+    """What an earlier run had is denied now: status 4, and nobody is failed."""
+    client = Client(client_id="noscope-client", client_secret="sandbox")
+    async with sandbox(accounts=30) as tenant:
+        before, *ids = tenant.population.ids
+        outcome = await harvest(tenant.url, ids, clients=(client,), before=before)
+    assert isinstance(outcome.stop, AccessDenied)
+    assert outcome.failures == {}
+
+
 async def test_a_client_that_dies_leaves_its_accounts_to_the_others() -> None:
     """Two clients, one is revoked in mid run: a warning, and every account is harvested by the other."""
 
