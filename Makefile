@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check bench soak docs clean
+.PHONY: setup demo test parts check bench soak docs clean
 
 setup: $(STAMP)
 
@@ -23,8 +23,12 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: check
+test: check parts
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+# Programs that tests use and pip can't bring; what can't be had is said, and its tests are skipped.
+parts:
+	tests/setup/parts
 
 # The figures, as tables and in .bench/: `make bench`, or some of them: `make bench ONLY=cost,quota`.
 bench: setup
@@ -41,4 +45,4 @@ docs: setup
 	$(BIN)/python -m tests.docs.tables
 
 clean:
-	rm -rf $(VENV) .venv-singer .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-output
+	rm -rf $(VENV) .azurite .venv-singer .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-output

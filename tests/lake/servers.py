@@ -79,8 +79,8 @@ _EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/
 
 
 def azurite() -> str | None:
-    """Azure's emulator, where somebody has installed it (``npm install azurite``)."""
-    near = Path(__file__).parent.parent.parent / "node_modules/.bin/azurite-blob"
+    """Azure's emulator, where the set-up of the tests or somebody else has installed it."""
+    near = Path(__file__).parents[2] / ".azurite/node_modules/.bin/azurite-blob"
     return str(near) if near.is_file() else shutil.which("azurite-blob")
 
 
