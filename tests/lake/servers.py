@@ -80,7 +80,7 @@ _EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/
 
 def azurite() -> str | None:
     """Azure's emulator, where the set-up of the tests or somebody else has installed it."""
-    near = Path(__file__).parents[2] / ".azurite/node_modules/.bin/azurite-blob"
+    near = Path(__file__).parents[2] / ".azurite/.azurite/node_modules/.bin/azurite-blob"
     return str(near) if near.is_file() else shutil.which("azurite-blob")
 
 
@@ -89,7 +89,7 @@ def azure_server(folder: Path) -> Iterator[StoreServer]:
     """Azurite, with clients' environment."""
     command = azurite()
     if command is None:
-        pytest.skip("Azurite is not installed: npm install azurite")
+        pytest.skip("Azurite is not installed: make parts")
     port = free_port()
     environ = {
         "AZURE_STORAGE_ACCOUNT_NAME": "devstoreaccount1",
