@@ -11,6 +11,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+async def to_the_end(work: asyncio.Future[T]) -> T:
+    """The result of `work`, which goes on when whoever waits for it is cancelled.
+
+    Should it fail after that, nobody is there to be told, and asyncio would log a traceback. The spool
+    says it again to the next one who comes.
+    """
+    work.add_done_callback(_taken_note_of)
+    return await asyncio.shield(work)
+
+
+def _taken_note_of(work: asyncio.Future[T]) -> None:
+    if not work.cancelled():
+        work.exception()
+
+
 class Worker:
     """Does one thing after the other, in the order asked for, also when whoever asked was cancelled."""
 
@@ -19,8 +34,7 @@ class Worker:
 
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `work`, done on the thread."""
-        job = self._thread.submit(work, *args, **kwargs)
-        return await asyncio.shield(asyncio.wrap_future(job))
+        return await to_the_end(asyncio.wrap_future(self._thread.submit(work, *args, **kwargs)))
 
     def stop(self) -> None:
         """End the thread once it has done what it was asked for."""

@@ -32,7 +32,7 @@ from harvester.sink.order import Reorder
 from harvester.sink.part import FAILED, Entry
 from harvester.sink.provenance import Provenance
 from harvester.sink.roster import Roster
-from harvester.sink.worker import Worker
+from harvester.sink.worker import Worker, to_the_end
 
 BATCH_BYTES: Final = 32 * 1024
 """A batch of so many bytes is due: worth the two syncs that it costs, and a fair gzip member."""
@@ -190,7 +190,7 @@ class Writer(Roster):
         A commit that has begun is ended and counted even if whoever waits for it is cancelled. Raises what
         made a commit fail.
         """
-        await asyncio.shield(asyncio.ensure_future(self._flush()))
+        await to_the_end(asyncio.ensure_future(self._flush()))
 
     async def _flush(self) -> None:
         async with self._one_at_a_time:

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 
@@ -155,4 +156,22 @@ def test_a_failures_file_is_the_list_of_the_next_run(tmp_path: Path) -> None:
         status, said = run("run", again, "-o", tmp_path / "again.ndjson", "--quota", "none", at=there)
         assert status == 3, said.err
         assert "4 accounts of 4" in said.err
+        assert_whole(there, output, ids)
+
+
+def test_nothing_left_but_forbidden_accounts(tmp_path: Path) -> None:
+    """A run that goes on with accounts that are all forbidden fails them, and is not denied itself."""
+    with tenant("--accounts", "60", "--hopeless", "5:403") as there:
+        output, fifo, ids = tmp_path / "usages.ndjson", tmp_path / "fifo", tmp_path / "ids.txt"
+        ours = sorted(there.ids, key=lambda one: one.decode() in there.hopeless)
+        os.mkfifo(fifo)
+        with program("run", fifo, "-o", output, "--quota", "none", at=there) as running:
+            with fifo.open("wb", buffering=0) as pipe:
+                pipe.write(b"\n".join(ours[:55]) + b"\n")
+                until(lambda: there.asked == 55)
+                running.signal(SIGTERM)
+                assert running.end() == 143
+        ids.write_bytes(b"\n".join(ours) + b"\n")
+        status, said = run("run", ids, "-o", output, "--quota", "none", at=there)
+        assert status == 3, said.err
         assert_whole(there, output, ids)
