@@ -42,7 +42,7 @@ _TEXTS = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, raised to leave the handler early
+class Refused(Exception):
     """An answer that is no success: its status, body and headers."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
