@@ -4,7 +4,7 @@ For every request a session makes a request, a writer, a response, two timers an
 headers, which took more than half of a harvest's CPU time (220 µs of it a request, and 95 µs done like this;
 see tests/bench). Here all requests go to one origin and differ in path and token alone, so what they have in
 common is made once, and the rest is one write of bytes. Connections, their pool, TLS, proxies, names and the
-parsing of answers are aiohttp's as ever. Used of it are `BaseConnector.connect`, `Connection`, and of the
+parsing of answers are aiohttp's as ever. Used of it are `BaseConnector.connect`, `Connection`, and of a
 connection's protocol `set_response_params` and `read`, in the way `ClientSession` uses them.
 """
 
@@ -24,10 +24,11 @@ from yarl import URL
 
 from harvester.errors import Fault
 from harvester.model import Reason
+from harvester.tenant.lines import Lines
 
 _OK: Final = 200
 _ERROR_BODY: Final = 64 * 1024
-_READ_AHEAD: Final = 64 * 1024
+_KEEP_ALIVE: Final = 30.0
 _LOOKS: Final = 8
 """How often within the time a request may take it is looked at: it may take an eighth longer."""
 _LONGEST_LOOK: Final = 1.0
@@ -67,12 +68,11 @@ class Exchanges:
         max_body: int,
     ) -> None:
         """`timeout` is for a request as a whole, in seconds; `max_body` for a body as it comes, in bytes."""
-        self._connector = connector
         self._max_body = max_body
         loop = asyncio.get_running_loop()
         # The connector asks a request where to connect to. That is the same for all of them.
-        self._whereto = ClientRequest("GET", origin, proxy=proxy, loop=loop)
-        self._connecting = aiohttp.ClientTimeout(connect=timeout)
+        whereto = ClientRequest("GET", origin, proxy=proxy, loop=loop)
+        self._lines = Lines(connector, whereto, timeout=timeout, keep_alive=_KEEP_ALIVE, clock=loop.time)
         self._head = f" HTTP/1.1\r\nHost: {origin.host_port_subcomponent}\r\n".encode()
         self._clock = loop.time
         self._overdue = Overdue(timeout, loop)
@@ -88,7 +88,7 @@ class Exchanges:
         """
         request = method + b" " + target.encode("ascii") + self._head + headers.lines + b"\r\n" + content
         began = self._clock()
-        connection = await self._connect()
+        connection = await self._lines.take()
         self._overdue.watch(connection, began)
         try:
             message, payload = await self._ask(connection, request)
@@ -98,22 +98,19 @@ class Exchanges:
             if self._overdue.forget(connection) and isinstance(error, Exception):
                 raise TimeoutError from error
             raise
-        connection.release()  # closes what is not at its end, or is not to be used again
+        self._lines.give_back(connection)
         if self._overdue.forget(connection):  # to a body without a length, the cut looked like its end
             raise TimeoutError
         return message, body
 
-    async def _connect(self) -> Connection:
-        try:
-            return await self._connector.connect(self._whereto, [], self._connecting)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError("no connection in time") from error
+    def close(self) -> None:
+        """Give the connections that are not in use back to the connector."""
+        self._lines.close()
 
     async def _ask(self, connection: Connection, request: bytes) -> tuple[RawResponseMessage, StreamReader]:
         protocol, transport = connection.protocol, connection.transport
         if protocol is None or transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was closed before the request was sent")
-        protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=_READ_AHEAD)
         transport.write(request)
         while True:
             message, payload = await protocol.read()

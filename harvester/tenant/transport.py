@@ -27,7 +27,6 @@ from harvester.settings.model import Settings
 from harvester.tenant.exchange import Exchanges, Headers, too_large
 
 USER_AGENT = "account-usage-harvester"
-_KEEP_ALIVE = 30.0
 _DNS_TTL = 300
 
 
@@ -54,7 +53,6 @@ class Transport:
             # The engine bounds what is in flight; a second bound here could only deadlock with it.
             limit=0,
             ttl_dns_cache=_DNS_TTL,
-            keepalive_timeout=_KEEP_ALIVE,
             # True is the system's trust store, which aiohttp has loaded already: it takes some 50 ms.
             ssl=True if settings.ca_bundle is None else tls_context(settings),
         )
@@ -77,6 +75,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close the connections."""
+        self._exchanges.close()
         await self._connector.close()
 
     @property

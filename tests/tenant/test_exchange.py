@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 import trustme
+from aiohttp.client_reqrep import ClientRequest
+from yarl import URL
 
 from harvester.errors import Fault
 from harvester.model import Reason
 from harvester.settings.model import Settings
 from harvester.tenant.exchange import Headers
+from harvester.tenant.lines import Lines
 from harvester.tenant.transport import Transport
 from tests.servers import Request, always, raw_server, response
 
@@ -82,6 +86,45 @@ async def test_an_answer_too_many_is_thrown_away() -> None:
             for _ in range(3):
                 assert (await transport.get("/x", "", HEADERS)).body == b"[1]"
         assert server.connections == 3
+
+
+async def test_an_answer_nobody_asked_for_is_not_taken_for_the_next_one() -> None:
+    """What a tenant sends on a waiting connection, a 408 before it closes, costs no request its answer."""
+
+    async def then_another(request: Request) -> None:
+        request.writer.write(response(request.target.encode()))
+        await request.writer.drain()
+        await asyncio.sleep(0.02)
+        request.writer.write(response(b"", "408 Request Timeout"))
+
+    async with raw_server(then_another) as server:
+        async with Transport(Settings(base_url=server.url)) as transport:
+            for target in ("/1", "/2"):
+                assert (await transport.get(target, "", HEADERS)).body == target.encode()
+                await asyncio.sleep(0.05)
+        assert server.connections == 2
+
+
+async def test_connections_are_given_up_when_they_have_waited_long() -> None:
+    """The one used last is used first, and those that nobody needs any more are closed one by one."""
+    now = 0.0
+    async with raw_server(always(response())) as server, aiohttp.TCPConnector() as connector:
+        whereto = ClientRequest("GET", URL(server.url), loop=asyncio.get_running_loop())
+        lines = Lines(connector, whereto, timeout=1, keep_alive=30, clock=lambda: now)
+        old, new = await lines.take(), await lines.take()
+        lines.give_back(old)
+        now = 20
+        lines.give_back(new)
+        assert await lines.take() is new
+        now = 31
+        lines.give_back(new)
+        assert old.closed
+        now = 62
+        fresh = await lines.take()
+        assert fresh is not new
+        assert new.closed
+        lines.give_back(fresh)
+        lines.close()
 
 
 async def test_a_body_may_come_in_pieces() -> None:

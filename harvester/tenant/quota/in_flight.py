@@ -40,6 +40,8 @@ class InFlightLimit:
 
     def observe(self, seconds: float) -> None:
         """Note how long a request took, from its sending to the end of its answer."""
+        if self._fixed is not None:
+            return
         if len(self._samples) < _SAMPLES:
             self._samples.append(seconds)
         else:
