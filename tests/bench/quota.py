@@ -19,7 +19,7 @@ from tests.bench.child import run
 from tests.bench.contenders import ENVIRON
 from tests.bench.machine import DEBIAN
 from tests.bench.result import Found
-from tests.bench.servers import Missing, haproxy_limiting, nginx_limiting, sandbox, sent_in_pauses
+from tests.bench.servers import Missing, Seen, haproxy_limiting, nginx_limiting, sandbox, seen_by
 
 DOCUMENTED = Quota(100, 10.0)
 TENFOLD = Quota(1000, 10.0)
@@ -104,8 +104,8 @@ def measure(case: Case, seconds: float) -> Figure:
         argv = [sys.executable, "-m", "harvester", "run", str(ids), "-o", str(home / "out.ndjson")]
         run([*argv, "--quota", str(case.quota), *_clients(case, home), *case.options], environ=environ)
         summary = json.loads((home / "out.ndjson.summary.json").read_text())
-        in_pauses = sent_in_pauses(url, case.grace) if case.limiter.startswith("sandbox") else None
-    return _figure(case, summary, in_pauses)
+        seen = seen_by(url, case.grace) if case.limiter.startswith("sandbox") else None
+    return _figure(case, summary, seen)
 
 
 def _ids(case: Case, url: str, count: int) -> Sequence[str]:
@@ -124,11 +124,18 @@ def _clients(case: Case, home: Path) -> Sequence[str]:
     return ("--clients", str(file))
 
 
-def _figure(case: Case, summary: dict[str, Any], in_pauses: int | None) -> Figure:
-    """The share is of what was permitted from the first answer to the last, the start of the run included."""
-    configured = case.clients * case.quota.per_second
-    share = summary["quotaShare"] * configured / case.per_second
-    return Figure(share, summary["requests"], summary["throttled"], in_pauses)
+def _figure(case: Case, summary: dict[str, Any], seen: Seen | None) -> Figure:
+    """The share is of what was permitted from the first request's arrival to the last one's.
+
+    Where nobody noted the arrivals, the answers stand in for them: the real limiters answer at once.
+    """
+    requests, refused = summary["requests"], summary["throttled"]
+    granted = requests - refused - 1  # so many intervals have as many requests and one more
+    if seen is None:
+        configured = case.clients * case.quota.per_second
+        share = summary["quotaShare"] * configured / case.per_second * granted / (granted + 1)
+        return Figure(share, requests, refused, None)
+    return Figure(granted / (case.per_second * seen.seconds), requests, refused, seen.in_pauses)
 
 
 def quota(seconds: float) -> Found:

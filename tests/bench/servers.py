@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -106,13 +107,22 @@ def sandbox(options: Sequence[str]) -> Iterator[str]:
             process.terminate()
 
 
-def sent_in_pauses(url: str, grace: float) -> int:
-    """Requests that reached the sandbox in a pause it had asked for, but not in its first `grace` seconds.
+@dataclass(frozen=True)
+class Seen:
+    """What a sandbox has seen of a run."""
 
-    What comes in those was under way already.
-    """
+    seconds: float
+    """From the first request's arrival to the last one's."""
+    in_pauses: int
+    """Requests that came in a pause it had asked for, but for those that were under way already."""
+
+
+def seen_by(url: str, grace: float) -> Seen:
+    """Ask a sandbox. What comes in the first `grace` seconds of a pause was under way."""
     with urlopen(f"{url}/_sandbox/tally?moments=1") as answer:
-        return sum(1 for seconds in json.load(answer)["early"] if seconds > grace)
+        tally = json.load(answer)
+    arrivals = tally["arrivals"]
+    return Seen(max(arrivals) - min(arrivals), sum(1 for seconds in tally["early"] if seconds > grace))
 
 
 def free_port() -> int:
