@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -216,6 +216,35 @@ def test_a_header_can_not_bring_another(value: str) -> None:
 
 
 @asynccontextmanager
+async def listening(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    context: ssl.SSLContext | None = None,
+) -> AsyncIterator[int]:
+    """A server's port, until the block ends and everyone served has gone."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            await serve(reader, writer)
+        await gone(writer)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+
+
+async def gone(writer: asyncio.StreamWriter) -> None:
+    """Close a stream to the end."""
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+
+
+@asynccontextmanager
 async def tunnelling_proxy(port: int) -> AsyncIterator[tuple[str, list[str]]]:
     """A proxy that answers CONNECT by a tunnel to `port`; its URL, and the heads of what it was asked."""
     heads: list[str] = []
@@ -224,7 +253,7 @@ async def tunnelling_proxy(port: int) -> AsyncIterator[tuple[str, list[str]]]:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
                 writer.write(data)
-        writer.close()
+        await gone(writer)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
@@ -232,9 +261,8 @@ async def tunnelling_proxy(port: int) -> AsyncIterator[tuple[str, list[str]]]:
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await asyncio.gather(pipe(reader, inner_writer), pipe(inner_reader, writer))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heads
+    async with listening(serve) as own:
+        yield f"http://127.0.0.1:{own}", heads
 
 
 async def test_tls_goes_through_a_proxy_in_a_tunnel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -246,14 +274,11 @@ async def test_tls_goes_through_a_proxy_in_a_tunnel(monkeypatch: pytest.MonkeyPa
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-            while True:
-                seen.append(await reader.readuntil(b"\r\n\r\n"))
-                writer.write(response(b"[7]"))
-        writer.close()
+        while True:
+            seen.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(response(b"[7]"))
 
-    tenant = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    async with tenant, tunnelling_proxy(tenant.sockets[0].getsockname()[1]) as (proxy, heads):
+    async with listening(serve, context) as port, tunnelling_proxy(port) as (proxy, heads):
         for name in ("no_proxy", "NO_PROXY", "https_proxy"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("HTTPS_PROXY", proxy)
