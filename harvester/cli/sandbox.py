@@ -57,7 +57,7 @@ Examples:
   harvester sandbox --port 8080 --accounts 5000
   harvester sandbox --quota none --latency 80ms --jitter 20ms
   harvester sandbox --faults '500=0.01,reset=0.005,outage=10s@#800' --hopeless 5
-  SAIL_BASE_URL=http://127.0.0.1:8080 SAIL_CLIENT_ID=any SAIL_CLIENT_SECRET=sandbox harvester check"""
+  SAIL_BASE_URL=http://127.0.0.1:8080 SAIL_CLIENT_ID=me SAIL_CLIENT_SECRET=sandbox harvester check"""
 
 
 @click.command("sandbox", epilog=f"\b\nFAULTS\n{FAULTS_HELP}\n\n{_EXAMPLES}")
