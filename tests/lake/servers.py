@@ -80,7 +80,7 @@ _EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/
 
 def azurite() -> str | None:
     """Azure's emulator, where the set-up of the tests or somebody else has installed it."""
-    near = Path(__file__).parents[2] / ".azurite/.azurite/node_modules/.bin/azurite-blob"
+    near = Path(__file__).parents[2] / ".azurite/node_modules/.bin/azurite-blob"
     return str(near) if near.is_file() else shutil.which("azurite-blob")
 
 
