@@ -5,6 +5,10 @@ from __future__ import annotations
 import socket
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("house", deadline=None)  # timing is measured in the bench, never asserted in a test
+settings.load_profile("house")
 
 
 @pytest.fixture
