@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import resource
 import subprocess
 import tempfile
 import time
@@ -13,7 +15,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took. `cpu` is user and system time of all its threads; `peak` its resident MB."""
+    """What a process took. `cpu` is user and system time of all its threads; `peak` its resident MB.
+
+    The kernel counts a child's peak from what its parent had when it began: of one that never was larger
+    than the bench itself it is not known (NaN).
+    """
 
     cpu: float
     wall: float
@@ -36,14 +42,12 @@ def run(
 ) -> Cost:
     """Run `argv` to its end; `stdout` is a file to write to instead of keeping it.
 
-    The peak is the kernel's `ru_maxrss`, which begins at what the parent had when it started the child:
-    so the bench itself stays small, and imports nothing large.
-
     Raises:
         Broken: it ended with another status than `statuses`.
     """
     with tempfile.TemporaryFile() as said:
         out = stdout.open("wb") if stdout is not None else said
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.perf_counter()
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=out, stderr=said, env={**os.environ, **(environ or {})}
@@ -57,4 +61,5 @@ def run(
         output = said.read().decode(errors="replace")
     if process.returncode not in statuses:
         raise Broken(f"{' '.join(argv)} ended with status {process.returncode}: {output[-2000:]}")
-    return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, process.returncode, output)
+    peak = usage.ru_maxrss / 1024 if usage.ru_maxrss > own else math.nan
+    return Cost(usage.ru_utime + usage.ru_stime, wall, peak, process.returncode, output)

@@ -28,7 +28,8 @@ class Job:
         """The list of IDs, one a line."""
         path = self.home / f"ids-{self.accounts}.txt"
         if not path.exists():
-            path.write_text("".join(f"{number:032x}\n" for number in range(self.accounts)))
+            with path.open("w") as file:  # line by line: the bench must stay smaller than what it measures
+                file.writelines(f"{number:032x}\n" for number in range(self.accounts))
         return path
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -78,9 +79,17 @@ def _mend(contender: Contender) -> str:
 def _add(found: Found, name: str, costs: list[Cost], by: Spread | None) -> None:
     cpu, wall = Spread(tuple(c.cpu for c in costs)), Spread(tuple(c.wall for c in costs))
     peak = Spread(tuple(c.peak for c in costs))
-    found.rows.append([name, cpu.shown(), wall.shown(), f"{peak.middle:.0f}", by.shown() if by else ""])
-    found.data[name] = {"cpu": cpu.values, "wall": wall.values, "peakMB": peak.values,
-                        "oursByIt": by.values if by else None}  # fmt: skip
+    found.rows.append([name, cpu.shown(), wall.shown(), _megabytes(peak.middle), by.shown() if by else ""])
+    found.data[name] = {
+        "cpu": cpu.values,
+        "wall": wall.values,
+        "peakMB": None if math.isnan(peak.middle) else peak.values,
+        "oursByIt": by.values if by else None,
+    }
+
+
+def _megabytes(peak: float) -> str:
+    return "" if math.isnan(peak) else f"{peak:.0f}"
 
 
 def ledger(rounds: int, accounts: int = ACCOUNTS) -> Found:
