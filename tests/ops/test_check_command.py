@@ -19,7 +19,7 @@ from tests.ops.tenants import environment, harvester, pat, sandbox_process
 @pytest.fixture(scope="module")
 def tenant() -> Iterator[str]:
     """A simulated tenant."""
-    with sandbox_process("--accounts", "30", "--quota", "none", "--latency", "0.02") as url:
+    with sandbox_process("--accounts", "30", "--quota", "none") as url:
         yield url
 
 
