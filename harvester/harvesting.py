@@ -39,7 +39,7 @@ from harvester.sink.roster import open_roster
 from harvester.sink.stream import Stream
 from harvester.sink.writer import Writer, open_writer
 from harvester.source.pump import pumped
-from harvester.source.reading import read_ids
+from harvester.source.reading import ids_of
 from harvester.tenant.transport import Transport
 
 T = TypeVar("T")
@@ -201,17 +201,8 @@ class Harvest:
         engine.agenda.list_ended()
 
     def _batches(self, ids: Ids | None) -> AsyncIterator[list[str]]:
-        settings = self.settings
         if ids is None:
-            return pumped(
-                read_ids(
-                    settings.inputs,
-                    input_format=settings.input_format,
-                    id_field=settings.id_field,
-                    shard=settings.shard,
-                    stdin=unbuffered_stdin(),
-                )
-            )
+            return pumped(ids_of(self.settings))
         if isinstance(ids, AsyncIterable):
             return _one_by_one(ids)
         return pumped(_in_batches(ids))
@@ -236,11 +227,6 @@ class Harvest:
             failures=writer.failures,
             activity=writer.activity,
         )
-
-
-def unbuffered_stdin() -> Any:
-    """Stdin apart from `sys.stdin`, whose lock a thread that still reads would hold when the process ends."""
-    return open(0, "rb", buffering=0, closefd=False)  # lives as long as the process
 
 
 async def _one_by_one(ids: AsyncIterable[str]) -> AsyncIterator[list[str]]:

@@ -18,7 +18,7 @@ from harvester.settings.model import Settings
 from harvester.sink.disk import Disk
 from harvester.sink.layout import layout_for
 from harvester.sink.options import data_options, refuse_other_options
-from harvester.source.reading import read_ids
+from harvester.source.reading import ids_of
 
 _TOKEN_LIFE = 749.0
 """Seconds that SailPoint's tokens live; they are renewed when 90 of them are left."""
@@ -76,13 +76,7 @@ def plan(settings: Settings) -> Plan:
     """
     with _ledger_copied(settings) as ledger:
         repeated = 0
-        for batch in read_ids(
-            settings.inputs,
-            input_format=settings.input_format,
-            id_field=settings.id_field,
-            shard=settings.shard,
-            stdin=open(0, "rb", buffering=0, closefd=False),  # noqa: SIM115  # lives as long as the process
-        ):
+        for batch in ids_of(settings):
             repeated += ledger.roll.enrol(batch).repeated
         ledger.roll.end_list()
         ended = ledger.outcomes()

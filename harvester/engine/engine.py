@@ -66,7 +66,7 @@ class Engine:
             clock=self._clock,
             sleep=asyncio.sleep,
             rng=rng,
-            refund=self._refund,
+            refund=self.agenda.again,
             fail=self.fail,
             idle=self.idle,
         )
@@ -205,9 +205,6 @@ class Engine:
         pause = delay(max(work.attempts, 1), self._rng)
         self._observer(RetryScheduled(work.account.id, fault.reason, work.attempts, pause, fault.problem))
         self.agenda.later(work, pause)
-
-    def _refund(self, work: Work) -> None:
-        self.agenda.again(work)
 
     def idle(self) -> None:
         """When nothing moves but accounts that wait for a verdict, bring the verdict about."""

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from harvester.errors import InputFault, UsageFault
 from harvester.model import Shard
+from harvester.settings.model import Settings
 from harvester.source.bytestream import STDIN, is_regular, opened, shown
 from harvester.source.formats import account_ids
 from harvester.source.lines import blocks
@@ -14,6 +15,21 @@ from harvester.source.shards import in_shard
 
 BATCH = 1000
 """Most IDs in a batch: what the ledger takes in one statement without a pause that anyone notices."""
+
+
+def ids_of(settings: Settings) -> Iterator[list[str]]:
+    """The list that the settings name, as `read_ids` gives it, with the process's own stdin.
+
+    Stdin is opened apart from `sys.stdin`, whose lock a thread that still reads would hold when the process
+    ends.
+    """
+    return read_ids(
+        settings.inputs,
+        stdin=open(0, "rb", buffering=0, closefd=False),  # lives as long as the process
+        input_format=settings.input_format,
+        id_field=settings.id_field,
+        shard=settings.shard,
+    )
 
 
 def read_ids(
