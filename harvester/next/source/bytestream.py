@@ -1,0 +1,188 @@
+"""Opens an input, reads its bytes as they arrive, and decompresses them.
+
+Nothing here waits for more than the next byte: a list that trickles through a pipe is passed on as
+it arrives, also from the middle of a gzip or zstd stream.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import zstandard
+
+from harvester.next.errors import InputError
+
+STDIN = "-"
+CHUNK = 64 * 1024
+"""Most bytes asked for at a time: a pipe's usual size, and small beside what a run holds anyway."""
+
+_ZSTD_SLICE = 512
+"""Compressed bytes handed to zstd at a time: four can become 128 KiB, so this bounds memory at 16 MiB."""
+
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_MAGICS = (_GZIP, _ZSTD)
+
+
+def shown(name: str) -> str:
+    """How messages name an input: on one line, and printable even if the path is not UTF-8."""
+    if name == STDIN:
+        return "stdin"
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def check_exists(name: str) -> None:
+    """Refuse an input that cannot be read at all, before any input is.
+
+    Raises:
+        InputError: it is missing, a directory, or may not be looked at.
+    """
+    if name == STDIN:
+        return
+    try:
+        mode = Path(name).stat().st_mode
+    except (OSError, ValueError) as error:
+        raise _cannot_read(name, error) from error
+    if stat.S_ISDIR(mode):
+        hint = f"name the files in it, for example {shown(name).rstrip('/')}/*.txt"
+        raise InputError(shown(name), "is a directory, not a list", hint)
+
+
+@contextmanager
+def opened(name: str, stdin: BinaryIO) -> Iterator[Iterator[bytes]]:
+    """The decompressed bytes of one input, in chunks as they come. `stdin` is left open.
+
+    Raises:
+        InputError: the input cannot be opened or read, or its compressed data is damaged or ends early.
+    """
+    if name == STDIN:
+        _make_blocking(stdin)
+        yield _decompressed(_chunks(stdin, name), name)
+        return
+    try:
+        file = Path(name).open("rb", buffering=0)  # noqa: SIM115  # closed by the `with` below
+    except (OSError, ValueError) as error:
+        raise _cannot_read(name, error) from error
+    with file:
+        yield _decompressed(_chunks(file, name), name)
+
+
+def _make_blocking(stdin: BinaryIO) -> None:
+    """A non-blocking stdin (some parents leave one) would seem to have ended whenever it is merely slow."""
+    try:
+        descriptor = stdin.fileno()
+    except OSError:  # an in-memory stream
+        return
+    if not os.get_blocking(descriptor):
+        os.set_blocking(descriptor, True)
+
+
+def _chunks(stream: Any, name: str) -> Iterator[bytes]:
+    read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
+    try:
+        while chunk := read(CHUNK):
+            yield chunk
+    except OSError as error:
+        raise _cannot_read(name, error) from error
+
+
+def _cannot_read(name: str, error: OSError | ValueError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(shown(name), "no such file", "check the path, or give - to read stdin")
+    if isinstance(error, PermissionError):
+        return InputError(shown(name), "may not be read by this user", "change its permissions, or copy it")
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return InputError(shown(name), f"cannot be read ({reason})")
+
+
+def _decompressed(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The first bytes show gzip and zstd, not the name: people rename files."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if not any(len(head) < len(magic) and magic.startswith(head) for magic in _MAGICS):
+            break
+    everything = _chain(head, chunks)
+    if head.startswith(_GZIP):
+        return _gunzipped(everything, name)
+    if head.startswith(_ZSTD):
+        return _unzstded(everything, name)
+    return everything
+
+
+def _chain(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from chunks
+
+
+def _gunzipped(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """All members of a gzip stream; zero bytes between and after them are padding, as gzip has it."""
+    member = zlib.decompressobj(wbits=31)
+    try:
+        for chunk in chunks:
+            rest = chunk
+            while rest:
+                if member.eof:
+                    rest = rest.lstrip(b"\0")
+                    member = zlib.decompressobj(wbits=31) if rest else member
+                    continue
+                yield from _inflated(member, rest)
+                rest = member.unused_data
+    except zlib.error as error:
+        raise _damaged(name, "gzip", error) from error
+    if not member.eof:
+        raise _truncated(name, "gzip")
+
+
+def _inflated(member: Any, data: bytes) -> Iterator[bytes]:
+    """What `data` decompresses to, at most a chunk at a time, so that a bomb cannot fill the memory."""
+    while True:
+        out = member.decompress(data, CHUNK)
+        if out:
+            yield out
+        data = member.unconsumed_tail
+        if member.eof or (not data and len(out) < CHUNK):
+            return
+
+
+def _unzstded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """All frames of a zstd stream."""
+    decompressor = zstandard.ZstdDecompressor()
+    frame = decompressor.decompressobj()
+    try:
+        for chunk in chunks:
+            ready = bytearray()
+            for start in range(0, len(chunk), _ZSTD_SLICE):
+                rest = chunk[start : start + _ZSTD_SLICE]
+                while rest:
+                    if frame.eof:
+                        frame = decompressor.decompressobj()
+                    ready += frame.decompress(rest)
+                    rest = frame.unused_data
+                if len(ready) >= CHUNK:
+                    yield bytes(ready)
+                    ready.clear()
+            if ready:
+                yield bytes(ready)
+    except zstandard.ZstdError as error:
+        raise _damaged(name, "zstd", error) from error
+    if not frame.eof:
+        raise _truncated(name, "zstd")
+
+
+def _damaged(name: str, kind: str, error: Exception) -> InputError:
+    return InputError(shown(name), f"its {kind} data is damaged ({error})", "make or fetch the file again")
+
+
+def _truncated(name: str, kind: str) -> InputError:
+    return InputError(
+        shown(name), f"ends in the middle of its {kind} data", "it was cut off: make or fetch it again"
+    )

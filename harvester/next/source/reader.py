@@ -1,0 +1,120 @@
+"""All inputs of a run, one after the other, as batches of accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from harvester.next.errors import InputError, InvalidAccountId, SettingError, UsageError
+from harvester.next.model import ListedAccount, Shard
+from harvester.next.source.bytestream import STDIN, check_exists, opened, shown
+from harvester.next.source.columns import Found, Wanted
+from harvester.next.source.formats import listed_accounts
+from harvester.next.source.ids import BATCH, clean_id, sharded
+from harvester.next.source.kept import kept_names, kept_of_record
+from harvester.next.source.lines import blocks
+
+_FAILURES = ("failures.ndjson", "failures.ndjson.gz", "failures.ndjson.zst")
+
+
+def read_list(
+    inputs: Sequence[str],
+    *,
+    stdin: BinaryIO,
+    input_format: str = "auto",
+    id_field: str | None = None,
+    keep: Sequence[str] = (),
+    shard: Shard | None = None,
+    accounts: Sequence[str] = (),
+) -> Iterator[list[ListedAccount]]:
+    """The accounts of all inputs in their order, repeats included, in batches of at most `ids.BATCH`.
+
+    Blocks while an input is slow, so it belongs on a thread (`pump.pumped`). Memory does not depend on
+    the length of the list. Positions count the whole list, also the accounts of other shards.
+
+    Args:
+        inputs: paths; ``-`` is stdin, which is also read if there is no input and it is not a terminal.
+        stdin: read with ``read1``, never closed.
+        input_format: ``auto``, ``text``, ``csv`` or ``ndjson``.
+        id_field: the column or property with the ID; by default the first of `columns.ID_FIELDS`.
+        keep: properties to keep beyond `kept.KEPT`.
+        shard: give only the accounts of this shard.
+        accounts: single IDs (`--account`), which come first.
+
+    Raises:
+        InputError: an input cannot be read, or a line of it has no account ID, or it has none at all.
+        SettingError: one of `accounts` is not an account ID, or `keep` names what is never kept.
+        UsageError: there is no input, or stdin is named twice.
+    """
+    wanted = Wanted(id_field, kept_names(keep))
+    names = tuple(inputs) or (() if accounts else _default_inputs(stdin))
+    if names.count(STDIN) > 1:
+        raise UsageError("stdin is named twice, but can be read only once", "name - once")
+    single: Found = [(_single(one), None) for one in accounts]
+    for name in names:
+        check_exists(name)
+    return _numbered(_all_inputs(single, names, stdin, input_format, wanted), shard)
+
+
+def listed_records(
+    records: Iterable[Mapping[str, Any]], *, first: int, keep: Sequence[str] = (), shard: Shard | None = None
+) -> list[ListedAccount]:
+    """The accounts in records of the accounts API (property `id`), the first one at position `first`.
+
+    Raises:
+        InvalidAccountId: the ID of a record is not an account ID; KeyError, TypeError: it has none.
+        SettingError: `keep` names what is never kept.
+    """
+    names = kept_names(keep)
+    found = [
+        ListedAccount(position, clean_id(record["id"]), kept_of_record(record, names))
+        for position, record in enumerate(records, first)
+    ]
+    return sharded(found, shard)
+
+
+def _single(account_id: str) -> str:
+    try:
+        return clean_id(account_id)
+    except InvalidAccountId as error:
+        raise SettingError("--account", error.problem, error.hint) from None
+
+
+def _default_inputs(stdin: BinaryIO) -> tuple[str, ...]:
+    if stdin.isatty():
+        raise UsageError("there is no list of account IDs", "name a file of them, or pipe one in")
+    return (STDIN,)
+
+
+def _all_inputs(
+    single: Found, names: Sequence[str], stdin: BinaryIO, input_format: str, wanted: Wanted
+) -> Iterator[Found]:
+    yield single
+    for name in names:
+        yield from _one_input(name, stdin, input_format, wanted)
+
+
+def _one_input(name: str, stdin: BinaryIO, input_format: str, wanted: Wanted) -> Iterator[Found]:
+    empty = True
+    with opened(name, stdin) as chunks:
+        lines = blocks(chunks, shown(name))
+        for found in listed_accounts(lines, shown(name), name, input_format, wanted):
+            if found:
+                empty = False
+                yield found
+    # An empty failures file is a good list: nothing failed, so there is nothing to do.
+    if empty and not name.endswith(_FAILURES):
+        raise InputError(shown(name), "has no account ID in it", "give one account ID a line")
+
+
+def _numbered(groups: Iterator[Found], shard: Shard | None) -> Iterator[list[ListedAccount]]:
+    position = 0
+    for group in groups:
+        for start in range(0, len(group), BATCH):
+            batch = [
+                ListedAccount(position + at, account_id, kept)
+                for at, (account_id, kept) in enumerate(group[start : start + BATCH])
+            ]
+            position += len(batch)
+            if wanted := sharded(batch, shard):
+                yield wanted
