@@ -1,0 +1,252 @@
+"""The last lines of a run: failures by reason, a short table of figures, how it ended, what to do next.
+
+How it ended comes at the end, where it is still on the screen, and everything is bounded: the whole fits
+a terminal of 80 by 24, however many reasons there are and however long they are.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from logging import ERROR, INFO, WARNING
+from typing import Final, Literal, NamedTuple
+
+from harvester.next.errors import ClosedPipe, Interrupted
+from harvester.next.report.figures import percent, plural, rate, size, span
+from harvester.next.report.log import Lines, say
+from harvester.next.report.reasons import meaning
+from harvester.next.report.result import Report
+from harvester.next.report.summary import summary_document
+from harvester.next.report.tally import FailureGroup
+from harvester.next.report.text import cut, safe, wrap
+
+_MOST_REASONS: Final = 3
+_MOST_LINES_EACH: Final = 2
+_WIDEST: Final = 110
+_ANY_WIDTH: Final = 1000
+"""Where there is no terminal, lines are not wrapped; a detail of the tenant can still be very long."""
+_INDENT: Final = 2
+_LISTS: Final = frozenset({"timeline", "outputs"})
+"""Keys of the summary that are too long for a log line."""
+_LEVELS: Final = {0: INFO, 3: WARNING, 5: WARNING, 130: WARNING, 143: WARNING}
+
+
+class Figure(NamedTuple):
+    """One line of the table: what, how many, and a remark."""
+
+    label: str
+    number: str
+    remark: str = ""
+
+
+class Group(NamedTuple):
+    """The accounts that failed for one reason."""
+
+    number: str
+    words: str
+    example: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What is said at the end. Every text is one line, safe to show and without secrets."""
+
+    groups: Sequence[Group]
+    """The most frequent reasons first, all of them."""
+    figures: Sequence[Figure]
+    headline: str
+    advice: str
+    status: int
+
+    def lines(self, width: int | None = None) -> list[str]:
+        """The closing for a terminal of `width` columns (None: none), wrapped between words only."""
+        return [
+            *self._group_lines(width),
+            *self._figure_lines(width),
+            *wrap(self.headline, width, _INDENT),
+            *(wrap(self.advice, width, _INDENT) if self.advice else ()),
+        ]
+
+    def _group_lines(self, width: int | None) -> list[str]:
+        lines: list[str] = []
+        for group in self.groups[:_MOST_REASONS]:
+            failed = f"{group.number} failed: {group.words}, for example {group.example}"
+            lines += _at_most(failed, _MOST_LINES_EACH, width, 2 * _INDENT)
+            lines += _at_most(f"  {group.advice}", 1, width, 2 * _INDENT)
+        more = len(self.groups) - _MOST_REASONS
+        return [*lines, f"{plural(more, 'more reason')} in the summary"] if more > 0 else lines
+
+    def _figure_lines(self, width: int | None) -> list[str]:
+        label = max(len(figure.label) for figure in self.figures)
+        number = max(len(figure.number) for figure in self.figures)
+        lines = (f"  {f.label:<{label}}  {f.number:>{number}}  {f.remark}".rstrip() for f in self.figures)
+        return [cut(line, width or _ANY_WIDTH) for line in lines]
+
+
+def _at_most(text: str, lines: int, width: int | None, indent: int) -> list[str]:
+    """`text` wrapped into at most so many lines; the last one shows where it was cut."""
+    wrapped = wrap(text, width, indent)
+    if len(wrapped) > lines:
+        *kept, _ = wrapped[: lines + 1]
+        wrapped = [*kept[:-1], cut(f"{kept[-1]} …", (width or _ANY_WIDTH) - 1)]
+    return [cut(line, width or _ANY_WIDTH) for line in wrapped]
+
+
+def show_closing(
+    report: Report, lines: Lines, *, log_format: Literal["text", "json"] = "text", verbosity: int = 0
+) -> None:
+    """Write the end of a run to the log's stream: as text, or as one JSON line.
+
+    With `-q`, only why a run ended early is written, and a JSON line that is a warning or an error.
+    """
+    if log_format == "json":
+        _log_end(report)
+        return
+    closing = closing_of(report, lines.redact)
+    width = lines.width
+    if verbosity < 0:
+        if report.stop is not None and not isinstance(report.stop, ClosedPipe):
+            lines.write("\n".join(filter(None, (closing.headline, closing.advice))))
+        return
+    lines.write("\n".join(closing.lines(None if width is None else min(width, _WIDEST))))
+
+
+def _log_end(report: Report) -> None:
+    fields = {key: value for key, value in summary_document(report).items() if key not in _LISTS}
+    say(_LEVELS.get(report.status, ERROR), "run_ended", headline(report), **fields)
+
+
+def closing_of(report: Report, redact: Callable[[str], str]) -> Closing:
+    """What there is to say about a run."""
+
+    def shown(text: str) -> str:
+        return redact(safe(text))
+
+    answered = report.counts.harvested + report.counts.empty + report.counts.unreported > 0
+    groups = sorted(report.failures_by_reason.items(), key=lambda item: -item[1].count)
+    return Closing(
+        groups=[Group(*map(shown, _group(reason, group, answered))) for reason, group in groups],
+        figures=[Figure(f.label, f.number, shown(f.remark)) for f in _figures(report)],
+        headline=shown(headline(report)),
+        advice=shown(_advice(report)),
+        status=report.status,
+    )
+
+
+def headline(report: Report) -> str:
+    """How the run ended, in one sentence."""
+    counts, took = report.counts, span(report.seconds)
+    if isinstance(report.stop, Interrupted):
+        left = plural(counts.not_attempted, "account")
+        return f"Interrupted by {_signal(report.stop.signum)} after {took}: {left} not attempted"
+    if report.stop is not None:
+        return f"Stopped after {took}: {report.stop.problem}"
+    if counts.failed:
+        return f"Finished in {took}: {counts.failed:,} of {plural(counts.distinct, 'account')} failed"
+    return f"Harvested {plural(counts.distinct, 'account')} in {took}"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _advice(report: Report) -> str:
+    if report.stop is not None:
+        hint = report.stop.hint
+        return hint[:1].upper() + hint[1:]
+    if report.counts.failed and report.ledger:
+        return "To retry the failed accounts, run the same command with --retry-failed"
+    if report.counts.failed and report.failures:
+        return f"To retry the failed accounts, give {_near(report.failures)} as the list of another run"
+    if report.counts.harvested and report.ledger:
+        return f"To see which accounts nobody uses: harvester unused {_near(report.ledger)}"
+    return ""
+
+
+def _figures(report: Report) -> list[Figure]:
+    return [*_account_figures(report), *_request_figures(report), *_output_figures(report)]
+
+
+def _account_figures(report: Report) -> list[Figure]:
+    counts, tally = report.counts, report.tally
+    failures = f"in {_near(report.failures)}" if report.failures else ""
+    optional = [
+        ("unreported", counts.unreported, "their sources report no usage"),
+        ("failed", counts.failed, failures),
+        ("not attempted", counts.not_attempted, "the same command continues with them"),
+        ("settled earlier", tally.settled_earlier, "by an earlier run of this harvest"),
+        ("repeated IDs", tally.repeated, "harvested once"),
+    ]
+    return [
+        Figure("harvested", f"{counts.harvested:,}", plural(report.rows, "row")),
+        Figure("empty", f"{counts.empty:,}", "answered, without usage"),
+        *(Figure(label, f"{number:,}", remark) for label, number, remark in optional if number),
+    ]
+
+
+def _request_figures(report: Report) -> list[Figure]:
+    tally = report.tally
+    figures = [Figure("requests", f"{tally.requests:,}", _pace(report))]
+    if tally.retries:
+        figures.append(Figure("retried", f"{tally.retries:,}", _by_reason(tally.retries_by_reason)))
+    paused = tally.paused_seconds()
+    if tally.throttled or paused:
+        remark = f"answered with 429, paused for {span(paused)}" if paused else "answered with 429"
+        figures.append(Figure("throttled", f"{tally.throttled:,}", remark))
+    if tally.outages:
+        remark = f"tenant not reachable for {span(tally.outage_seconds())}"
+        figures.append(Figure("outages", f"{tally.outages:,}", remark))
+    p50, p99 = tally.latency.quantile(0.50), tally.latency.quantile(0.99)
+    if p50 is not None and p99 is not None:
+        remark = f"99% within {span(p99)}, longest {span(tally.latency.largest)}"
+        figures.append(Figure("latency", span(p50), remark))
+    return figures
+
+
+def _pace(report: Report) -> str:
+    tally, share = report.tally, report.quota_share
+    seconds = tally.last_ended - (tally.first_sent or tally.last_ended)
+    pace = [rate(tally.granted / seconds)] if seconds >= 1 else []
+    if share is not None:
+        quotas = list(report.quotas.values())
+        each = f"the quota {quotas[0]}" if len(quotas) == 1 else f"the quotas of {len(quotas)} lanes"
+        pace.append(f"{percent(min(share, 1.0))} of {each}")
+    return ", ".join(pace)
+
+
+def _by_reason(counts: dict[str, int]) -> str:
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in ranked)
+
+
+def _output_figures(report: Report) -> list[Figure]:
+    if len(report.outputs) == 1:
+        (output,) = report.outputs
+        return [Figure("written", size(output.bytes), _near(output.name))]
+    if report.outputs:
+        total = size(sum(output.bytes for output in report.outputs))
+        files = f"in {plural(len(report.outputs), 'file')} in {_near(report.output)}"
+        return [Figure("written", total, files)]
+    return []
+
+
+def _group(reason: str, group: FailureGroup, answered: bool) -> tuple[str, str, str, str]:
+    known = meaning(reason)
+    detail = f" ({group.detail})" if group.detail else ""
+    advice = known.advice(others_answered=answered)
+    return f"{group.count:,}", known.words, f"{group.account_id}{detail}", advice
+
+
+def _near(path: str) -> str:
+    """A path as it would be typed here: without the current directory."""
+    try:
+        here = os.getcwd()  # noqa: PTH109  # a text, not a file
+    except OSError:  # removed meanwhile
+        return path
+    return path.removeprefix(os.path.join(here, ""))  # noqa: PTH118  # as above

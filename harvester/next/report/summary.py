@@ -1,0 +1,195 @@
+"""The summary: a run in figures, as one JSON document.
+
+Each top-level key is on a line of its own, so that people can read the file and `diff` can compare it.
+`schemaVersion` is raised when a key changes its meaning or goes away; new keys may come at any time.
+
+| key | meaning |
+| --- | --- |
+| `schemaVersion` | 2 |
+| `runId` `version` `tenant` `apiVersions` `shard` | which run of what, `shard` as `K/N` or null |
+| `status` | the exit status of the process |
+| `stop` | null, or why it ended early: `error` (a class of `harvester.errors`), `problem`, `hint` |
+| `start` `end` `seconds` | RFC 3339 in UTC, and how long it took by the monotonic clock |
+| `counts` | `distinct` = `harvested` + `empty` + `unreported` + `failed` + `notAttempted`, across resumes |
+| `failuresByReason` | of the failed accounts: `count`, and one example's `accountId` and `detail` |
+| `repeated` `settledEarlier` | IDs that the list repeats; accounts that earlier runs had settled |
+| `rows` | rows of the whole harvest |
+| `output` `ledger` `failures` | where they are, null where there is none |
+| `outputs` | each finished file: `name`, `rows`, `accounts`, `bytes`, `sha256` |
+| `requests` `requestsByPurpose` | all requests sent in this run; what for (`usage`, `token`, `accounts`, …) |
+| `unsuccessfulByReason` | of those, the ones without a good answer, by reason |
+| `retries` `retriesByReason` | accounts requested again after a fault (a 429 is none) |
+| `throttled` `secondsPaused` | answers 429, and seconds that lanes were paused, summed over the lanes |
+| `quotaShare` | granted requests for accounts as a share of what the quotas allowed, null without quota |
+| `permittedPerSecond` | what the quotas of all lanes permit together, null where one has none |
+| `latencySeconds` | `p50` `p90` `p95` `p99` `max` of all answers about accounts but 429, or null |
+| `bytesReceived` `bytesWritten` | bodies received in this run; the finished files of the output |
+| `tokens` `outages` `secondsOfOutage` | tokens fetched; how often and how long the tenant was not reachable |
+| `warnings` | how many of each kind, by code |
+| `lanes` | of each: `quota` (or null), `requests`, `throttled`, `secondsPaused`, |
+| | `requestsPerSecond` (null: as configured), `dropped` |
+| `timeline` | `secondsPerPoint` (of the last, unfinished one `secondsOfLastPoint`), and what each point |
+| | added: `requests`, `granted`, `throttled`, `settled`, `failed`, `rows`, `paused` |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from harvester.next.report.histogram import Histogram
+from harvester.next.report.result import Report
+from harvester.next.report.tally import LaneFigures, Tally
+
+SCHEMA_VERSION: Final = 2
+
+
+def summary_document(report: Report) -> dict[str, Any]:
+    """The run as one JSON-ready object; the top of this module describes its keys."""
+    return {
+        "schemaVersion": SCHEMA_VERSION,
+        **_identity(report),
+        **_accounts(report),
+        **_places(report),
+        **_requests(report),
+        **_trouble(report.tally),
+        "lanes": _lanes(report),
+        "timeline": _timeline(report.tally),
+    }
+
+
+def summary_json(report: Report, redact: Callable[[str], str]) -> str:
+    """The summary as it is written: one line for each top-level key, secrets masked."""
+    lines = [
+        f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+        for key, value in summary_document(report).items()
+    ]
+    return redact("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _identity(report: Report) -> dict[str, Any]:
+    stop = report.stop
+    return {
+        "runId": report.run_id,
+        "version": report.version,
+        "tenant": report.tenant,
+        "apiVersions": list(report.api_versions),
+        "shard": report.shard,
+        "status": report.status,
+        "stop": stop and {"error": type(stop).__name__, "problem": stop.problem, "hint": stop.hint},
+        "start": _rfc3339(report.started),
+        "end": _rfc3339(report.ended),
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def _accounts(report: Report) -> dict[str, Any]:
+    counts = report.counts
+    return {
+        "counts": {
+            "distinct": counts.distinct,
+            "harvested": counts.harvested,
+            "empty": counts.empty,
+            "unreported": counts.unreported,
+            "failed": counts.failed,
+            "notAttempted": counts.not_attempted,
+        },
+        "failuresByReason": {
+            reason: {"count": group.count, "accountId": group.account_id, "detail": group.detail}
+            for reason, group in report.failures_by_reason.items()
+        },
+        "repeated": report.tally.repeated,
+        "settledEarlier": report.tally.settled_earlier,
+        "rows": report.rows,
+    }
+
+
+def _places(report: Report) -> dict[str, Any]:
+    return {
+        "output": report.output,
+        "ledger": report.ledger,
+        "failures": report.failures,
+        "outputs": [asdict(output) for output in report.outputs],
+    }
+
+
+def _requests(report: Report) -> dict[str, Any]:
+    tally, share = report.tally, report.quota_share
+    return {
+        "requests": tally.requests,
+        "requestsByPurpose": dict(tally.requests_by_purpose),
+        "unsuccessfulByReason": dict(tally.unsuccessful_by_reason),
+        "retries": tally.retries,
+        "retriesByReason": dict(tally.retries_by_reason),
+        "throttled": tally.throttled,
+        "secondsPaused": round(tally.paused_seconds(), 3),
+        "quotaShare": None if share is None else round(share, 4),
+        "permittedPerSecond": _permitted(report),
+        "latencySeconds": _latency(tally.latency),
+        "bytesReceived": tally.bytes_received,
+        "bytesWritten": sum(output.bytes for output in report.outputs),
+    }
+
+
+def _permitted(report: Report) -> float | None:
+    quotas = list(report.quotas.values())
+    known = [quota.per_second for quota in quotas if quota is not None]
+    return round(sum(known), 6) if known and len(known) == len(quotas) else None
+
+
+def _latency(histogram: Histogram) -> dict[str, float] | None:
+    if not histogram.count:
+        return None
+    quantiles = {f"p{hundredth}": histogram.quantile(hundredth / 100) for hundredth in (50, 90, 95, 99)}
+    quantiles["max"] = histogram.largest
+    return {name: round(seconds, 6) for name, seconds in quantiles.items() if seconds is not None}
+
+
+def _trouble(tally: Tally) -> dict[str, Any]:
+    return {
+        "tokens": tally.tokens,
+        "outages": tally.outages,
+        "secondsOfOutage": round(tally.outage_seconds(), 3),
+        "warnings": dict(tally.warnings_by_code),
+    }
+
+
+def _lanes(report: Report) -> dict[str, Any]:
+    tally = report.tally
+    labels = dict.fromkeys([*report.quotas, *tally.lanes])
+    return {label: _lane(report, label, tally.lanes.get(label) or LaneFigures()) for label in labels}
+
+
+def _lane(report: Report, label: str, lane: LaneFigures) -> dict[str, Any]:
+    quota = report.quotas.get(label)
+    return {
+        "quota": None if quota is None else str(quota),
+        "requests": lane.requests,
+        "throttled": lane.throttled,
+        "secondsPaused": round(lane.paused_seconds(report.tally.now), 3),
+        "requestsPerSecond": None if lane.rate is None else round(lane.rate, 3),
+        "dropped": report.tally.lane_dropped(label),
+    }
+
+
+def _timeline(tally: Tally) -> dict[str, Any]:
+    now = tally.now
+    tally.catch_up(now)
+    points = tally.timeline.increments(tally.sample(now))
+    last = now - tally.started - len(tally.timeline.samples) * tally.timeline.step
+    columns = zip(*points, strict=True)
+    return {
+        "secondsPerPoint": tally.timeline.step,
+        "secondsOfLastPoint": round(max(0.0, last), 3),
+        **{
+            name: [round(value, 3) for value in column]
+            for name, column in zip(points[0]._fields, columns, strict=True)
+        },
+    }
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,82 @@
+"""Text that is safe to show: names and details come from the tenant, and a terminal obeys what it is sent."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from typing import Final, TextIO
+from unicodedata import category
+
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Controls, format characters (bidirectional marks among them), surrogates, line and paragraph separators."""
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""Names in Persian and emoji are written with these, and they do nothing else."""
+_NARROWEST: Final = 20
+"""Columns; in a narrower window, wrapped words are no easier to read than broken ones."""
+
+
+def safe(text: str) -> str:
+    r"""`text` on one line, with what could act on a terminal written out: `\x1b`, `\u202e`."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def safe_json(document: str) -> str:
+    r"""JSON with the same characters as `\uXXXX`, which is the same document."""
+    return document if document.isprintable() else "".join(map(_escaped, document))
+
+
+def _acts(character: str) -> bool:
+    return category(character) in _INVISIBLE and character not in _JOINERS
+
+
+def _visible(character: str) -> str:
+    if not _acts(character):
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004  # two digits
+
+
+def _escaped(character: str) -> str:
+    if not _acts(character):
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def wrap(text: str, width: int | None, indent: int = 0) -> list[str]:
+    """`text` in lines of at most `width` columns, broken between words only; later lines are indented.
+
+    A word longer than a line stays whole, so that paths and IDs can be copied. None: one line.
+    """
+    if width is None or width < _NARROWEST or len(text) <= width:
+        return [text]
+    indent = min(indent, width // 3)
+    return textwrap.wrap(
+        text,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+
+
+def cut(text: str, width: int, mark: str = "…") -> str:
+    """`text`, shortened to `width` columns where it is longer, which `mark` shows."""
+    return text if len(text) <= width else text[: max(0, width - len(mark))].rstrip() + mark
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person sits in front of `stream`."""
+    try:
+        return stream.isatty()
+    except (OSError, ValueError):  # closed
+        return False
+
+
+def columns(stream: TextIO) -> int | None:
+    """The width of the terminal that `stream` is, None if it is none or does not know."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
