@@ -1,0 +1,136 @@
+"""The configuration file: where it is, flat TOML, its clients, and the profiles laid over it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from harvester.next.errors import SettingError
+from harvester.next.settings.clients import CLIENT_KEYS, ClientTable, client_tables
+from harvester.next.settings.documents import Document, check_keys, read_document
+from harvester.next.settings.secret_files import named_path
+from harvester.next.settings.settings import BY_NAME
+
+LOCAL_CONFIG = Path("harvester.toml")
+"""In the working directory: read if no other is named."""
+
+_KEYS = (*BY_NAME, *CLIENT_KEYS)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """What a file says: each setting's raw value with its place, and its clients."""
+
+    path: Path | None = None
+    values: Mapping[str, tuple[object, str]] = field(default_factory=dict)
+    clients: list[ClientTable] = field(default_factory=list)
+    warning: str | None = None
+
+
+def home_directory(environ: Mapping[str, str]) -> Path | None:
+    """The home directory; None for a user without one, as in containers."""
+    if home := environ.get("HOME"):
+        return Path(home)
+    try:
+        import pwd  # noqa: PLC0415  # not on every platform, and needed here only
+
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except (ImportError, KeyError):
+        return None
+
+
+def user_config(environ: Mapping[str, str]) -> Path | None:
+    """``$XDG_CONFIG_HOME/account-usage-harvester/config.toml``; None without a home directory."""
+    named = environ.get("XDG_CONFIG_HOME", "")
+    home = home_directory(environ)
+    if not os.path.isabs(named) and home is None:  # noqa: PTH117  # XDG: a relative path is to be ignored
+        return None
+    base = Path(named) if os.path.isabs(named) or home is None else home / ".config"  # noqa: PTH117  # as above
+    return base / "account-usage-harvester" / "config.toml"
+
+
+def find_config(named: Path | None, profile: str | None, environ: Mapping[str, str]) -> ConfigFile:
+    """The first there is: the one named, HARVESTER_CONFIG, ./harvester.toml, or the user's own.
+
+    Raises:
+        SettingError: as `read_config`, or there is none, but a profile is asked for.
+    """
+    if named is not None:
+        return read_config(named, "--config", profile)
+    if variable := environ.get("HARVESTER_CONFIG", "").strip():
+        return read_config(named_path(variable, "HARVESTER_CONFIG"), "HARVESTER_CONFIG", profile)
+    warning = None
+    if os.path.exists(LOCAL_CONFIG):  # noqa: PTH110  # unlike Path.exists, false where it may not be looked at
+        warning = _foreign(LOCAL_CONFIG)
+        if warning is None:
+            return read_config(LOCAL_CONFIG, str(LOCAL_CONFIG), profile)
+    users = user_config(environ)
+    if users is not None and os.path.exists(users):  # noqa: PTH110  # as above
+        return read_config(users, str(users), profile, warning)
+    if profile is not None:
+        raise SettingError("profile", f"{profile!r} is in no file", "name the configuration with --config")
+    return ConfigFile(warning=warning)
+
+
+def read_config(path: Path, setting: str, profile: str | None, warning: str | None = None) -> ConfigFile:
+    """The file, with the profile's settings in place of those at the top.
+
+    A profile that names a client has only its own clients. `setting` is what named the file.
+
+    Raises:
+        SettingError: the file cannot be read, or has a key that does not exist, or no such profile.
+    """
+    document = read_document(path, setting)
+    if not isinstance(document.content, dict):
+        raise SettingError(document.place(), "is not a table of settings", "write TOML: name = value")
+    profiles = document.content.pop("profile", {})
+    check_keys(document.content, (*_KEYS, "profile"), document)
+    if not isinstance(profiles, dict) or not all(isinstance(one, dict) for one in profiles.values()):
+        hint = "write [profile.NAME] above the settings of one"
+        raise SettingError(document.place("profile"), "is not a table of profiles", hint)
+    for name, settings in profiles.items():
+        check_keys(settings, _KEYS, document, "profile", name)
+    layers: list[tuple[dict[str, Any], tuple[str, ...]]] = [(document.content, ())]
+    if profile is not None:
+        layers.append((_chosen(profiles, profile, path), ("profile", profile)))
+    values: dict[str, tuple[object, str]] = {}
+    clients: list[ClientTable] = []
+    for table, where in layers:
+        own = {key: value for key, value in table.items() if key in BY_NAME and key != "clients"}
+        values |= {key: (value, document.place(*where, key)) for key, value in own.items()}
+        clients = _clients(table, document, where) or clients
+    return ConfigFile(path, values, clients, warning)
+
+
+def _foreign(path: Path) -> str | None:
+    """Why a file that nobody named is not read: somebody else may have put it there to redirect secrets."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # reading it gives the reason
+    if status.st_uid in (0, os.geteuid()) and not status.st_mode & stat.S_IWOTH:
+        return None
+    return f"./{path} is not read, as another user may write to it: name it with --config to use it"
+
+
+def _chosen(profiles: Mapping[str, dict[str, Any]], name: str, path: Path) -> dict[str, Any]:
+    if name in profiles:
+        return profiles[name]
+    near = get_close_matches(name, profiles, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(profiles) or 'none'}"
+    raise SettingError("profile", f"{path} has no profile {name!r}", hint)
+
+
+def _clients(table: Mapping[str, object], document: Document, where: tuple[str, ...]) -> list[ClientTable]:
+    own = {key: table[key] for key in CLIENT_KEYS if key in table}
+    if "clients" not in table:
+        return [ClientTable(own, document, where)] if own else []
+    if own:
+        first = document.place(*where, next(iter(own)))
+        raise SettingError(first, "contradicts [[clients]]", "move it into one of the clients")
+    return client_tables(table["clients"], document, *where, "clients")

@@ -1,0 +1,198 @@
+"""Settings from all their layers: flag, environment, file, the ecosystem's places, default."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Unpack
+
+from harvester.next.errors import SettingError
+from harvester.next.settings.access import Access, find_access
+from harvester.next.settings.config_file import ConfigFile, find_config
+from harvester.next.settings.options import Options
+from harvester.next.settings.parse import BadValue
+from harvester.next.settings.secret_files import named_path
+from harvester.next.settings.setting import Setting
+from harvester.next.settings.settings import BY_NAME, TABLE, Settings
+
+_log = logging.getLogger("harvester.settings")
+
+_PREFIX = "HARVESTER_"
+_ELSEWHERE = ("HARVESTER_CONFIG", "HARVESTER_PROFILE")
+_WHICH_ACCOUNTS = ("inputs", "account", "list")
+"""Together they say which accounts: the first layer that has one of them decides for all."""
+
+_Layer = Mapping[str, tuple[object, str]]
+"""Raw values by setting, each with how it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, where each came from (``default`` too), and what a person should know about them.
+
+    `config` is the file that was read, if any, and `profile` the part of it laid over the rest.
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    config: Path | None = None
+    profile: str | None = None
+
+    def explain(self) -> Iterator[tuple[str, str, str]]:
+        """Every setting with its value and origin, for people to look at; secrets are not among them."""
+        for one in TABLE:
+            yield one.name, one.show(getattr(self.settings, one.name)), self.origins[one.name]
+
+    def as_written(self, error: SettingError) -> SettingError:
+        """The same error, with the setting called as whoever set it called it: flag, variable or line."""
+        return _as_written(error, self.origins)
+
+
+def load(
+    flags: Mapping[str, Any],
+    *,
+    environ: Mapping[str, str],
+    config: Path | None = None,
+    profile: str | None = None,
+    needs_tenant: bool = True,
+    keywords: bool = False,
+) -> Loaded:
+    """Put the layers together: the first that has a setting decides.
+
+    Args:
+        flags: text or ready values, by setting, of those that were given. ``clients`` may be a file.
+        environ: ``HARVESTER_<SETTING>`` and the official tools' ``SAIL_*``; empty variables are not set.
+        config: the TOML file; see `find_config` for where it is looked for otherwise.
+        profile: the part of it to lay over the rest, else HARVESTER_PROFILE.
+        needs_tenant: whether a missing address or missing credentials are an error.
+        keywords: whether messages call what `flags` has by its name, instead of by its flag.
+
+    Raises:
+        SettingError: a value is not accepted; it says which, where it is, and what to write instead.
+    """
+    profile = profile or environ.get("HARVESTER_PROFILE", "").strip() or None
+    file = find_config(config, profile, environ)
+    given = {
+        name: (value, name if keywords else _flag(BY_NAME[name], value)) for name, value in flags.items()
+    }
+    layers = (given, dict(_environment(environ)), file.values)
+    chosen = _first_of(layers)
+    origins = dict.fromkeys(BY_NAME, "default") | {name: origin for name, (_, origin) in chosen.items()}
+    values = {name: value for name, (value, _) in chosen.items()}
+    access = _access(values.pop("clients", None), _base_url(chosen), origins, environ, file)
+    values |= {"base_url": access.base_url, "clients": access.clients}
+    origins |= {"base_url": access.base_url_from, "clients": access.clients_from}
+    settings = _checked(values, origins)
+    if needs_tenant:
+        access.require()
+    warnings = [*([file.warning] if file.warning else []), *access.warnings, *_unknown_variables(environ)]
+    return Loaded(settings, MappingProxyType(origins), tuple(warnings), file.path, profile)
+
+
+def load_settings(**options: Unpack[Options]) -> Settings:
+    """Settings as the command line would find them, for scripts: keywords take the place of its flags.
+
+    They may be text (``quota="600/1m"``) or ready values (``quota=Quota(600, 60.0)``); ``clients`` is the
+    path of a file, or a sequence of `Credentials`; ``config`` and ``profile`` name a file and a part of
+    it. Warnings are logged.
+
+    Raises:
+        SettingError: as `load`.
+        TypeError: there is no such setting.
+    """
+    given: dict[str, Any] = dict(options)
+    config, profile = given.pop("config", None), given.pop("profile", None)
+    for name in given:
+        if name not in BY_NAME:
+            near = get_close_matches(name, BY_NAME, n=1)
+            raise TypeError(f"there is no setting {name}" + (f": did you mean {near[0]}?" if near else ""))
+    path = None if config is None else Path(config)
+    loaded = load(given, environ=os.environ, config=path, profile=profile, keywords=True)
+    for warning in loaded.warnings:
+        _log.warning("%s", warning)
+    return loaded.settings
+
+
+def _flag(one: Setting, value: object) -> str:
+    """How the command line calls a setting that it gave."""
+    if one.switch and value is False:
+        return one.negative
+    return one.flag or {"inputs": "INPUT", "verbosity": "-q" if value == -1 else "-v"}.get(one.name, one.name)
+
+
+def _environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[object, str]]]:
+    for one in TABLE:
+        for variable in (one.variable, "SAIL_BASE_URL") if one.name == "base_url" else (one.variable,):
+            if written := environ.get(variable, "").strip():
+                value = [part for part in written.split(one.separator) if part] if one.separator else written
+                yield one.name, (value, variable)
+                break
+
+
+def _first_of(layers: tuple[_Layer, ...]) -> dict[str, tuple[object, str]]:
+    """Each setting of the first layer that has it."""
+    chosen: dict[str, tuple[object, str]] = {}
+    for layer in layers:
+        decided = any(name in chosen for name in _WHICH_ACCOUNTS)
+        for name, raw in layer.items():
+            if not (decided and name in _WHICH_ACCOUNTS):
+                chosen.setdefault(name, raw)
+    return chosen
+
+
+def _base_url(chosen: _Layer) -> tuple[str, str] | None:
+    """The address, checked at once: secrets are looked for by it."""
+    if "base_url" not in chosen:
+        return None
+    value, origin = chosen["base_url"]
+    try:
+        return BY_NAME["base_url"].read(value), origin
+    except BadValue as bad:
+        raise SettingError(origin, bad.problem, bad.hint) from None
+
+
+def _access(
+    given: object,
+    base_url: tuple[str, str] | None,
+    origins: Mapping[str, str],
+    environ: Mapping[str, str],
+    file: ConfigFile,
+) -> Access:
+    if not given:
+        return find_access(None, base_url, environ, file)
+    if isinstance(given, (str, Path)):
+        origin = origins["clients"]
+        return find_access((named_path(str(given), origin), origin), base_url, environ, file)
+    address, address_from = base_url or ("", "nowhere")
+    ready: Any = given  # what it is, is checked with the other settings
+    return Access(ready, "clients", address, address_from)
+
+
+def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    try:
+        return Settings(**values)
+    except SettingError as error:
+        raise _as_written(error, origins) from None
+
+
+def _as_written(error: SettingError, origins: Mapping[str, str]) -> SettingError:
+    origin = origins.get(error.setting)
+    if origin is None:
+        return error
+    if origin in ("default", "nowhere"):
+        origin = BY_NAME[error.setting].flag or error.setting
+    return SettingError(origin, error.problem.removeprefix(f"{error.setting}: "), error.hint)
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """HARVESTER_* variables that mean nothing: others may own them, so they are a warning, not an error."""
+    known = {*(one.variable for one in TABLE), *_ELSEWHERE}
+    for name in sorted(one for one in environ if one.startswith(_PREFIX) and one not in known):
+        near = get_close_matches(name, known, n=1)
+        yield f"{name} is not a setting" + (f": did you mean {near[0]}?" if near else "")
