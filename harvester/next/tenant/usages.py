@@ -1,0 +1,165 @@
+"""The operation that is harvested: `GET …/account-usages/{accountId}/summaries`, one page a request.
+
+The usual page (each row has a `date` of a known form and a `count`, and nothing else) takes a fast path:
+there are many thousands of them in a harvest. Everything else is read again, number for number.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple, TypeAlias
+from urllib.parse import urlencode
+
+import orjson
+
+from harvester.next.model import Answered, Fault, Refused, Throttled, TokenRejected
+from harvester.next.tenant.connection import Response
+from harvester.next.tenant.exact_json import MOST_INTEGER, NotJson, loads, whole_number
+from harvester.next.tenant.request import Request, api_path, path_segment
+from harvester.next.tenant.responses import OK, named, not_json, refusal, wrong_shape
+
+Row: TypeAlias = dict[str, Any]
+
+_ISO_DATE: Final = 10  # characters of YYYY-MM-DD
+_KNOWN_DATES: Final[set[str]] = set()
+"""Dates found well formed: a harvest meets about thirteen, each thousands of times. Bounded."""
+_MOST_KNOWN_DATES: Final = 4096
+_USUAL: Final = 2  # properties of the usual row
+_NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
+_LONGEST_TOTAL: Final = 18  # digits
+
+
+class Page(NamedTuple):
+    """The rows of one response, in its order, without `accountId`.
+
+    `total` is the number of rows that the account has in all, if it was asked for. `usual` says that each
+    row has a `date` (YYYY-MM-DD) and a `count` of 64 bits, and nothing else.
+    """
+
+    rows: list[Row]
+    total: int | None = None
+    usual: bool = True
+
+
+def usage_request(
+    account_id: str,
+    offset: int = 0,
+    *,
+    api_version: str,
+    page_size: int = 250,
+    sorters: str = "-date",
+    count: bool = False,
+) -> Request[Page]:
+    """The request for the rows of `account_id` at `offset`. `count` asks for their total number."""
+    return Request(
+        f"{api_path('account-usages', api_version)}/{path_segment(account_id)}/summaries",
+        _query(offset, page_size, sorters, count),
+        partial(_read, account_id, count),
+    )
+
+
+@lru_cache(maxsize=64)
+def _query(offset: int, page_size: int, sorters: str, count: bool) -> str:
+    query = {"limit": str(page_size)}
+    if sorters:
+        query["sorters"] = sorters
+    if offset:
+        query["offset"] = str(offset)
+    if count:
+        query["count"] = "true"
+    return urlencode(query)
+
+
+def _read(
+    account_id: str,
+    count: bool,
+    response: Response,
+    sent_at: float,
+) -> Answered[Page] | Throttled | TokenRejected | Refused | Fault:
+    if response.status != OK:
+        return refusal(response, sent_at)
+    total = None
+    if count:
+        total = _total(response.headers.get("X-Total-Count", ""))
+        if total is None:
+            return wrong_shape(sent_at, "the response has no valid X-Total-Count, which --count asks for")
+    try:
+        rows = orjson.loads(response.body)
+        if _are_usual(rows, response.body):
+            return Answered(sent_at, Page(rows, total))
+    except orjson.JSONDecodeError:
+        pass  # it may be a number that no double holds
+    try:
+        return Answered(sent_at, Page(_exact_rows(response.body, account_id), total, usual=False))
+    except NotJson as error:
+        return not_json(response.body, sent_at, str(error))
+    except _WrongShapeError as error:
+        return wrong_shape(sent_at, str(error))
+
+
+def _are_usual(rows: Any, body: bytes) -> bool:
+    """Whether all rows are of the usual kind, and orjson has changed no digit."""
+    # `type(...) is` and not isinstance: JSON gives exact types, and a bool must not pass for an int.
+    if type(rows) is not list:
+        return False
+    known, any_zero = _KNOWN_DATES, False
+    try:
+        for row in rows:
+            count = row["count"]
+            if type(count) is not int or row["date"] not in known or len(row) != _USUAL:
+                return False
+            if not 0 < count <= MOST_INTEGER:
+                if count:
+                    return False
+                any_zero = True
+    except (TypeError, KeyError):
+        return False
+    return not any_zero or _NEGATIVE_ZERO.search(body) is None
+
+
+class _WrongShapeError(Exception):
+    """The message says what is wrong with a row."""
+
+
+def _exact_rows(body: bytes, account_id: str) -> list[Row]:
+    rows = loads(body)
+    if type(rows) is not list:
+        raise _WrongShapeError(f"an array of rows was expected, not {named(rows)}")
+    return [_checked(row, account_id) for row in rows]
+
+
+def _checked(row: Any, account_id: str) -> Row:
+    if type(row) is not dict:
+        raise _WrongShapeError(f"a row was expected, not {named(row)}")
+    owner = row.pop("accountId", None)
+    if owner is not None and owner != account_id:
+        shown = f"{owner[:40]!r}" if isinstance(owner, str) else named(owner)
+        raise _WrongShapeError(f"a row is of another account: its accountId is {shown}")
+    day = row.get("date")
+    if day is not None and (type(day) is not str or day not in _KNOWN_DATES):
+        _check_date(day)
+    count = row.get("count")
+    if count is not None and whole_number(count) is None:
+        raise _WrongShapeError(f"`count` is {named(count)}, not a whole number")
+    return row
+
+
+def _check_date(day: Any) -> None:
+    if type(day) is not str:
+        raise _WrongShapeError(f"`date` is {named(day)}, not a date")
+    try:
+        # `fromisoformat` alone takes week dates and 20261001, too.
+        if not day.isascii() or day[4:5] != "-" or day[7:8] != "-" or day[10:11] not in ("", "T"):
+            raise ValueError  # noqa: TRY301  # both ways to be wrong have one message
+        date.fromisoformat(day[:_ISO_DATE])
+    except ValueError as error:
+        raise _WrongShapeError(f"`date` is {day[:40]!r}, not YYYY-MM-DD") from error
+    if len(day) == _ISO_DATE and len(_KNOWN_DATES) < _MOST_KNOWN_DATES:
+        _KNOWN_DATES.add(day)
+
+
+def _total(header: str) -> int | None:
+    text = header.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TOTAL else None
