@@ -28,6 +28,7 @@ _WIDEST: Final = 110
 _ANY_WIDTH: Final = 1000
 """Where there is no terminal, lines are not wrapped; a detail of the tenant can still be very long."""
 _INDENT: Final = 2
+_MORE: Final = " …"
 _LISTS: Final = frozenset({"timeline", "outputs"})
 """Keys of the summary that are too long for a log line."""
 _LEVELS: Final = {0: INFO, 3: WARNING, 5: WARNING, 130: WARNING, 143: WARNING}
@@ -87,11 +88,10 @@ class Closing:
 
 
 def _at_most(text: str, lines: int, width: int | None, indent: int) -> list[str]:
-    """`text` wrapped into at most so many lines; the last one shows where it was cut."""
-    wrapped = wrap(text, width, indent)
+    """`text` wrapped into at most so many lines; the last one shows that there was more."""
+    wrapped = wrap(text, width and width - len(_MORE), indent)
     if len(wrapped) > lines:
-        *kept, _ = wrapped[: lines + 1]
-        wrapped = [*kept[:-1], cut(f"{kept[-1]} …", (width or _ANY_WIDTH) - 1)]
+        wrapped = [*wrapped[: lines - 1], wrapped[lines - 1] + _MORE]
     return [cut(line, width or _ANY_WIDTH) for line in wrapped]
 
 

@@ -10,7 +10,7 @@
 | `lane_paused` | info | `lane` `status` `seconds` `asked` (false: there was no usable `Retry-After`) |
 | `rate_lowered` | info | `lane` `requestsPerSecond` |
 | `rate_raised` | debug | `lane` `requestsPerSecond` |
-| `token_renewed` | debug | `client` `seconds` (its lifetime, null: not known) |
+| `token_renewed` | debug, warning | `client` `seconds` (its lifetime; a warning after `token_failed`) |
 | `token_failed` | warning, info | `client` `detail` `nextInSeconds` (a warning the first time) |
 | `client_dropped` | warning | `client` `detail` |
 | `lane_dropped` | warning | `lane` `detail` |
@@ -74,7 +74,7 @@ class EventLog:
             events.RequestEnded: (DETAIL, event_lines.request_ended),
             events.Committed: (DETAIL, event_lines.committed),
             events.RetryScheduled: (DEBUG, event_lines.retry_scheduled),
-            events.TokenRenewed: (INFO, self._token_renewed),
+            events.TokenRenewed: (WARNING, self._token_renewed),
             events.RateChanged: (INFO, self._rate_changed),
             events.Resumed: (INFO, event_lines.resumed),
             events.ListRead: (INFO, event_lines.list_read),
@@ -155,7 +155,7 @@ class EventLog:
         life = "of unknown lifetime" if event.seconds is None else f"valid for {span(event.seconds)}"
         message = f"client {event.client} has a new token, {life}"
         say(
-            INFO if failed_before else DEBUG,
+            WARNING if failed_before else DEBUG,
             "token_renewed",
             message,
             client=event.client,

@@ -29,12 +29,12 @@ _MEANINGS: Final[Mapping[str, Meaning]] = {
     ),
     Reason.FORBIDDEN: Meaning(
         "the tenant forbids it (403)",
-        "other accounts were allowed, so the scope is there: check what these accounts have in common",
+        "others were allowed, so the scope is there: check these accounts",
         "grant the scope idn:identity-history:manage, then retry them",
     ),
     Reason.NOT_FOUND: Meaning(
         "no such account (404)",
-        "these accounts were deleted, or the IDs belong to identities or to another tenant",
+        "they were deleted, or the IDs belong to identities or to another tenant",
         "check that the list has account IDs of this tenant, not IDs of identities",
     ),
     Reason.REDIRECTED: Meaning(
@@ -43,7 +43,7 @@ _MEANINGS: Final[Mapping[str, Meaning]] = {
     Reason.REFUSED: Meaning("the tenant refuses the request (4xx)", _DETAIL),
     Reason.UNAUTHORIZED: Meaning(
         "the token is not accepted (401)",
-        "other accounts were allowed: retry these",
+        "others were allowed: retry these",
         "test the client with `harvester check`, then retry them",
     ),
     Reason.THROTTLED: Meaning(

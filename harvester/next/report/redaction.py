@@ -29,10 +29,10 @@ _NAMED: Final = re.compile(
     [^&\s"',;}]+"""
 )
 """`client_secret=…` in a form, `"access_token": "…"` in JSON, `sig=…` in a signed URL."""
-_USER_INFO: Final = re.compile(r"(://[^\s/@:\"']*:)(?!\d+/)[^\s\"']+@")
+_USER_INFO: Final = re.compile(r"(://[^\s/@:\"']*:)[^\s\"']+@")
 """The password of a URL, up to the last `@`: passwords that should have been encoded hold `/`, `#` and `?`.
 
-`host:443/…@…` is no password: what looks like a port is left alone.
+That `host:443/…@…` loses a path is the lesser evil.
 """
 
 
