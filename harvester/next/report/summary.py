@@ -38,11 +38,14 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
+from harvester.next.files import write_atomically
 from harvester.next.report.histogram import Histogram
 from harvester.next.report.result import Report
 from harvester.next.report.tally import LaneFigures, Tally
+from harvester.next.report.text import safe_json
 
 SCHEMA_VERSION: Final = 2
 
@@ -67,7 +70,17 @@ def summary_json(report: Report, redact: Callable[[str], str]) -> str:
         f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
         for key, value in summary_document(report).items()
     ]
-    return redact("{\n" + ",\n".join(lines) + "\n}\n")
+    return redact("{\n" + ",\n".join(map(safe_json, lines)) + "\n}\n")
+
+
+def write_summary(path: Path, report: Report, redact: Callable[[str], str], *, mode: int = 0o600) -> None:
+    """Put the summary at `path`, in one step; a device or descriptor is written to.
+
+    Raises:
+        StoppedEarly: it cannot be written: by then the harvest has started, and can be resumed.
+    """
+    text = summary_json(report, redact)
+    write_atomically(path, [text.encode()], mode, what="the summary", started=True)
 
 
 def _identity(report: Report) -> dict[str, Any]:
