@@ -82,6 +82,7 @@ class Connection:
         proxy = proxy_for(origin, environ)
         self.route = Route(origin.host or "", origin.port or 0, proxy, timeout)
         self.ever_answered = False
+        self.requests_sent = 0
         self.permanent_fault: Fault | None = None
         self._resolver_failed: list[float] = []
         self._overdue = Overdue(timeout, clock)
@@ -148,6 +149,7 @@ class Connection:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine runs in a task
         self._overdue.watch(task, sent_at)
+        self.requests_sent += 1
         try:
             response = await self._session.request(
                 method, url, headers=headers, data=data, allow_redirects=False, **self._options

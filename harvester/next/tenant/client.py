@@ -1,0 +1,324 @@
+"""The tenant, its clients and their lanes. Every request to the API goes through `Lane.send`.
+
+::
+
+    Tenant             the connection, shared by all
+    └── TenantClient   a client ID with its secret and token
+        └── Lane       a client on one API version: the unit that has a quota
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from harvester.next.credentials import Credentials
+from harvester.next.errors import AccessDenied
+from harvester.next.events import ClientDropped, LaneDropped, Observer, RequestEnded
+from harvester.next.model import (
+    Answered,
+    Fault,
+    NotSent,
+    Outcome,
+    Quota,
+    Reason,
+    Shard,
+    Throttled,
+    TokenRejected,
+)
+from harvester.next.tenant.connection import Connection
+from harvester.next.tenant.grant import source_of
+from harvester.next.tenant.rate_limit import Limiter
+from harvester.next.tenant.request import Request
+from harvester.next.tenant.token import Token, Tokens
+
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]
+
+_CANCELED: Final = "canceled"
+
+
+class Tenant:
+    """Everything that talks to one tenant. To be made, entered and left inside the running loop.
+
+    `timeout` is for a request as a whole, in seconds. `quota` (None: no limit) and `burst` are for each lane,
+    unless a client has a quota of its own; with `share`, each lane gets its share of them. `memory` has,
+    under `lane:<label>`, what the limiter of that lane knew at the end of the last run.
+
+    Raises:
+        SettingError: a CA bundle or a proxy of the environment cannot be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        clients: Sequence[Credentials],
+        *,
+        api_versions: Sequence[str] = ("v2024",),
+        timeout: float = 30.0,
+        ca_bundle: Path | None = None,
+        max_body_bytes: int = 8 << 20,
+        quota: Quota | None,
+        burst: int | None = None,
+        max_outage: float = 1800.0,
+        concurrency: int | None = None,
+        observer: Observer,
+        clock: Callable[[], float],
+        sleep: Sleep = asyncio.sleep,
+        rng: Random,
+        wall: Callable[[], float] = time.time,
+        memory: Mapping[str, Any] | None = None,
+        share: Shard | None = None,
+    ) -> None:
+        self.connection = Connection(
+            base_url, timeout=timeout, ca_bundle=ca_bundle, max_body_bytes=max_body_bytes, clock=clock
+        )
+        self.max_outage = max_outage
+        self.observer = observer
+        self.clock = clock
+        self.sleep = sleep
+        self.rng = rng
+        self._tasks: list[asyncio.Task[None]] = []
+        clients = _distinctly_named(clients)
+        self.clients = tuple(TenantClient(one, self) for one in clients)
+        for client, credentials in zip(self.clients, clients, strict=True):
+            own = shared_quota(quota if credentials.quota is None else credentials.quota, share)
+            for version in api_versions:
+                label = f"{client.label}/{version}" if len(api_versions) > 1 else client.label
+                limiter = Limiter(
+                    own,
+                    burst=min(burst, own.requests) if burst and own else None,
+                    concurrency=concurrency,
+                    label=label,
+                    observer=observer,
+                    clock=clock,
+                    sleep=sleep,
+                    rng=rng,
+                    wall=wall,
+                    memory=(memory or {}).get(f"lane:{label}"),
+                )
+                client.lanes += (Lane(label, client, version, limiter, self),)
+        self.lanes = tuple(lane for client in self.clients for lane in client.lanes)
+
+    def __repr__(self) -> str:
+        return f"<Tenant {self.host}: {len(self.lanes)} lanes, {self.requests_sent} requests sent>"
+
+    @property
+    def host(self) -> str:
+        """The tenant's host, as logs name it."""
+        return self.connection.host
+
+    @property
+    def ever_answered(self) -> bool:
+        """Whether the tenant has answered anything in this run."""
+        return self.connection.ever_answered
+
+    @property
+    def requests_sent(self) -> int:
+        """All requests that were sent, whoever sent them and however they ended."""
+        return self.connection.requests_sent
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Start each client's token task. `stop`, or leaving the tenant, ends them."""
+        self._tasks += [tasks.create_task(client.keep_tokens()) for client in self.clients]
+
+    def stop(self) -> None:
+        """End the token tasks, so that their group can end."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        await self.connection.close()
+
+
+class TenantClient:
+    """A client ID with its secret and its token. `dropped` says why it is not used any more, if so."""
+
+    def __init__(self, credentials: Credentials, tenant: Tenant) -> None:
+        self.label = credentials.label
+        self.lanes: tuple[Lane, ...] = ()
+        self.dropped: AccessDenied | None = None
+        self._observer = tenant.observer
+        self.tokens = Tokens(
+            source_of(credentials, tenant.connection, tenant.observer, tenant.clock),
+            self.label,
+            observer=tenant.observer,
+            hold=self._hold,
+            clock=tenant.clock,
+            sleep=tenant.sleep,
+            rng=tenant.rng,
+        )
+
+    def __repr__(self) -> str:
+        return f"<TenantClient {self.label}: {self.dropped or self.tokens}>"
+
+    async def keep_tokens(self) -> None:
+        """The client's token task: ends when it is canceled or the tenant refuses the credentials."""
+        await self.tokens.run()
+        if self.tokens.denied is not None:
+            self.drop(self.tokens.denied)
+
+    def drop(self, why: AccessDenied) -> None:
+        """Use the client no more; whoever waits for its token is sent away. Reported once."""
+        if self.dropped is None:
+            self.dropped = why
+            self.tokens.deny(why)
+            self._observer(ClientDropped(self.label, str(why)))
+
+    def _hold(self, retry_after: float, status: int) -> None:
+        for lane in self.lanes:
+            lane.limiter.hold(retry_after, status)
+
+
+class Lane:
+    """A client on one API version. `label` names it in logs and ledgers."""
+
+    def __init__(
+        self, label: str, client: TenantClient, api_version: str, limiter: Limiter, tenant: Tenant
+    ) -> None:
+        self.label = label
+        self.client = client
+        self.api_version = api_version
+        self.limiter = limiter
+        self.tenant = tenant
+        self._dropped = False
+        self._pause = ""
+
+    def __repr__(self) -> str:
+        return f"<Lane {self.label}: {self.waiting_for or self.limiter}>"
+
+    @property
+    def dropped(self) -> bool:
+        """Whether the lane, or its client, is not used any more."""
+        return self._dropped or self.client.dropped is not None
+
+    def drop(self, why: str) -> None:
+        """Use the lane no more. Reported once."""
+        if not self._dropped:
+            self._dropped = True
+            self.tenant.observer(LaneDropped(self.label, why))
+
+    @property
+    def permanent_fault(self) -> Fault | None:
+        """What waiting cannot help, if nothing has ever answered because of it; it ends the run at once."""
+        fault = self.client.tokens.last_fault
+        if isinstance(fault, Fault) and fault.permanent:
+            return fault
+        return None if self.tenant.ever_answered else self.tenant.connection.permanent_fault
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Why the lane cannot send at present, in words for a person; None if it can, or is merely paced."""
+        if self.limiter.resumes_in() > 0:
+            return self._pause or "the end of a pause"
+        tokens = self.client.tokens
+        if tokens.ready(self.tenant.clock()) is None:
+            return f"a token ({tokens.last_problem})" if tokens.last_problem else "a token"
+        return None
+
+    async def send(self, take: Callable[[], Request[T] | None], purpose: str) -> Outcome[T]:
+        """Wait for a token and a permit, send the request that `take` gives, and say what became of it.
+
+        `take` is called at the last moment, and nothing is awaited between that and handing the request to
+        the HTTP client. If it gives None, or the lane is dropped, nothing is sent. Whatever the tenant does
+        is a value; a canceled request is counted, and the cancellation goes on. `purpose` is for
+        `RequestEnded`.
+        """
+        limiter, tokens = self.limiter, self.client.tokens
+        while not self.dropped and await tokens.wait():
+            sent_at = await limiter.permit()
+            # Whatever there was to wait for took its time: everything is looked at once more.
+            token = tokens.ready(sent_at)
+            if token is None or self.dropped or limiter.paused_until > sent_at:
+                limiter.released(sent_at, unused=True)
+                continue
+            request = take()
+            if request is None:
+                limiter.released(sent_at, unused=True)
+                break
+            return await self._send(request, token, sent_at, purpose)
+        return NotSent()
+
+    async def _send(self, request: Request[T], token: Token, sent_at: float, purpose: str) -> Outcome[T]:
+        try:
+            response = await self.tenant.connection.get(request.path, request.query, token.headers, sent_at)
+        except asyncio.CancelledError:
+            self.limiter.released(sent_at)
+            self._report(purpose, None, _CANCELED, sent_at, 0)
+            raise
+        if isinstance(response, Fault):
+            outcome: Outcome[T] = response
+            size = 0
+        else:
+            outcome = request.read(response, sent_at)
+            size = len(response.body)
+        self._report(purpose, response.status, self._conclude(outcome, token), sent_at, size)
+        return outcome
+
+    def _conclude(self, outcome: Outcome[T], token: Token) -> str | None:
+        """Tell limiter and tokens what came of the request; return the reason for the event."""
+        if isinstance(outcome, Answered):
+            self.limiter.accepted(outcome.sent_at)
+            return None
+        if isinstance(outcome, Throttled):
+            self._pause = _pause_words(429, outcome.retry_after)
+            self.limiter.rejected(outcome.sent_at, outcome.retry_after)
+            return Reason.THROTTLED
+        if isinstance(outcome, TokenRejected):
+            self.client.tokens.reject(token)
+            self.limiter.accepted(outcome.sent_at)
+            return Reason.UNAUTHORIZED
+        assert not isinstance(outcome, NotSent)  # noqa: S101  # `read` gives no such value
+        if isinstance(outcome, Fault) and (outcome.status is None or not outcome.connected):
+            self.limiter.released(outcome.sent_at)
+            return outcome.reason
+        self.limiter.accepted(outcome.sent_at)
+        if isinstance(outcome, Fault) and outcome.retry_after is not None:
+            self._pause = _pause_words(outcome.status, outcome.retry_after)
+            self.limiter.hold(outcome.retry_after, outcome.status or 0)
+        return outcome.reason
+
+    def _report(
+        self, purpose: str, status: int | None, reason: str | None, sent_at: float, size: int
+    ) -> None:
+        seconds = self.tenant.clock() - sent_at
+        self.tenant.observer(RequestEnded(self.label, purpose, status, reason, seconds, size))
+
+
+def _distinctly_named(clients: Sequence[Credentials]) -> list[Credentials]:
+    """The clients, those with a label that an earlier one has numbered: figures are kept by label."""
+    seen: Counter[str] = Counter()
+    named = []
+    for client in clients:
+        seen[client.label] += 1
+        number = seen[client.label]
+        named.append(client if number == 1 else replace(client, name=f"{client.label}-{number}"))
+    return named
+
+
+def shared_quota(quota: Quota | None, share: Shard | None) -> Quota | None:
+    """The part of `quota` that one of several shards may use: whole requests, in a longer time if need be."""
+    if quota is None or share is None or share.count == 1:
+        return quota
+    if quota.requests >= share.count:
+        return Quota(quota.requests // share.count, quota.seconds)
+    return Quota(1, quota.seconds * share.count / quota.requests)
+
+
+def _pause_words(status: int | None, retry_after: float | None) -> str:
+    if retry_after is None:
+        return f"the end of a pause (the tenant answered {status})"
+    return f"the tenant's Retry-After of {retry_after:g} s ({status})"

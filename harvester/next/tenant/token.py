@@ -1,0 +1,181 @@
+"""Bearer tokens: one task a client fetches them before they are needed, so that no stale one is sent.
+
+A token lives about twelve and a half minutes, and is renewed when a good part of its life has passed.
+Requests use the current one, and wait only if there is none. A 401 marks the token it was sent with, and
+only that one, as rejected: many requests that fail with the same token cause one renewal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Final
+
+from multidict import CIMultiDict
+
+from harvester.next.errors import AccessDenied
+from harvester.next.events import Observer, TokenFailed, TokenRenewed
+from harvester.next.model import Fault, Throttled
+from harvester.next.tenant.grant import Grant, TokenSource
+from harvester.next.waiting import delay, pause
+
+_RENEW_AHEAD: Final = 0.3
+"""Share of a token's life that is left when it is renewed …"""
+_RENEW_AHEAD_AT_MOST: Final = 90.0
+"""… but never more than so many seconds."""
+_LEAST_LIFE: Final = 0.05
+_SHORT_USE: Final = 10.0
+"""Seconds: tokens that are rejected sooner, one after the other, are fetched less and less often."""
+_WITHOUT_HOPE: Final = 30.0
+"""Seconds between attempts that waiting cannot help: each may be one more wrong password for a proxy."""
+
+
+class Token:
+    """A token as the headers that it is sent in, prepared once. It expires at `due`, in the loop's time."""
+
+    __slots__ = ("due", "headers")
+
+    def __init__(self, value: str, due: float | None) -> None:
+        self.due = due
+        self.headers = CIMultiDict({"Authorization": f"Bearer {value}"})
+
+    def __repr__(self) -> str:
+        return f"<Token due={self.due}>"
+
+
+class Tokens:
+    """The tokens of one client. `run` is its task; it never raises for what the tenant does.
+
+    `denied` says that there will be no more. While a token is needed and cannot be fetched, `last_problem`
+    says why, `last_fault` is that fault, and `failing_since` the loop's time of the first failure.
+    `hold(seconds, status)` is called if the token endpoint asks to wait.
+    """
+
+    def __init__(
+        self,
+        source: TokenSource,
+        client: str,
+        *,
+        observer: Observer,
+        hold: Callable[[float, int], None],
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        rng: Random,
+    ) -> None:
+        self.denied: AccessDenied | None = None
+        self.failing_since: float | None = None
+        self.last_fault: Fault | Throttled | None = None
+        self.last_problem: str | None = None
+        self._source = source
+        self._client = client
+        self._observer = observer
+        self._hold = hold
+        self._clock = clock
+        self._sleep = sleep
+        self._rng = rng
+        self._token: Token | None = None
+        self._settled = asyncio.Event()
+        self._wanted = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Tokens of {self._client}: {self.last_problem or self._token}>"
+
+    def ready(self, now: float) -> Token | None:
+        """The current token, if there is one that has not expired."""
+        token = self._token
+        if token is None or token.due is None or now < token.due:
+            return token
+        self.reject(token)
+        return None
+
+    def reject(self, token: Token) -> None:
+        """A request with `token` was answered with 401, or it expired: nobody is to use it again."""
+        if token is self._token:
+            self._token = None
+            self._settled.clear()
+            self._wanted.set()
+
+    async def wait(self) -> bool:
+        """Wait until there is a token; False if there will be none."""
+        while self._token is None and self.denied is None:
+            await self._settled.wait()
+        return self.denied is None
+
+    def deny(self, why: AccessDenied) -> None:
+        """There will be no more tokens: whoever waits for one is told."""
+        self.denied = self.denied or why
+        self._token = None
+        self._settled.set()
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Fetch and renew tokens until canceled, or until the tenant refuses the credentials."""
+        rejected = 0
+        while self.denied is None:
+            token = await self._fetch()
+            if token is None:
+                return
+            began = self._clock()
+            self._token = token
+            self._wanted.clear()
+            self._settled.set()
+            await self._until_due(token)
+            rejected = rejected + 1 if self._clock() - began < _SHORT_USE else 0
+            if rejected > 1:
+                await self._sleep(delay(rejected, self._rng))
+
+    async def _fetch(self) -> Token | None:
+        tries = 0
+        while self.denied is None:
+            asked_at = self._clock()
+            result = await self._source.fetch(asked_at)
+            if isinstance(result, Grant):
+                self.failing_since = self.last_problem = self.last_fault = None
+                self._observer(TokenRenewed(self._client, result.seconds))
+                return Token(result.token, None if result.seconds is None else asked_at + result.seconds)
+            if isinstance(result, AccessDenied):
+                self.deny(result)
+                return None
+            tries += 1
+            await self._sleep(self._failed(result, tries))
+        return None
+
+    def _failed(self, fault: Fault | Throttled, tries: int) -> float:
+        """Note that the token endpoint gave none; return the seconds to wait."""
+        now = self._clock()
+        self.ready(now)  # one that has expired meanwhile is not to be used
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        self.last_fault = fault
+        self.last_problem = _problem(fault)
+        wait = pause(tries, self._rng)
+        if fault.retry_after is not None:
+            wait = max(wait, fault.retry_after)
+            status = fault.status if isinstance(fault, Fault) and fault.status is not None else 429
+            self._hold(fault.retry_after, status)
+        if isinstance(fault, Fault) and fault.permanent:
+            wait = max(wait, _WITHOUT_HOPE)
+        self._observer(TokenFailed(self._client, self.last_problem, wait))
+        return wait
+
+    async def _until_due(self, token: Token) -> None:
+        """Wait until it is time to renew `token`, or until it is rejected."""
+        if token.due is None:
+            await self._wanted.wait()
+            return
+        life = max(token.due - self._clock(), 0.0)
+        ahead = min(_RENEW_AHEAD_AT_MOST, life * _RENEW_AHEAD)
+        try:
+            async with asyncio.timeout(max(life - ahead, _LEAST_LIFE)):
+                await self._wanted.wait()
+        except TimeoutError:
+            return
+
+
+def _problem(fault: Fault | Throttled) -> str:
+    """What went wrong, with the token endpoint as its subject."""
+    status = 429 if isinstance(fault, Throttled) else fault.status
+    if status is None or (isinstance(fault, Fault) and not fault.connected):
+        return fault.detail
+    detail = "" if fault.detail in ("", f"HTTP {status}") else f" ({fault.detail})"
+    return f"the token endpoint answered {status}{detail}"
