@@ -101,7 +101,7 @@ def main() -> None:
             ]
             shares = sorted(figures.share for figures in found)
             steady = sorted(figures.steady for figures in found)
-            print(
+            print(  # noqa: T201  # a table is what it is for
                 f"{case.name:17} {algorithm:19} shut out {sum(f.shut_out for f in found):2} of {len(found)}"
                 f"  share {sum(shares) / len(shares):.3f} (min {shares[0]:.3f})"
                 f"  steady {sum(steady) / len(steady):.3f} (min {steady[0]:.3f})"

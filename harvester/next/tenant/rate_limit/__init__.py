@@ -1,0 +1,19 @@
+"""The permits of one lane: pace, window guard, `Retry-After`, and a rate that adapts without being shut out.
+
+::
+
+    Limiter               what a lane asks: permit, accepted, rejected, released, hold
+    ├── Pause             closed while Retry-After is running; afterwards half-open if need be
+    ├── RateController
+    │   ├── Pace          aiolimiter's bucket: an even pace that makes up for lateness
+    │   ├── SentLog       the window guard: never more than N in any P seconds, exactly
+    │   └── AdaptiveRate  the rate that the tenant really allows
+    ├── ConcurrencyLimit  how many requests may be in flight (Little's law)
+    └── Memory            what the next run must know
+    parse_retry_after     seconds or HTTP date -> seconds
+"""
+
+from harvester.next.tenant.rate_limit.limiter import Limiter
+from harvester.next.tenant.rate_limit.retry_after import parse_retry_after
+
+__all__ = ["Limiter", "parse_retry_after"]

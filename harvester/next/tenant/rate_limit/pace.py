@@ -1,0 +1,84 @@
+"""One request after another at an even pace.
+
+aiolimiter's leaky bucket sets the pace. Its capacity is what can go out together after the program
+was held up, so it decides two things at once: lateness of up to capacity/rate seconds is made up
+for, and a tenant that allows a burst of capacity - 1 is not overrun. Two requests, or 30 ms worth of
+them if that is more, were measured to do both. The bucket starts full, since a burst at the start
+would recur in every window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiolimiter import AsyncLimiter
+
+_CATCH_UP: Final = 0.030
+"""Seconds of lateness that the bucket makes up for, at rates where that is more than two requests."""
+_LEAST_CAPACITY: Final = 2
+
+
+class Pace:
+    """Lets requests go one by one: `turn` waits, `sent` counts."""
+
+    __slots__ = ("_bucket", "_catch_up", "_clock", "_free", "_last", "_rate")
+
+    def __init__(
+        self, rate: float, *, burst: int, clock: Callable[[], float], last: float = -math.inf
+    ) -> None:
+        """`rate` is in requests a second; the first `burst` requests are not paced.
+
+        `last` is when the last request was sent, if there was one before.
+        """
+        self._rate = rate
+        self._free = burst
+        self._clock = clock
+        self._catch_up = _CATCH_UP
+        self._last = last
+        self._bucket: AsyncLimiter | None = None
+
+    @property
+    def capacity(self) -> int:
+        """How many requests may go out together after the program was held up."""
+        return max(_LEAST_CAPACITY, math.ceil(self._rate * self._catch_up))
+
+    def turn(self) -> Awaitable[None]:
+        """Wait until the pace allows one more request."""
+        if self._free or self._bucket is None:
+            return self._unusual_turn()
+        return self._bucket.acquire()
+
+    def sent(self, sent_at: float) -> None:
+        """Count a request as sent."""
+        self._last = sent_at
+
+    def give_back(self) -> None:
+        """A turn was not used: the next request need not wait for one."""
+        self._free = max(self._free, 1)  # no more than one, or an idle lane would save up a burst
+
+    def set_rate(self, rate: float) -> None:
+        """Continue at another pace, in requests a second."""
+        self._rate = rate
+        self._bucket = None
+
+    def soften(self) -> None:
+        """Send fewer together after a delay: the tenant may allow less of a burst than was thought."""
+        self._catch_up /= 4
+        self._bucket = None
+
+    async def _unusual_turn(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        if self._bucket is None:
+            self._bucket = await self._new_bucket()
+        await self._bucket.acquire()
+
+    async def _new_bucket(self) -> AsyncLimiter:
+        """A bucket as full as if it had always had this rate: at most one request may go at once."""
+        bucket = AsyncLimiter(self.capacity, self.capacity / self._rate)
+        leaked = min(1.0, (self._clock() - self._last) * self._rate)
+        await bucket.acquire(self.capacity - max(0.0, leaked))
+        return bucket
