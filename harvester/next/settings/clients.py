@@ -129,7 +129,8 @@ def _credentials(table: ClientTable, environ: Mapping[str, str]) -> Credentials:
         )
     except SettingError as error:
         if error.setting.startswith("client "):  # its own complaint does not know the file
-            raise SettingError(table.place("client_id"), error.problem, error.hint) from None
+            problem = error.problem.replace(": ", " ", 1)
+            raise SettingError(table.place("client_id"), problem, error.hint) from None
         raise
 
 

@@ -30,8 +30,8 @@ class Document:
     lines: Mapping[Key, int] = field(default_factory=dict)
 
     def place(self, *key: str | int) -> str:
-        """How messages name a key: ``harvester.toml:12: profile.prod.quota``."""
-        line = self.lines.get(key)
+        """How messages name a key: ``harvester.toml:12: profile.prod.quota``; a missing one by its table."""
+        line = self.lines.get(key) or self.lines.get(key[:-1])
         where = str(self.path) if line is None else f"{self.path}:{line}"
         return f"{where}: {_dotted(key)}" if key else where
 
