@@ -9,6 +9,7 @@
     │   │   │   └── NoCredentials (4)  none in any of the places they may be in
     │   │   ├── InputError         a list of account IDs, with file and line
     │   │   ├── OutputError        a destination that cannot be written as asked
+    │   │   ├── LedgerUnreadable   no ledger, damaged, or written by another version
     │   │   └── ResumeRefused      the unfinished harvest is one of other data
     │   ├── AccessDenied      (4)  not authenticated or not authorized
     │   ├── ClosedPipe      (141)  the reader of stdout closed it; the run ends quietly
@@ -79,6 +80,10 @@ class InputError(UsageError):
 
 class OutputError(UsageError):
     """A destination cannot be written as asked: no such directory, in use, already complete."""
+
+
+class LedgerUnreadable(UsageError):
+    """A file is not a ledger, is damaged, or has the format of another version of harvester."""
 
 
 class ResumeRefused(UsageError):

@@ -1,0 +1,178 @@
+"""Opening the ledger of a run: a new one, an unfinished one, one to retry the failures of, a temporary one.
+
+All functions block, and are called on the thread that the ledger is to belong to.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any, Final
+
+from harvester.next.errors import OutputError, StopRun
+from harvester.next.events import Warned
+from harvester.next.files import disk_errors
+from harvester.next.ledger.database import Database
+from harvester.next.ledger.facts import fact, save_facts
+from harvester.next.ledger.faults import lacks_shared_memory
+from harvester.next.ledger.lock import Lock
+from harvester.next.ledger.outcomes import retry_failed
+from harvester.next.ledger.publish import FINISHED, copy_into, open_copy, remove_sidecars, rename_copy
+from harvester.next.ledger.schema import APPLICATION_ID, TABLES, VERSION, VIEWS
+from harvester.next.ledger.writer import Writer
+
+_WHAT: Final = "the ledger"
+_CACHE_KIB: Final = 32 * 1024
+"""SQLite's page cache: most of what a long list takes in memory."""
+_CHECKPOINT: Final = 16_000
+"""Pages in the log before they are moved to the database. With the default of 1,000, adding a long list
+writes three times as much."""
+_TEMPORARY_CHECKPOINT: Final = 1_000
+_EXCLUSIVE: Final = Warned(
+    "ledger_exclusive",
+    "the ledger is on a file system without shared memory, so nobody can read it before this run has ended",
+    "put it on a local disk with --ledger to follow the harvest",
+)
+
+
+def create(path: Path, mode: int, facts: Mapping[str, Any], *, directory: Path | None = None) -> Writer:
+    """Make the ledger of a new harvest. One that a run was killed while making is made anew."""
+    lock = _locked(path, create_mode=mode)
+    try:
+        with disk_errors(path, _WHAT, started=False):
+            lock.set_mode(mode)
+            if lock.size == 0:
+                remove_sidecars(path)
+        database, warnings = _connect(path, lock)
+    except BaseException:
+        lock.release()
+        raise
+    try:
+        _refuse_if(
+            path, database.begun(), "there is a harvest already", "resume it, or start again with --fresh"
+        )
+        _make_tables(database, facts)
+        _configure(database, temporary=directory is not None)
+        return Writer(database, path, lock, directory=directory, warnings=warnings)
+    except BaseException:
+        _abandon(database, lock)
+        raise
+
+
+def resume(path: Path) -> Writer:
+    """Open the ledger of an unfinished harvest."""
+    lock = _locked(path, create_mode=None)
+    try:
+        database, warnings = _connect(path, lock)
+    except BaseException:
+        lock.release()
+        raise
+    try:
+        database.check_format()
+        finished = bool(fact(database, FINISHED))
+        _refuse_if(path, finished, "is the ledger of a finished harvest", "name that of an unfinished one")
+        _configure(database, temporary=False)
+        return Writer(database, path, lock, warnings=warnings)
+    except BaseException:
+        _abandon(database, lock)
+        raise
+
+
+def retry(finished: Path, path: Path, copy: Path, mode: int) -> Writer:
+    """Make an unfinished harvest of a finished one, in one step, with its failed accounts pending."""
+    _refuse_if(path, path.exists(), "there is an unfinished harvest", "finish it first")
+    with disk_errors(path, _WHAT, started=False):
+        with closing(Database.for_reading(finished)) as source:
+            source.check_format()
+            copy_into(source, copy, mode)
+        with closing(open_copy(copy)) as database, database.transaction():
+            retry_failed(database)
+            database.execute("DELETE FROM fact WHERE key = ?", FINISHED)
+        remove_sidecars(path)
+        rename_copy(copy, path)
+    return resume(path)
+
+
+def temporary(directory: Path | None) -> Writer:
+    """Make a ledger in a private directory, which is gone when the ledger is closed."""
+    with disk_errors(directory or "$TMPDIR", "a temporary ledger", started=False):
+        own = Path(mkdtemp(prefix="harvester-", dir=directory))
+    try:
+        return create(own / "ledger", 0o600, {}, directory=own)
+    except BaseException:
+        rmtree(own, ignore_errors=True)
+        raise
+
+
+def _locked(path: Path, *, create_mode: int | None) -> Lock:
+    with disk_errors(path, _WHAT, started=False):
+        return Lock.acquire(path, create_mode=create_mode)
+
+
+def _refuse_if(path: Path, wrong: bool, problem: str, hint: str) -> None:  # reads as a sentence
+    if wrong:
+        raise OutputError(f"{path}: {problem}", hint)
+
+
+def _abandon(database: Database, lock: Lock) -> None:
+    try:
+        database.close()
+    finally:
+        lock.release()  # after SQLite: see lock.py
+
+
+def _connect(path: Path, lock: Lock) -> tuple[Database, Sequence[Warned]]:
+    """Connect so that others can read along or, where there is no shared memory, so that they cannot."""
+    try:
+        return _connect_as("NORMAL", path), ()
+    except StopRun as error:
+        if not isinstance(error.__cause__, sqlite3.Error) or not lacks_shared_memory(error.__cause__):
+            raise
+        return _connect_exclusively(path, lock, error), (_EXCLUSIVE,)
+
+
+def _connect_exclusively(path: Path, lock: Lock, why: StopRun) -> Database:
+    try:
+        return _connect_as("EXCLUSIVE", path)
+    except StopRun:
+        lock.unlock()  # NFS makes our lock one that SQLite's own collides with
+    try:
+        return _connect_as("EXCLUSIVE", path)
+    except StopRun:
+        raise why from why.__cause__
+
+
+def _connect_as(locking: str, path: Path) -> Database:
+    database = Database.for_writing(path)
+    try:
+        database.execute(f"PRAGMA locking_mode = {locking}")
+        if database.begun():
+            database.check_format()  # before anything is changed: it may be somebody's
+        else:
+            database.rows("PRAGMA journal_mode = MEMORY")  # a kill leaves no -journal behind
+        database.rows("PRAGMA journal_mode = WAL")
+        database.value("SELECT count(*) FROM sqlite_master")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _make_tables(database: Database, facts: Mapping[str, Any]) -> None:
+    with database.transaction(full_sync=True):
+        for statement in (*TABLES, *VIEWS):
+            database.execute(statement)
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {VERSION}")
+        save_facts(database, facts)
+
+
+def _configure(database: Database, *, temporary: bool) -> None:
+    database.durable = not temporary
+    database.execute(f"PRAGMA synchronous = {'OFF' if temporary else 'NORMAL'}")
+    database.execute(f"PRAGMA wal_autocheckpoint = {_TEMPORARY_CHECKPOINT if temporary else _CHECKPOINT}")
+    database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

@@ -1,0 +1,112 @@
+"""What a ledger takes and gives, as plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from harvester.next.model import AccountOutcome
+
+UsageStatus: TypeAlias = Literal["COMPLETE", "INCOMPLETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListSummary:
+    """What reading the list to its end brought.
+
+    `distinct` and `repeated` add up to the IDs that were read. `settled_earlier` of the distinct ones
+    have an outcome already. Compared with the unfinished harvest, `added` are new, `dropped` are gone,
+    and `shared` are on both lists; a new harvest has only added ones.
+    """
+
+    distinct: int
+    repeated: int
+    settled_earlier: int
+    added: int
+    dropped: int
+    shared: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """Whether a source reports usage (None: not known), and since which month (``YYYY-MM``)."""
+
+    id: str
+    name: str | None
+    status: UsageStatus | None
+    since: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRecord:
+    """A lane: its label, its client's label, and its API version (None: not known)."""
+
+    label: str
+    client: str
+    api_version: str | None
+
+
+class Entry(NamedTuple):
+    r"""One account of the list and what became of it.
+
+    `rows` is a JSON array with one row a line (``[{…},\n{…}]``, see `model.UsageRows`), ``[]`` for an
+    answer without rows, and None for an account that was never answered. `settled_at` is a Unix time,
+    exact to the millisecond. `kept` is the JSON object of the properties kept from the list.
+    """
+
+    position: int
+    id: str
+    outcome: AccountOutcome | None
+    rows: bytes | None
+    row_count: int
+    settled_at: float | None
+    lane: str | None
+    api_version: str | None
+    run_id: str | None
+    kept: bytes | None
+
+
+class FailureRecord(NamedTuple):
+    """An account that harvester gave up on. `failed_at` is a Unix time."""
+
+    position: int
+    id: str
+    status: int | None
+    reason: str
+    detail: str
+    tracking_id: str | None
+    attempts: int
+    failed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """How many accounts failed for one reason, and the first of them on the list."""
+
+    count: int
+    account_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of the harvest. What is not known (the run was killed, or still runs) is None.
+
+    Times are Unix times. `details` has whatever else the run recorded.
+    """
+
+    id: str
+    started: float
+    ended: float | None
+    status: int | None
+    version: str | None
+    requests: int | None
+    details: Mapping[str, Any]
+
+
+class Totals(NamedTuple):
+    """`rows` usage rows, stored for `accounts` accounts that were answered (with rows or without)."""
+
+    rows: int
+    accounts: int
