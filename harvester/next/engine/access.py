@@ -1,0 +1,202 @@
+"""Which clients, lanes and API versions may be used: what answers prove, what denials mean, what is dropped.
+
+Carries out the policy's verdicts. Methods return the accounts that are to fail as a consequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import assert_never
+
+from harvester.next.engine import policy
+from harvester.next.engine.circuit_breaker import CircuitBreaker
+from harvester.next.engine.policy import AskOthers, Check, DropClient, DropLane, Verdict
+from harvester.next.engine.scheduler import Scheduler
+from harvester.next.engine.standing import ClientStanding, LaneStanding, Standings, VersionStanding
+from harvester.next.engine.work import Kind, Work
+from harvester.next.errors import AccessDenied
+from harvester.next.model import Fault, Refused, Throttled, TokenRejected
+from harvester.next.waiting import delay
+
+
+class Access:
+    """The standing of all clients and lanes, and the accounts held for those that are undecided."""
+
+    def __init__(
+        self,
+        standings: Standings,
+        scheduler: Scheduler,
+        breaker: CircuitBreaker,
+        *,
+        attempts: int,
+        clock: Callable[[], float],
+        rng: Random,
+    ) -> None:
+        self._standings = standings
+        self._scheduler = scheduler
+        self._breaker = breaker
+        self._attempts = attempts
+        self._clock = clock
+        self._rng = rng
+        self._gone: set[ClientStanding] = set()
+        self.denied: AccessDenied | None = None
+        """Why the client that was dropped last is not used any more."""
+
+    # --- what answers prove
+
+    def answered(self, lane: LaneStanding, work: Work) -> list[Work]:
+        """A good answer: client, lane and version may be used."""
+        failed: list[Work] = []
+        if work.missing_on is not None and not work.missing_on.proven:
+            failed = self._drop_version(work.missing_on)
+        lane.version.proven = True
+        return failed if lane.proven else failed + self._prove(lane)
+
+    def refused(self, lane: LaneStanding, work: Work, refusal: Refused | TokenRejected) -> list[Work]:
+        """A refusal: a denial counts against client and lane, some others are as good as an answer."""
+        if isinstance(refusal, TokenRejected):
+            work.rejections += 1
+            lane.client.denials += 1
+        elif refusal.status == policy.FORBIDDEN:
+            lane.denials += 1
+            lane.client.denials += 1
+        elif not lane.proven and (work.kind is Kind.CHECK or policy.proves(refusal, lane)):
+            return self._prove(lane)
+        return []
+
+    def _prove(self, lane: LaneStanding) -> list[Work]:
+        lane.proven = True
+        if lane.client.proven:
+            return []
+        lane.client.proven = True
+        return [work for work in self._scheduler.release(lane.client) if not self._has_other_lane(work)]
+
+    def _has_other_lane(self, work: Work) -> bool:
+        """Denied on a lane that is not proven, while another is: that one decides about the account."""
+        lane = work.denied_on
+        if lane is None or lane.proven or not self._standings.others(work.avoid | lane.bit):
+            return False
+        work.avoid |= lane.bit
+        self._scheduler.again(work)
+        return True
+
+    # --- the access check
+
+    def checked(
+        self, lane: LaneStanding, work: Work, outcome: Fault | Throttled | TokenRejected | Refused
+    ) -> None:
+        """The known-good account was requested on `lane`, to find out about its client."""
+        client = lane.client
+        if client.proven or not client.checking or client in self._gone:
+            return
+        if isinstance(outcome, Fault):
+            self._scheduler.later(work, self._clock() + delay(work.attempts + 1, self._rng))
+            work.attempts += 1
+        elif isinstance(outcome, Throttled) or (
+            isinstance(outcome, TokenRejected) and work.rejections < self._attempts
+        ):
+            self._scheduler.again(work)
+        else:
+            self._denied(lane, work, outcome)
+
+    def _denied(self, lane: LaneStanding, work: Work, denial: TokenRejected | Refused) -> None:
+        """Another lane of the client is asked, if there is one; if not, it has no right any more."""
+        work.avoid |= lane.bit
+        work.rejections = 0
+        if any(other.live and not work.avoid & other.bit for other in lane.client.lanes):
+            self._scheduler.again(work)
+        else:
+            self.drop_client(lane.client, policy.access_denied(lane.client, denial))
+
+    # --- verdicts
+
+    def judge(self, lane: LaneStanding) -> list[Work]:
+        """Decide about a lane that is not proven, and about its client, once there is enough to go by."""
+        found = policy.verdict(lane, self._last_denial(lane.client), known_good=self._has_known_good)
+        return [] if found is None else self._carry_out(lane, found)
+
+    def decide_held(self) -> list[Work]:
+        """Nothing moves any more but accounts held for a client: decide about the first one."""
+        client = next(iter(self._scheduler.held))
+        found = policy.undecided(
+            client,
+            self._last_denial(client),
+            known_good=self._has_known_good,
+            others_proven=any(lane.proven for lane in self._standings.live if lane.client is not client),
+        )
+        return self._carry_out(client.lanes[0], found)
+
+    def _carry_out(self, lane: LaneStanding, found: Verdict) -> list[Work]:
+        match found:
+            case DropClient(why):
+                return self.drop_client(lane.client, why)
+            case DropLane(why):
+                return self._drop_lanes([lane], why)
+            case Check():
+                self._scheduler.check(lane.client)
+            case AskOthers():
+                self._ask_others(lane.client)
+            case _:
+                assert_never(found)
+        return []
+
+    def _ask_others(self, client: ClientStanding) -> None:
+        for work in self._scheduler.release(client):
+            for lane in client.lanes:
+                work.avoid |= lane.bit
+            self._scheduler.again(work)
+
+    def _last_denial(self, client: ClientStanding) -> Refused | TokenRejected | None:
+        held = self._scheduler.held.get(client, ())
+        return next((w.last for w in reversed(held) if isinstance(w.last, (Refused, TokenRejected))), None)
+
+    @property
+    def _has_known_good(self) -> bool:
+        return self._scheduler.known_good is not None
+
+    # --- dropping
+
+    def drop_client(self, client: ClientStanding, why: AccessDenied) -> list[Work]:
+        """Use the client no more; its accounts go to the others."""
+        client.lanes[0].lane.client.drop(why)
+        return self._see_off(client, why)
+
+    def notice_drops(self) -> list[Work]:
+        """See to clients that were dropped elsewhere, since the token endpoint refuses them."""
+        failed: list[Work] = []
+        for lane in self._standings.lanes:
+            why = lane.lane.client.dropped
+            if why is not None and lane.client not in self._gone:
+                failed += self._see_off(lane.client, why)
+        return failed
+
+    def _see_off(self, client: ClientStanding, why: AccessDenied) -> list[Work]:
+        self._gone.add(client)
+        self.denied = why
+        for work in self._scheduler.release(client):
+            work.rejections = 0
+            self._scheduler.again(work)
+        return self._leave(client.lanes)
+
+    def _drop_version(self, version: VersionStanding) -> list[Work]:
+        """Another version has an account that this one says does not exist: it is not served."""
+        lanes = [lane for lane in self._standings.live if lane.version is version]
+        if not lanes:
+            return []
+        return self._drop_lanes(
+            lanes,
+            f"the tenant does not serve API version {version.name}: it answers 404 for existing accounts",
+        )
+
+    def _drop_lanes(self, lanes: Sequence[LaneStanding], why: str) -> list[Work]:
+        for lane in lanes:
+            lane.lane.drop(f"{why}; its accounts go to the others")
+        return self._leave(lanes)
+
+    def _leave(self, lanes: Sequence[LaneStanding]) -> list[Work]:
+        """Give the accounts of lanes that were dropped to the others; return those that none may take."""
+        for lane in lanes:
+            for work in self._breaker.drop(lane.index, self._clock()):
+                self._scheduler.again(work)
+        return self._scheduler.stranded() if self._standings.live else []

@@ -1,0 +1,232 @@
+"""One run over one list: the tasks, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from random import Random
+from typing import Any, Final
+
+from harvester.next.engine.circuit_breaker import CircuitBreaker
+from harvester.next.engine.conductor import Conductor, Rules
+from harvester.next.engine.interfaces import LaneLike, LedgerLike
+from harvester.next.engine.limits import Limits, Trouble
+from harvester.next.engine.recorder import Recorder
+from harvester.next.engine.scheduler import PAGE, Scheduler, Stall
+from harvester.next.engine.standing import Standings
+from harvester.next.engine.workers import WorkerPool
+from harvester.next.errors import Interrupted, StopRun
+from harvester.next.events import Observer, Stopping
+
+_LOOK_EVERY: Final = 1.0
+"""Seconds after which the engine looks in any case: what it is not told of, such as a token endpoint
+that fails, costs no more time than this."""
+
+
+class Engine:
+    """Requests every pending account of a ledger through `lanes`, and settles it.
+
+    To be made and run inside one event loop. `deadline` and `max_outage` are in seconds; `ahead` is how many
+    positions the reader of a live output may be behind (None: any number). With `check_list`, the run stops
+    when none of the first accounts on the list exists. `release_behind_reader` has the ledger blank the rows
+    that the reader has emitted. `clock` is the loop's time, `wall` Unix time.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[LaneLike],
+        ledger: LedgerLike,
+        *,
+        attempts: int = 5,
+        deadline: float | None = None,
+        max_failures: int | None = None,
+        max_outage: float = 1800.0,
+        stop_grace: float = 5.0,
+        page_size: int = 250,
+        sorters: str = "-date",
+        since: str | None = None,
+        count: bool = False,
+        ahead: int | None = 10_000,
+        check_list: bool = True,
+        release_behind_reader: bool = False,
+        observer: Observer,
+        clock: Callable[[], float],
+        rng: Random,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._ledger = ledger
+        self._observer = observer
+        self._clock = clock
+        self._limits = Limits(None if deadline is None else clock() + deadline, max_outage)
+        self._stop_grace = stop_grace
+        rules = Rules(
+            attempts=attempts,
+            page_size=page_size,
+            sorters=sorters,
+            since=since,
+            count=count,
+            max_failures=max_failures,
+            check_list=check_list,
+        )
+        self._standings = Standings.of(lanes)
+        self._breaker = CircuitBreaker(len(lanes), rng)
+        self._scheduler = Scheduler(self._standings, self._breaker, rules.pages, ahead=ahead)
+        self._recorder = Recorder(
+            ledger, lanes, observer, clock=clock, release_behind_reader=release_behind_reader
+        )
+        self._conductor = Conductor(
+            rules,
+            self._standings,
+            self._scheduler,
+            self._breaker,
+            self._recorder,
+            observer=observer,
+            clock=clock,
+            wall=wall,
+            rng=rng,
+        )
+        self._pools = [WorkerPool(lane, self._conductor, self._recorder) for lane in self._standings.lanes]
+        self._ledger_fault: StopRun | None = None
+
+    def __repr__(self) -> str:
+        scheduler = self._scheduler
+        return f"<Engine {scheduler.started} begun, {scheduler.begun} open, {scheduler.in_flight} in flight>"
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not answered."""
+        return self._scheduler.in_flight
+
+    def stop(self, why: StopRun) -> None:
+        """Start nothing new; requests in flight get the stop grace, then `run` returns `why`."""
+        self._conductor.stop(why)
+
+    def reader_at(self, position: int) -> None:
+        """The live output has emitted everything up to `position`: accounts further on may be started."""
+        self._scheduler.reader_at(position)
+        self._recorder.reader_position = max(self._recorder.reader_position, position)
+        self._conductor.look()
+
+    # --- the run
+
+    async def run(self) -> StopRun | None:
+        """Harvest until every account is settled (None), or return why the run ended before.
+
+        All settled accounts are in the ledger then, unless the ledger itself failed.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._run(tasks)
+        except BaseExceptionGroup as group:
+            raise next(_leaves(group)) from group
+        if self._ledger_fault is not None:
+            return self._ledger_fault
+        return None if self._scheduler.finished else self._conductor.stopping
+
+    async def _run(self, tasks: asyncio.TaskGroup) -> None:
+        tasks.create_task(self._guard(self._recorder.run()))
+        await self._guard(self._recall())
+        feeding = tasks.create_task(self._guard(self._feed()))
+        for pool in self._pools:
+            pool.start(tasks)
+        await self._supervise()
+        await self._drain()
+        feeding.cancel()
+        self._recorder.finish()
+
+    async def _recall(self) -> None:
+        """What earlier runs of this harvest have found."""
+        self._scheduler.known_good = await self._ledger.known_good()
+        counts = await self._ledger.counts()
+        if counts.harvested or counts.empty:
+            self._conductor.list_is_good()
+
+    async def _guard(self, part: Coroutine[Any, Any, None]) -> None:
+        """Run what uses the ledger; a ledger that fails ends the run."""
+        try:
+            await part
+        except StopRun as error:
+            self._ledger_fault = self._ledger_fault or error
+            self._conductor.stop(error)
+
+    async def _feed(self) -> None:
+        """Read the list page by page, as it is used up."""
+        after = -1
+        while not self._scheduler.list_ended:
+            page = await self._ledger.next_pending(after, PAGE)
+            after = page[-1].position if page else after
+            self._scheduler.add_page(page)
+            self._conductor.look()
+            while not (self._scheduler.wants_page or self._scheduler.list_ended):
+                self._conductor.page_wanted.clear()
+                await self._conductor.page_wanted.wait()
+
+    # --- its end
+
+    async def _drain(self) -> None:
+        """Let what is in flight finish for a while, then leave it."""
+        why = self._conductor.stopping
+        if why is not None:
+            self._observer(Stopping(why.problem, self._stop_grace, isinstance(why, Interrupted)))
+        self._scheduler.close()
+        for pool in self._pools:
+            pool.rest()
+        tasks = set[asyncio.Task[None]]().union(*(pool.tasks for pool in self._pools))
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._stop_grace)
+        for pool in self._pools:
+            pool.leave()
+
+    # --- supervision
+
+    async def _supervise(self) -> None:
+        """Look after time, stalls and reasons to stop, until the run is at its end."""
+        changed = self._conductor.changed
+        while not (self._conductor.stopping or self._scheduler.finished):
+            changed.clear()
+            now = self._clock()
+            self._scheduler.release_due(now)
+            self._look(now)
+            self._conductor.work_arrived.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._next_look(now) - now):
+                    await changed.wait()
+
+    def _next_look(self, now: float) -> float:
+        times = (self._scheduler.next_due, self._breaker.next_probe(now), self._limits.deadline)
+        return min(now + _LOOK_EVERY, *(time for time in times if time is not None))
+
+    def _look(self, now: float) -> None:
+        """Every wait for the tenant ends here, whatever it is for."""
+        self._conductor.notice_drops()
+        stall = self._scheduler.stalled(now)
+        stop = self._limits.exceeded(now, self._standings.live, self._trouble(stall, now))
+        if stop is not None:
+            self._conductor.stop(stop)
+        elif stall is not None:
+            self._conductor.resolve(stall)
+
+    def _trouble(self, stall: Stall | None, now: float) -> Trouble | None:
+        """What is wrong with the tenant. That a reader is slow is none of its faults."""
+        conductor = self._conductor
+        if stall is Stall.READER:
+            conductor.failing_since = None
+            return None
+        waiting = self._scheduler.able(now) if stall is Stall.LANES else []
+        if waiting and conductor.failing_since is None:
+            conductor.failing_since = now
+        if conductor.failing_since is None:
+            return None
+        paused = any(lane.lane.limiter.resumes_in() for lane in waiting)
+        waiting_for = None if paused or not waiting else waiting[0].lane.waiting_for
+        return Trouble(conductor.failing_since, conductor.last_trouble, waiting_for)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for inner in group.exceptions:
+        if isinstance(inner, BaseExceptionGroup):
+            yield from _leaves(inner)
+        else:
+            yield inner
