@@ -62,19 +62,10 @@ def runs(database: Database) -> list[RunRecord]:
     found = database.rows(
         "SELECT id, started, ended, status, version, requests, details FROM run ORDER BY number"
     )
-    return [_run_record(*columns) for columns in found]
-
-
-def _run_record(
-    run_id: str,
-    started: float,
-    ended: float | None,
-    status: int | None,
-    version: str | None,
-    requests: int | None,
-    details: str,
-) -> RunRecord:
-    return RunRecord(run_id, started, ended, status, version, requests, orjson.loads(details))
+    return [
+        RunRecord(run_id, started, ended, status, version, requests, orjson.loads(details))
+        for run_id, started, ended, status, version, requests, details in found
+    ]
 
 
 def lane_ids(database: Database, lanes: Sequence[LaneRecord]) -> dict[str, int]:
