@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from harvester.next.tenant.decompress import BadBody, decompress, too_large
 from harvester.next.tenant.faults import ConnectionLost, Route, is_resolver_failure, proxy_status, translate
 from harvester.next.tenant.overdue import Overdue
 from harvester.next.tenant.proxy import is_loopback, proxy_for
+from harvester.next.tenant.tls import tls_context
 
 _USER_AGENT: Final = "account-usage-harvester"
 _HEADERS: Final = {
@@ -32,7 +32,6 @@ _HEADERS: Final = {
     "Accept-Encoding": "identity",
     "User-Agent": _USER_AGENT,
 }
-_CA_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _DNS_TTL: Final = 300
 _KEEP_ALIVE: Final = 30.0
 _HEADER_BYTES: Final = 64 * 1024
@@ -255,37 +254,3 @@ def _proxy_options(route: Route) -> dict[str, Any]:
         return {}
     headers = {"Proxy-Authorization": route.proxy.authorization} if route.proxy.authorization else None
     return {"proxy": route.proxy.url, "proxy_headers": headers}
-
-
-def tls_context(ca_bundle: Path | None, environ: Mapping[str, str]) -> ssl.SSLContext | bool:
-    """The system's certificates, and beside them `ca_bundle` and those that the environment names.
-
-    True stands for the system's alone, which aiohttp has loaded already: that takes some 50 ms.
-
-    Raises:
-        SettingError: a bundle cannot be read or holds no certificate.
-    """
-    bundles = [("--ca-bundle", ca_bundle)] if ca_bundle is not None else []
-    bundles += [(name, Path(environ[name])) for name in _CA_VARIABLES if environ.get(name)]
-    if not bundles:
-        return True
-    context = ssl.create_default_context()
-    system = Path(ssl.get_default_verify_paths().openssl_cafile)  # SSL_CERT_FILE takes its place, else
-    if system.is_file():
-        context.load_verify_locations(cafile=system)
-    for name, path in bundles:
-        _load(context, name, path)
-    return context
-
-
-def _load(context: ssl.SSLContext, name: str, path: Path) -> None:
-    try:
-        if path.is_dir():
-            context.load_verify_locations(capath=path)
-        else:
-            context.load_verify_locations(cafile=path)
-    except OSError as error:
-        reason = error.strerror if error.errno in (2, 13, 21) else "it holds no certificate"
-        raise SettingError(
-            name, f"{path} cannot be used ({reason})", "give a PEM file with the certificates to trust"
-        ) from error

@@ -12,6 +12,7 @@ LEAST_INTEGER: Final = -(2**63)
 MOST_INTEGER: Final = 2**63 - 1
 _LONGEST_INTEGER: Final = 20  # characters of a 64-bit integer
 _MOST_DIGITS: Final = 400  # of a number worth computing with: expanding an exponent could fill the memory
+_SEEN: Final = 40  # bytes that a message shows
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -19,10 +20,11 @@ class NotJson(ValueError):
     """A text that is not valid JSON, or that holds what is not text. The message says what is wrong."""
 
 
-def loads(body: bytes) -> Any:
+def loads(body: bytes, *, replace_surrogates: bool = False) -> Any:
     """Parse `body` with the standard library, which hands out the digits of each number.
 
-    Half a surrogate pair is refused: it is valid in JSON, but nobody further on could encode it.
+    Half a surrogate pair is valid in JSON, but nobody further on could encode it: it is refused, or
+    replaced by U+FFFD.
 
     Raises:
         NotJson: it is not valid JSON, or cannot be encoded again.
@@ -34,17 +36,38 @@ def loads(body: bytes) -> Any:
             parse_float=_number,
             parse_constant=_refuse,
         )
-        orjson.dumps(document)
+        return _encodable(document, replace_surrogates=replace_surrogates)
+    except NotJson:
+        raise
     except UnicodeDecodeError:
         raise NotJson("it is not UTF-8") from None
     except RecursionError:
         raise NotJson("it is nested too deeply") from None
+    except ValueError:
+        seen = body[:_SEEN].decode("utf-8", "replace")
+        raise NotJson(f"it begins with {seen!r}" if seen else "it is empty") from None
+
+
+def _encodable(document: Any, *, replace_surrogates: bool) -> Any:
+    try:
+        orjson.dumps(document)
     except orjson.JSONEncodeError as error:
-        deep = "recursion" in str(error).lower()
-        raise NotJson("it is nested too deeply" if deep else "it has half of a surrogate pair") from None
-    except ValueError as error:
-        raise NotJson(str(error)) from None
+        if "recursion" in str(error).lower():
+            raise RecursionError from None
+        if not replace_surrogates:
+            raise NotJson("it has half of a surrogate pair") from None
+        return _without_surrogates(document)
     return document
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
+    return value
 
 
 def whole_number(value: object) -> int | None:

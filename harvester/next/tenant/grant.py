@@ -17,6 +17,7 @@ from harvester.next.errors import AccessDenied
 from harvester.next.events import Observer, RequestEnded
 from harvester.next.model import Fault, Reason, Throttled, TokenRejected
 from harvester.next.tenant.connection import Connection, Response
+from harvester.next.tenant.exact_json import NotJson, loads
 from harvester.next.tenant.responses import OK, explain, not_json, refusal, wrong_shape
 
 _FALLBACK_LIFE: Final = 600.0
@@ -149,9 +150,9 @@ def _is_token(value: object) -> TypeGuard[str]:
 
 def _grant_of(body: bytes, sent_at: float) -> Grant | Fault:
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return not_json(body, sent_at)
+        document = loads(body)
+    except NotJson as error:
+        return not_json(sent_at, str(error))
     value = document.get("access_token") if isinstance(document, dict) else None
     if not _is_token(value):
         return wrong_shape(sent_at, "the response of the token endpoint has no access_token")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from harvester.next.model import Answered, Fault, Refused, Throttled, TokenRejected
@@ -11,19 +11,21 @@ from harvester.next.tenant.connection import Response
 
 T = TypeVar("T")
 
+Reader: TypeAlias = Callable[[Response, float], Answered[T] | Throttled | TokenRejected | Refused | Fault]
+"""Says what a response means: a pure function of the response and of the time its request was sent at."""
+
 _DOTS: Final = {".": "%2E", "..": "%2E%2E"}
 
 
 class Request(NamedTuple, Generic[T]):
     """A GET request. A tuple, since there is one for each account.
 
-    `path` (from the root of the base URL) and `query` are percent-encoded. `read` is a pure function of
-    the response and of the time it was sent at, and says what the response means.
+    `path` (from the root of the base URL) and `query` are percent-encoded.
     """
 
     path: str
     query: str
-    read: Callable[[Response, float], Answered[T] | Throttled | TokenRejected | Refused | Fault]
+    read: Reader[T]
 
 
 def path_segment(text: str) -> str:

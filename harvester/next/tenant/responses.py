@@ -18,7 +18,6 @@ _UNAVAILABLE: Final = 503
 _FINAL: Final = {400: Reason.BAD_REQUEST, 403: Reason.FORBIDDEN, 404: Reason.NOT_FOUND}
 _PASSING_4XX: Final = frozenset({408, 425})
 _MAX_DETAIL: Final = 300
-_SEEN: Final = 40
 
 
 class ErrorBody(NamedTuple):
@@ -91,10 +90,9 @@ def _redirection(response: Response) -> str:
     return f"the tenant redirects{place}, which is not followed: check --base-url"
 
 
-def not_json(body: bytes, sent_at: float, why: str = "") -> Fault:
+def not_json(sent_at: float, why: str) -> Fault:
     """The fault of a 200 whose body is not valid JSON."""
-    seen = body[:_SEEN].decode("utf-8", "replace")
-    return Fault(sent_at, Reason.NOT_JSON, f"the response is not valid JSON ({why or repr(seen)})", status=OK)
+    return Fault(sent_at, Reason.NOT_JSON, f"the response is not valid JSON ({why})", status=OK)
 
 
 def wrong_shape(sent_at: float, detail: str, *, status: int = OK) -> Fault:

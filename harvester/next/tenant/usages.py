@@ -94,7 +94,7 @@ def _read(
     try:
         return Answered(sent_at, Page(_exact_rows(response.body, account_id), total, usual=False))
     except NotJson as error:
-        return not_json(response.body, sent_at, str(error))
+        return not_json(sent_at, str(error))
     except _WrongShapeError as error:
         return wrong_shape(sent_at, str(error))
 

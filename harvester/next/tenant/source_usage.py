@@ -1,0 +1,117 @@
+"""Whether a source reports usage at all, and since when: only then is an empty account an unused one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+
+from harvester.next.events import Warned
+from harvester.next.ledger.records import SourceStatus, UsageStatus
+from harvester.next.model import Answered, Fault, Refused, Throttled, TokenRejected
+from harvester.next.tenant.client import Lane
+from harvester.next.tenant.connection import Response
+from harvester.next.tenant.exact_json import NotJson, loads
+from harvester.next.tenant.request import Reader, Request, api_path, path_segment
+from harvester.next.tenant.responses import OK, not_json, refusal, wrong_shape
+from harvester.next.tenant.retrying import Retrying
+
+T = TypeVar("T")
+_Other: TypeAlias = Throttled | TokenRejected | Refused | Fault
+
+_TRIES: Final = 4
+_GIVE_UP_AFTER: Final = 3
+"""Sources in a row without an answer, after which the rest are not asked about."""
+_MONTH: Final = 7  # characters of YYYY-MM
+_STARTS_WITH_MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}(?:-|$)")
+
+
+async def source_statuses(lanes: Sequence[Lane], sources: Mapping[str, str | None]) -> list[SourceStatus]:
+    """The status of each source (ID -> name, if known), and the first month of those that report usage.
+
+    A source that cannot be asked about is unknown (None), and so are the rest if the tenant does not answer
+    this query at all: that is one warning, never an outage.
+
+    Raises:
+        StopRun: as `Retrying.ask`, for reasons that would end any other request, too.
+    """
+    asking = _Asking(lanes)
+    found = [await asking.status(source_id, name) for source_id, name in sources.items()]
+    unknown = sum(source.status is None for source in found)
+    if unknown:
+        lanes[0].tenant.observer(
+            Warned(
+                "source_status_unknown",
+                f"{unknown} of {len(found)} sources do not say whether they report usage ({asking.problem})",
+                "their accounts without rows count as empty; the scope idn:identity-history:manage is needed",
+            )
+        )
+    return found
+
+
+class _Asking:
+    """Asks about one source after the other. `problem` is the first reason why one is unknown."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self._retrying = Retrying(lanes, "the status of the sources")
+        self._failed_in_a_row = 0
+        self.problem = "the tenant gives no status that is documented"
+
+    async def status(self, source_id: str, name: str | None) -> SourceStatus:
+        """What is known about one source."""
+        if self._failed_in_a_row >= _GIVE_UP_AFTER:
+            return SourceStatus(source_id, name, None, None)
+        status = await self._ask(source_id, "status", "", _read_status)
+        since = None
+        if status == "COMPLETE":
+            since = await self._ask(source_id, "summaries", "limit=250&sorters=date", _read_first_month)
+        return SourceStatus(source_id, name, status, since)
+
+    async def _ask(self, source_id: str, what: str, query: str, read: Reader[T]) -> T | None:
+        api = api_path("source-usages", self._retrying.lane.api_version)
+        request = Request(f"{api}/{path_segment(source_id)}/{what}", query, read)
+        answer = await self._retrying.ask(request, "sources", tries=_TRIES)
+        if isinstance(answer, (Refused, Fault)):
+            if not self._failed_in_a_row:
+                self.problem = f"{answer.status or answer.reason}: {answer.detail}"
+            self._failed_in_a_row += 1
+            return None
+        self._failed_in_a_row = 0
+        return answer
+
+
+class _Document(NamedTuple):
+    """A parsed body."""
+
+    value: Any
+
+
+def _read_status(response: Response, sent_at: float) -> Answered[UsageStatus | None] | _Other:
+    document = _document(response, sent_at)
+    if not isinstance(document, _Document):
+        return document
+    if not isinstance(document.value, dict):
+        return wrong_shape(sent_at, "the status of a source is not an object")
+    status = document.value.get("status")
+    return Answered(sent_at, status if status in ("COMPLETE", "INCOMPLETE") else None)
+
+
+def _read_first_month(response: Response, sent_at: float) -> Answered[str | None] | _Other:
+    """The earliest month with a row: where the coverage of the source begins."""
+    document = _document(response, sent_at)
+    if not isinstance(document, _Document):
+        return document
+    if not isinstance(document.value, list):
+        return wrong_shape(sent_at, "the summaries of a source are not an array")
+    dates = [row.get("date") for row in document.value if isinstance(row, dict)]
+    months = [day[:_MONTH] for day in dates if isinstance(day, str) and _STARTS_WITH_MONTH.match(day)]
+    return Answered(sent_at, min(months, default=None))
+
+
+def _document(response: Response, sent_at: float) -> _Document | _Other:
+    if response.status != OK:
+        return refusal(response, sent_at)
+    try:
+        return _Document(loads(response.body, replace_surrogates=True))
+    except NotJson as error:
+        return not_json(sent_at, str(error))
