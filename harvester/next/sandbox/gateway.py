@@ -1,0 +1,246 @@
+"""Answers the tenant's requests: who may ask, how often, what for, and what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from aiohttp import web
+
+from harvester.next.model import Quota
+from harvester.next.sandbox.bad_responses import FOREVER, login_page, spoiled
+from harvester.next.sandbox.faults import FaultPlan
+from harvester.next.sandbox.gate import Gate
+from harvester.next.sandbox.listing import Listings
+from harvester.next.sandbox.operations import USAGES, Call, Operations, parse_call
+from harvester.next.sandbox.options import (
+    Absence,
+    FaultKind,
+    Faults,
+    SandboxOptions,
+    TokenFault,
+    TokenFaultKind,
+)
+from harvester.next.sandbox.population import Population
+from harvester.next.sandbox.records import Records
+from harvester.next.sandbox.responses import ErrorResponse, error, json_response, too_many_requests
+from harvester.next.sandbox.tally import Tally
+from harvester.next.sandbox.tokens import (
+    ACCOUNT_SCOPES,
+    IDENTITY_SCOPES,
+    ORG,
+    POD,
+    SOURCE_SCOPES,
+    TENANT_ID,
+    USAGE_SCOPES,
+    Grant,
+    Tokens,
+)
+
+_SCOPES = {
+    USAGES: USAGE_SCOPES,
+    "source-usages": USAGE_SCOPES,
+    "accounts": ACCOUNT_SCOPES,
+    "sources": SOURCE_SCOPES,
+    "public-identities": IDENTITY_SCOPES,
+}
+_WITH_RETRY_AFTER = frozenset({FaultKind.THROTTLED, FaultKind.UNAVAILABLE})
+
+
+class Gateway:
+    """The tenant's front door and the services behind it; it gets every request except ``/_sandbox``."""
+
+    def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
+        self._options = options
+        self._clock = clock
+        self._began = clock()
+        self._quota = options.quota
+        self.population = Population(options)
+        self.records = Records(self.population, options.seed)
+        self.listings = Listings(self.population, self.records)
+        self.tally = Tally()
+        self.tally.make_room(options.accounts)
+        self.tokens = Tokens(options.secret, options.token_life, clock)
+        self._broken = dict(options.broken_versions)
+        self._gates: dict[tuple[str, str], Gate] = {}
+        self._other_attempts: Counter[str] = Counter()
+        self._random = Random(options.seed)  # noqa: S311  # spreads latency, guards nothing
+        self._plan = FaultPlan(options.faults, options.seed, options.fault_streak)
+        self._operations = Operations(self.population, self.listings, options.faults, options.unknown)
+        self.absent: Absence | None = None
+        self.throttled_until = 0.0
+        self.on_usage: Callable[[int], None] = lambda _number: None
+
+    def set_faults(self, faults: Faults) -> None:
+        """Let other things go wrong from now on; shares of accounts stay as they were."""
+        self._operations.faults = faults
+        self._plan = FaultPlan(faults, self._options.seed, self._options.fault_streak)
+
+    def change_quota(self, quota: Quota | None) -> None:
+        """Enforce another quota from now on."""
+        self._quota = quota
+        for gate in self._gates.values():
+            gate.change_quota(quota)
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """The response to one request."""
+        self.tally.requests += 1
+        try:
+            if self.absent is not None:
+                return self._absence()
+            path = request.rel_url.raw_path
+            if (call := parse_call(path, self.population)) is not None:
+                return await self._counted(request, call)
+            if path == "/oauth/token":
+                return await self._token(request)
+            if path == "/oauth/info":
+                return self._info(request)
+            raise error(404)
+        except ErrorResponse as response:
+            return response.response()
+
+    def _absence(self) -> web.Response:
+        self.tally.turned_away += 1
+        if self.absent == "html":
+            return login_page()
+        raise error(503)
+
+    async def _counted(self, request: web.BaseRequest, call: Call) -> web.Response:
+        tally = self.tally
+        tally.in_flight += 1
+        tally.most_in_flight = max(tally.most_in_flight, tally.in_flight)
+        tally.paths[f"{call.version}/{call.collection}"] += 1
+        try:
+            response = await self._answer(request, call, self._arrived(call))
+        except ErrorResponse as failed:
+            response = failed.response()
+        finally:
+            tally.in_flight -= 1
+        gone = request.transport is None or request.transport.is_closing()
+        tally.statuses[0 if gone else response.status] += 1
+        return response
+
+    def _arrived(self, call: Call) -> float:
+        now = self._clock()
+        if call.collection != USAGES:
+            self.tally.listings += 1
+            return now
+        self.tally.usages += 1
+        self.tally.arrivals.append(now)
+        if call.number is not None:
+            self.tally.asked[call.number] += 1
+        self.on_usage(self.tally.usages)
+        return now
+
+    async def _answer(self, request: web.BaseRequest, call: Call, now: float) -> web.Response:
+        if call.version not in self._options.versions:
+            raise error(404)
+        grant = self.tokens.grant(request.headers.get("Authorization"))
+        self.tally.clients[grant.client_id] += 1
+        gate = self._gate(grant, call.version)
+        self.tally.lanes[f"{grant.client_id}/{call.version}"].append(now)
+        await self._pass_gate(gate, now)
+        if request.method != "GET":
+            raise error(405)
+        if (status := self._broken.get(call.version)) is not None:
+            raise error(status)
+        if grant.scopes.isdisjoint(_SCOPES[call.collection]):
+            raise error(403)
+        return await self._operate(request, call, gate)
+
+    # -- quota
+
+    def _gate(self, grant: Grant, version: str) -> Gate:
+        key = (grant.client_id, version)
+        gate = self._gates.get(key)
+        if gate is None:
+            gate = self._gates[key] = Gate(self._quota, self._options, self._began, self._clock)
+            self.tally.lanes[f"{grant.client_id}/{version}"] = array("d")
+        return gate
+
+    async def _pass_gate(self, gate: Gate, now: float) -> None:
+        if (seconds := gate.early(now)) is not None:
+            self.tally.early.append(seconds)
+        wait = self.throttled_until - now
+        if wait <= 0:
+            wait = gate.admit(now)
+        await self._delay()
+        if wait > 0:
+            self.tally.throttled += 1
+            self.tally.shut_outs = sum(one.shut_outs for one in self._gates.values())
+            raise too_many_requests(gate.announce(wait))
+
+    async def _delay(self) -> None:
+        latency, jitter = self._options.latency, self._options.jitter
+        if latency:
+            await asyncio.sleep(latency + jitter * (2 * self._random.random() - 1))
+
+    async def _operate(self, request: web.BaseRequest, call: Call, gate: Gate) -> web.Response:
+        subject, attempt = self._attempt(request, call)
+        good = self._operations.respond(call, request.rel_url.raw_query_string)
+        drawn = self._plan.draw(subject, attempt) if self._plan.any_answers else None
+        if drawn is None:
+            return good
+        self.tally.faults[drawn.kind] += 1
+        if drawn.seconds is not None and drawn.kind in _WITH_RETRY_AFTER:
+            gate.paused(self._clock(), drawn.seconds)
+        return await spoiled(drawn, request, good)
+
+    def _attempt(self, request: web.BaseRequest, call: Call) -> tuple[str, int]:
+        """What is asked for, and how often it was before."""
+        if call.number is not None:
+            attempt = self.tally.attempts[call.number]
+            self.tally.attempts[call.number] = attempt + 1
+            return call.subject, attempt
+        subject = request.rel_url.raw_path_qs
+        if not self._plan.any_answers:
+            return subject, 0
+        self._other_attempts[subject] += 1
+        return subject, self._other_attempts[subject] - 1
+
+    # -- tokens
+
+    async def _token(self, request: web.BaseRequest) -> web.Response:
+        if request.method != "POST":
+            raise error(405)
+        self.tally.tokens += 1
+        if (fault := self._plan.token_fault(self.tally.tokens - 1)) is not None:
+            self.tally.faults["token"] += 1
+            return await _bad_token_response(fault)
+        form = await request.post()
+        await self._delay()
+        answer = self.tokens.answer(form, request.headers.get("Authorization"))
+        return json_response(answer, headers={"Cache-Control": "no-store"})
+
+    def _info(self, request: web.BaseRequest) -> web.Response:
+        origin = f"http://{request.host}"
+        info = {
+            "tenantId": TENANT_ID,
+            "tenantName": ORG,
+            "pod": POD,
+            "tokenEndpoint": f"{origin}/oauth/token",
+            "authorizeEndpoint": f"{origin}/oauth/authorize",
+        }
+        return json_response(info)
+
+
+async def _bad_token_response(fault: TokenFault) -> web.Response:
+    asked = None if fault.seconds is None else f"{fault.seconds:g}"
+    match fault.kind:
+        case TokenFaultKind.SILENCE:
+            await asyncio.sleep(FOREVER if fault.seconds is None else fault.seconds)
+            raise error(504)
+        case TokenFaultKind.HTML:
+            return login_page()
+        case TokenFaultKind.NO_TOKEN:
+            return json_response({"token_type": "bearer", "expires_in": 749})
+        case TokenFaultKind.THROTTLED:
+            raise too_many_requests(asked)
+        case TokenFaultKind.REFUSED:
+            body = {"error": "invalid_client", "error_description": "Bad client credentials"}
+            return json_response(body, status=401)
+        case _:
+            raise error(503, retry_after=asked)
