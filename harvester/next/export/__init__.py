@@ -1,0 +1,37 @@
+"""From ledgers to outputs: one exporter, whatever the format and the destination.
+
+`OutputSpec.of` describes an output, `open_output` opens it, `Output.try_out` tries it before the first
+request, and `export` writes it from one ledger or from the shards of one list, once or while the harvest
+runs. `rows` is the same for the Python API.
+"""
+
+from harvester.next.export.changes import Changes
+from harvester.next.export.control import Control
+from harvester.next.export.export import Exported, export, is_complete
+from harvester.next.export.failures import failure_line, failure_lines, write_failures
+from harvester.next.export.output import Output, open_output
+from harvester.next.export.records import COLUMNS
+from harvester.next.export.rows import decoded, rows, slices
+from harvester.next.export.spec import OutputSpec, kind_of
+from harvester.next.export.state import open_state, prepare_state
+
+__all__ = [
+    "COLUMNS",
+    "Changes",
+    "Control",
+    "Exported",
+    "Output",
+    "OutputSpec",
+    "decoded",
+    "export",
+    "failure_line",
+    "failure_lines",
+    "is_complete",
+    "kind_of",
+    "open_output",
+    "open_state",
+    "prepare_state",
+    "rows",
+    "slices",
+    "write_failures",
+]

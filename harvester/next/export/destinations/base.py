@@ -1,0 +1,70 @@
+"""The protocol that every destination keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+
+class Sink(Protocol):
+    """One file that is being written. Methods raise StoppedEarly where it cannot be, or ClosedPipe."""
+
+    name: str
+    """As results and manifests name it."""
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`; a live destination's readers see it now."""
+        ...
+
+    def close(self) -> None:
+        """What was written is durable. It may not have its final name yet."""
+        ...
+
+
+class Destination(Protocol):
+    """Where an output goes. In this order: `try_out`, `begin`, `open` for each file, `publish`, `complete`.
+
+    After a kill at any instant, the same steps again, in a new process, make the output whole and leave
+    nothing else behind.
+    """
+
+    name: str
+    live: bool
+    """Whether it can be written while the harvest runs."""
+    parted: bool
+    """Whether it takes several files, and a manifest."""
+
+    def try_out(self, own: str | None = None) -> None:
+        """See that it can be written to, without changing anything that is there.
+
+        `own` is the run ID of an unfinished harvest, whose complete output may be there already.
+
+        Raises:
+            OutputError: it cannot be written to, or holds what may not be replaced.
+            AccessDenied: a store refuses the credentials.
+        """
+        ...
+
+    def begin(self) -> None:
+        """Prepare for a new output, in place of what an interrupted export has left."""
+        ...
+
+    def open(self, number: int, suffix: str) -> Sink:
+        """Begin the `number`-th file (from 1); the one before is closed."""
+        ...
+
+    def publish(self, manifest: Mapping[str, Any]) -> None:
+        """All files are closed: give them their final names, in place of an older output."""
+        ...
+
+    def write_beside(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Write a small file that belongs to the output, in one step. For parted destinations only."""
+        ...
+
+    def complete(self) -> None:
+        """Everything that belongs to the output is published: mark it as complete."""
+        ...
+
+    def discard(self) -> None:
+        """The export failed: remove what can be removed at once."""
+        ...

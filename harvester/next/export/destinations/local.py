@@ -1,0 +1,113 @@
+"""A directory of this machine: parts wait under hidden names until all of them are complete."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from secrets import token_hex
+
+from harvester.next.errors import OutputError
+from harvester.next.export.destinations.base import Sink
+from harvester.next.files import disk_errors, partial, resolve, sync_directory, write_atomically
+
+
+class LocalDirectory:
+    """`path` need not exist: it is made, with the directories above it, when the first file is written."""
+
+    staged = True
+
+    def __init__(self, path: Path, mode: int) -> None:
+        self.name = f"{path}/"
+        self._path = resolve(path)
+        self._mode = mode
+
+    def try_out(self) -> None:
+        """A directory that is there gets a file for a moment; else the one above it must be writable."""
+        above = next(path for path in (self._path, *self._path.parents) if path.exists())
+        if not above.is_dir():
+            raise OutputError(f"{self.name} cannot be a directory: {above} is a file", "choose another name")
+        with disk_errors(self.name, "the output", started=False):
+            if above == self._path:
+                probe = self._path / f".probe-{token_hex(8)}"
+                probe.touch(self._mode, exist_ok=False)
+                probe.unlink()
+            elif not os.access(above, os.W_OK | os.X_OK):
+                raise OutputError(
+                    f"{self.name} cannot be made: {above} is not writable", "check its permissions"
+                )
+
+    def names(self, prefix: str) -> set[str]:
+        """Visible files."""
+        with disk_errors(self.name, "the output", started=True):
+            return {one.name for one in self._path.glob(f"{prefix}*")} if self._path.is_dir() else set()
+
+    def read(self, name: str) -> bytes | None:
+        """What is in the file."""
+        path = self._path / name
+        with disk_errors(path, "the output", started=True):
+            return path.read_bytes() if path.is_file() else None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Written as ``.partial``, synced and renamed."""
+        self._make()
+        write_atomically(self._path / name, [data], self._mode, what="the output", started=True)
+
+    def create(self, name: str) -> Sink:
+        """Hidden, and in place of what an interrupted export has left there."""
+        return _Part(self._path / name, self._staged(name), self._mode)
+
+    def publish(self, names: list[str]) -> None:
+        """Rename them, then sync the directory once."""
+        with disk_errors(self.name, "the output", started=True):
+            for name in names:
+                self._staged(name).replace(self._path / name)
+            sync_directory(self._path)
+
+    def remove(self, names: list[str]) -> None:
+        """Under their final names and under those they wait under."""
+        with disk_errors(self.name, "the output", started=True):
+            for name in names:
+                (self._path / name).unlink(missing_ok=True)
+                self._staged(name).unlink(missing_ok=True)
+            sync_directory(self._path)
+
+    def discard(self, names: list[str]) -> None:
+        """What waits under these names."""
+        with disk_errors(self.name, "the output", started=True):
+            for name in names:
+                self._staged(name).unlink(missing_ok=True)
+
+    def _staged(self, name: str) -> Path:
+        return partial(self._path / f".{name}")
+
+    def _make(self) -> None:
+        """Whoever may read a file may enter the directories made for it."""
+        with disk_errors(self.name, "the output", started=True):
+            for path in [*reversed(self._path.parents), self._path]:
+                if not path.is_dir():
+                    path.mkdir(exist_ok=True)
+                    path.chmod(self._mode | (self._mode & 0o444) >> 2)
+                    sync_directory(path.parent)
+
+
+class _Part:
+    def __init__(self, path: Path, staged: Path, mode: int) -> None:
+        self.name = path.name
+        self._path = path
+        with disk_errors(path, "the output", started=True):
+            staged.unlink(missing_ok=True)
+            self._fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            os.fchmod(self._fd, mode)  # whatever the umask says
+
+    def write(self, data: bytes) -> None:
+        with disk_errors(self._path, "the output", started=True):
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+
+    def close(self) -> None:
+        with disk_errors(self._path, "the output", started=True):
+            try:
+                os.fsync(self._fd)
+            finally:
+                os.close(self._fd)

@@ -1,0 +1,63 @@
+"""NDJSON: one row a line, or one account a line."""
+
+from __future__ import annotations
+
+import orjson
+
+from harvester.next.export.blob import SEAM, split
+from harvester.next.export.formats.base import Encoder, TextEncoder, Write
+from harvester.next.export.records import Content, Record
+
+
+class NdjsonRows:
+    """``{"accountId":"…","date":"…","count":17}``: a line a row, `accountId` first, the rest as received."""
+
+    name = "ndjson"
+    suffix = ".ndjson"
+    live = True
+    compressible = True
+    part_rows = 1_000_000
+
+    def encoder(self, write: Write, content: Content) -> Encoder:  # noqa: ARG002  # lines need no columns
+        """Nothing stands before or behind the lines."""
+        return TextEncoder(write, rows)
+
+
+class NdjsonAccounts:
+    """``{"accountId":"…","usages":[…]}``: one line an account, those without usage included."""
+
+    name = "ndjson"
+    suffix = ".ndjson"
+    live = True
+    compressible = True
+    part_rows = 2_500_000
+
+    def encoder(self, write: Write, content: Content) -> Encoder:  # noqa: ARG002  # as above
+        """Nothing stands before or behind the lines."""
+        return TextEncoder(write, account)
+
+
+def rows(record: Record) -> bytes:
+    """One line a row."""
+    return framed(record, b"", b"\n")
+
+
+def framed(record: Record, before: bytes, behind: bytes) -> bytes:
+    """Each row as an object with `accountId` first and the columns last, between `before` and `behind`."""
+    if not record.rows:
+        return b""
+    head = before + b'{"accountId":' + orjson.dumps(record.account_id)
+    tail = record.stamp.json + b"}" + behind
+    blob = record.blob
+    if b"{}" in blob:  # a row without properties has no comma behind `accountId`
+        bodies = [row[1:-1] for row in split(blob)]
+        return b"".join([head + (b"," + body if body else b"") + tail for body in bodies])
+    head += b","
+    return head + blob[2:-2].replace(b"},\n{", tail + head) + tail
+
+
+def account(record: Record) -> bytes:
+    """One line with all rows."""
+    usages = record.blob.replace(SEAM, b",")
+    head = b'{"accountId":' + orjson.dumps(record.account_id)
+    return head + b',"usages":' + usages + record.stamp.json + b"}\n"

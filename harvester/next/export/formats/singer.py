@@ -1,0 +1,80 @@
+"""A Singer stream: SCHEMA, one RECORD a row, STATE. The full table every time; targets upsert it by its key.
+
+https://github.com/singer-io/getting-started/blob/master/docs/SPEC.md
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from harvester.next.export.blob import join, members, row_of, split
+from harvester.next.export.formats.base import Encoder, TextEncoder, Write
+from harvester.next.export.formats.ndjson import framed
+from harvester.next.export.records import Content, Record
+
+STREAM: Final = "account_usages"
+KEY_PROPERTIES: Final = ("accountId", "date")
+
+_RECORD: Final = b'{"type":"RECORD","stream":"%s","record":' % STREAM.encode()
+_LATER: Final = re.compile(rb'"date":"\d{4}-\d\d-\d\d[^"]')
+"""A date with something behind the day: the schema promises a day."""
+_DAY: Final = len('"2026-10-01')
+
+
+class Singer:
+    """For ``harvester run … --format singer | target-…``."""
+
+    name = "singer"
+    suffix = ".singer"
+    live = True
+    compressible = True
+    part_rows = 1_000_000
+
+    def encoder(self, write: Write, content: Content) -> Encoder:
+        """The STATE at the end says which harvest was delivered in full."""
+        state = {"bookmarks": {STREAM: {"runId": content.run_id}}}
+        return TextEncoder(
+            write,
+            records,
+            head=_message(type="SCHEMA", **schema(content)),
+            tail=_message(type="STATE", value=state),
+        )
+
+
+def schema(content: Content) -> dict[str, Any]:
+    """The stream's SCHEMA. Properties that the API adds in time are passed on as they come."""
+    properties: dict[str, Any] = {
+        "accountId": {"type": "string"},
+        "date": {"type": ["null", "string"], "format": "date"},
+        "count": {"type": ["null", "integer"]},
+    }
+    properties |= {name: {"type": "string"} for name in content.added}
+    if "harvestedAt" in properties:
+        properties["harvestedAt"]["format"] = "date-time"
+    return {
+        "stream": STREAM,
+        "schema": {"type": "object", "properties": properties, "additionalProperties": True},
+        "key_properties": KEY_PROPERTIES,
+    }
+
+
+def records(record: Record) -> bytes:
+    """A RECORD a row; `time_extracted` is when the account was settled."""
+    if _LATER.search(record.blob):
+        record = record._replace(blob=join(_with_day(row) for row in split(record.blob)))
+    return framed(record, _RECORD, b',"time_extracted":"%s"}\n' % record.stamp.settled_at.encode())
+
+
+def _with_day(row: bytes) -> bytes:
+    properties = members(row)
+    date = properties.get("date", b"null")
+    if date.startswith(b'"'):
+        properties["date"] = date.rstrip(b'"')[:_DAY] + b'"'
+    return row_of(properties)
+
+
+def _message(**properties: Any) -> bytes:
+    return orjson.dumps(properties, option=orjson.OPT_APPEND_NEWLINE)

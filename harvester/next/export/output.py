@@ -1,0 +1,108 @@
+"""An output: a format at a destination."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from harvester.next.events import Observer
+from harvester.next.export.control import Control
+from harvester.next.export.destinations import Destination, Directory, SingleFile
+from harvester.next.export.destinations.cloud import open_store
+from harvester.next.export.destinations.local import LocalDirectory
+from harvester.next.export.destinations.store import Store
+from harvester.next.export.formats import Format, format_named
+from harvester.next.export.formats.compress import SUFFIXES
+from harvester.next.export.spec import DATABASE, OutputSpec
+
+_MAX_OUTAGE: Final = 1800.0
+
+
+class Output:
+    """Made by `open_output`. `control` ends an export that is under way."""
+
+    def __init__(
+        self, spec: OutputSpec, destination: Destination, format_: Format | None, control: Control
+    ) -> None:
+        self.spec = spec
+        self.destination = destination
+        self.format = format_
+        """None where the ledger itself is the output."""
+        self.control = control
+
+    @property
+    def name(self) -> str:
+        """As messages name it."""
+        return self.destination.name
+
+    @property
+    def live(self) -> bool:
+        """Whether it is written while the harvest runs."""
+        return self.destination.live and self.format is not None and self.format.live
+
+    @property
+    def suffix(self) -> str:
+        """Of the names of its parts."""
+        return "" if self.format is None else self.format.suffix + SUFFIXES[self.spec.compress]
+
+    def try_out(self, own: str | None = None) -> None:
+        """See before the first request that it can be written to; nothing that is there is changed.
+
+        `own` is the run ID of an unfinished harvest that is resumed: its own complete output is not refused.
+
+        Raises:
+            OutputError: it cannot be written to, or a directory already holds a complete harvest.
+            AccessDenied: a store refuses the credentials.
+        """
+        self.destination.try_out(own)
+
+    def write_beside(self, name: str, data: bytes) -> None:
+        """Write ``_failures.ndjson`` or ``_summary.json`` into a directory or store."""
+        self.destination.write_beside(name, [data])
+
+    def complete(self) -> None:
+        """Mark a directory or store as complete (``_SUCCESS``), once all that belongs to it is written."""
+        self.destination.complete()
+
+
+def open_output(
+    spec: OutputSpec,
+    *,
+    begun: float,
+    observer: Observer,
+    max_outage: float = _MAX_OUTAGE,
+    control: Control | None = None,
+    rng: Random | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Output:
+    """The output that `spec` describes; nothing is written or sent yet.
+
+    `begun` is the Unix time at which the harvest began, which names the directory of its day.
+
+    Raises:
+        SettingError: a package or a variable that it needs is missing.
+        AccessDenied: there are no credentials for its store.
+    """
+    control = control or Control()
+    dest = spec.partition(begun)
+    destination: Destination
+    if spec.kind == "store":
+        store = Store(
+            dest,
+            open_store(dest),
+            max_outage=max_outage,
+            control=control,
+            observer=observer,
+            rng=rng or Random(),  # noqa: S311  # spreads retries
+            clock=clock,
+        )
+        destination = Directory(store, replace=spec.replace)
+    elif spec.kind == "directory":
+        destination = Directory(LocalDirectory(Path(dest), spec.file_mode), replace=spec.replace)
+    else:
+        destination = SingleFile(dest, spec.file_mode, control)
+    format_ = None if spec.format == DATABASE else format_named(spec.format, spec.shape)
+    return Output(spec, destination, format_, control)

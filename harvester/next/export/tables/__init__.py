@@ -1,0 +1,1 @@
+"""Tables that a harvest is merged into, each in a single commit."""
