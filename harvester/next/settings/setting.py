@@ -65,7 +65,7 @@ class _Details(TypedDict, total=False):
     least: float
     most: float
     separator: str
-    common: bool
+    common: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +74,8 @@ class Setting:
 
     `flag` is empty where only the environment and the file have it. `none` is the word that stands for
     None on every layer; `unset` says in words what None does. `example` is shown where there is no
-    default to show. `separator` is put between several values in one environment variable. `common`
-    marks the ten options that most people need.
+    default to show. `separator` is put between several values in one environment variable. `common` is the
+    rank among the ten options that most people need; 0 for the others.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Setting:
     least: float | None = None
     most: float | None = None
     separator: str = ""
-    common: bool = False
+    common: int = 0
 
     @property
     def variable(self) -> str:

@@ -104,7 +104,7 @@ class Settings:
         default=(), flag="", separator=":", example="ids.txt")
     list: bool = setting(
         "input", SWITCH, "List the tenant's own accounts and harvest them in one run.",
-        default=False, common=True)
+        default=False, common=2)
     account: tuple[str, ...] = setting(
         "input", TEXTS, "Harvest this account ID; repeat for more.",
         default=(), separator=",", example="ef38f94347e94562b5bb8424a56397d8")
@@ -137,11 +137,11 @@ class Settings:
 
     base_url: str = setting(
         "connection", Kind("URL", base_url), "The tenant's API; https only, except to loopback.",
-        default="", unset="SAIL_BASE_URL", example="https://acme.api.identitynow.com", common=True)
+        default="", unset="SAIL_BASE_URL", example="https://acme.api.identitynow.com", common=3)
     api_version: tuple[str, ...] = setting(
         "connection", Kind("V[,V…]", versions(*API_VERSIONS), choices=API_VERSIONS),
         f"One or more of {', '.join(API_VERSIONS)}. Each has its own quota: three are three times as fast.",
-        default=("v2024",), common=True)
+        default=("v2024",), common=4)
     clients: tuple[Credentials, ...] = setting(
         "connection", Kind("FILE", _clients, _show_clients),
         "Client IDs that share the list, each with its own quota: [[clients]] in TOML, or a JSON list.",
@@ -159,10 +159,10 @@ class Settings:
 
     since: str | None = setting(
         "request", MONTH, "First month wanted. Paging stops as soon as older rows arrive.",
-        default=None, none="all", common=True)
+        default=None, none="all", common=6)
     skip_unreported: bool = setting(
         "request", SWITCH, "Do not request the accounts of sources that report no usage.",
-        default=False, common=True)
+        default=False, common=7)
     source_status: SourceStatus = setting(
         "request", word(*get_args(SourceStatus)),
         "Ask once for each source whether it reports usage, to tell empty from unreported; off: do not ask.",
@@ -182,7 +182,7 @@ class Settings:
         "output", Kind("DEST", destination),
         "Where rows go: - for stdout, a file (.ndjson .csv .parquet .db, .gz .zst), a directory (ends in /), "
         "s3:// gs:// az://, CATALOG:namespace.table, or postgresql://host/database/schema.table.",
-        default="-", short="-o", common=True)
+        default="-", short="-o", common=1)
     format: Format | None = setting(
         "output", word(*get_args(Format)), "Format of the output.",
         default=None, none="auto", unset="by the suffix of DEST, else ndjson")
@@ -219,7 +219,7 @@ class Settings:
         "resume", SWITCH, "Replace the complete harvest that a directory or prefix holds.", default=False)
     retry_failed: bool = setting(
         "resume", SWITCH, "Request the failed accounts of the finished harvest again.",
-        default=False, common=True)
+        default=False, common=9)
     ledger: Path | None = setting(
         "resume", FILE, "File for the ledger of the harvest.",
         default=None, unset="DEST.ledger", example="usages.ledger")
@@ -230,7 +230,7 @@ class Settings:
 
     quota: Quota | None = setting(
         "pace", QUOTA, "Requests permitted per client and API version; none disables the limit.",
-        default=DEFAULT_QUOTA, none="none", common=True)
+        default=DEFAULT_QUOTA, none="none", common=8)
     burst: int | None = setting(
         "pace", WHOLE, "Requests that may be sent at once.",
         default=None, none="auto", least=1, most=1_000_000)

@@ -1,0 +1,122 @@
+"""The command line: a thin layer over the library, one file per command.
+
+A command's module is imported when the command is called, so that `harvester --help` costs little more
+than click itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import sys
+from difflib import get_close_matches
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from harvester.next.cli.exit_status import explain, status_of
+from harvester.next.cli.help import Group
+from harvester.next.cli.streams import discard_stdout, take_over_streams
+
+_COMMANDS = {
+    "config": "Show the settings and where each comes from, or write a file to start from.",
+    "sandbox": "Serve a simulated tenant on this machine, to try everything out.",
+    "completion": "Print the completion script for bash, zsh or fish.",
+}
+"""The commands in the order of help, each with a line about it; its module is `harvester.next.cli.<name>`."""
+
+_EPILOG = """\b
+Examples:
+  harvester demo
+  harvester check
+  harvester run --list -o usages.ndjson
+  harvester unused usages.ndjson
+
+\b
+Exit statuses:
+  0        done; for a harvest: every account harvested
+  1        a finding (verify), or more unused accounts than --fail-above (unused)
+  2        wrong usage or configuration
+  3        finished, but some accounts failed (they are in the failures file)
+  4        not authenticated or not authorized
+  5        stopped early; the same command continues where it stopped
+  130/143  stopped by SIGINT/SIGTERM, likewise
+  141      the reader of stdout closed it"""
+
+_COLLECT_AFTER = (20_000, 20, 20)
+"""When to look for cycles of garbage: seldom. Nearly all that a harvest creates is freed by reference
+counting, and with Python's own thresholds a tenth of the CPU time went into looking in vain."""
+
+
+class _LazyGroup(Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"No such command: {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing them, and this program's own options."""
+        names = [
+            CompletionItem(name, help=text) for name, text in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return names or click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # click's
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version  # noqa: PLC0415  # slow to import, seldom wanted
+
+        click.echo(f"harvester {version('account-usage-harvester')}")
+        ctx.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"max_content_width": 100}, epilog=_EPILOG)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def harvester() -> None:
+    """Harvest account usage summaries from SailPoint Identity Security Cloud, in bulk."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; see `exit_status` for how."""
+    take_over_streams()
+    gc.set_threshold(*_COLLECT_AFTER)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result: Any = harvester.main(arguments, prog_name="harvester", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:
+        status = status_of(error)
+        if status is None:
+            raise
+        discard_stdout()
+        explain(error)
+        return status
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,27 @@
+"""`harvester completion`: the script that lets a shell complete commands, options and their words."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from harvester.next.cli.help import Command
+from harvester.next.errors import InternalError
+
+_EXAMPLES = """\b
+Examples:
+  bash:  echo 'eval "$(harvester completion bash)"' >> ~/.bashrc
+  zsh:   echo 'eval "$(harvester completion zsh)"' >> ~/.zshrc    # after compinit
+  fish:  harvester completion fish > ~/.config/fish/completions/harvester.fish"""
+
+
+@click.command(cls=Command, epilog=_EXAMPLES)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def command(context: click.Context, shell: str) -> None:
+    """Print the completion script for SHELL: commands, options, the words of choices, and files."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise InternalError(f"click has no completion for {shell}")
+    program = context.find_root()
+    click.echo(kind(program.command, {}, "harvester", "_HARVESTER_COMPLETE").source())

@@ -1,0 +1,143 @@
+"""`harvester config`: what the settings are and where each comes from, and a file to start from."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harvester.next.cli.columns import columns
+from harvester.next.cli.help import Command, Group
+from harvester.next.cli.options import SettingsCommand, loaded, setting_options
+from harvester.next.errors import OutputError
+from harvester.next.settings import SECTIONS, Loaded
+from harvester.next.settings.config_file import LOCAL_CONFIG, user_config
+from harvester.next.settings.secret_files import named_path
+from harvester.next.settings.template import template
+
+_EXAMPLES = """\b
+Examples:
+  harvester config init
+  harvester config show"""
+
+_SHOW_EXAMPLES = """\b
+Examples:
+  harvester config show
+  harvester config show --config nightly.toml --profile prod
+  harvester config show --quota 500/10s --json | jq '.settings[] | select(.origin != "default")'"""
+
+_INIT_EXAMPLES = """\b
+Examples:
+  harvester config init
+  harvester config init --user
+  harvester config init nightly.toml"""
+
+_MODE = 0o600
+_STDOUT = ("-", "/dev/stdout")
+
+
+@click.group(cls=Group, epilog=_EXAMPLES)
+def command() -> None:
+    """Show the settings and where each comes from, or write a file of them to start from.
+
+    Commands read the file that --config or HARVESTER_CONFIG names; otherwise ./harvester.toml; otherwise
+    $XDG_CONFIG_HOME/account-usage-harvester/config.toml (XDG_CONFIG_HOME is ~/.config if not set).
+    """
+
+
+@command.command("show", cls=SettingsCommand, epilog=_SHOW_EXAMPLES)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@setting_options(*SECTIONS)
+def show(*, as_json: bool, **options: Any) -> None:
+    """Show every setting with its value and where it comes from.
+
+    The options are those of `harvester run`: the values shown are those that such a run would have.
+    Precedence: flag, environment, file, default. Secrets are not shown.
+    """
+    found = loaded(options, needs_tenant=False)
+    if as_json:
+        click.echo(json.dumps(_document(found), ensure_ascii=False, indent=2))
+        return
+    click.echo(f"configuration file: {_file(found)}\n")
+    rows = [(name, value or "not set", origin) for name, value, origin in found.explain()]
+    for line in columns([("setting", "value", "from"), *rows]):
+        click.echo(line)
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _document(found: Loaded) -> dict[str, Any]:
+    return {
+        "config": None if found.config is None else str(found.config),
+        "profile": found.profile,
+        "settings": [
+            {"name": name, "value": value, "origin": origin} for name, value, origin in found.explain()
+        ],
+        "warnings": list(found.warnings),
+    }
+
+
+def _file(found: Loaded) -> str:
+    if found.config is None:
+        users = user_config(os.environ)
+        return f"none (looked for ./{LOCAL_CONFIG}" + (f" and {users})" if users else ")")
+    return f"{found.config}" + (f", profile {found.profile}" if found.profile else "")
+
+
+@command.command("init", cls=Command, epilog=_INIT_EXAMPLES)
+@click.argument("file", required=False, metavar="[FILE]")
+@click.option("--user", is_flag=True, help="Write your own configuration, which is read from any directory.")
+def init(*, file: str | None, user: bool) -> None:
+    """Write a configuration with every setting, its default and what it means, all commented out.
+
+    FILE is ./harvester.toml by default, which commands started in this directory read; - is stdout. A
+    file that exists is not overwritten. Only its owner can read it, as it may come to hold secrets.
+    """
+    if file in _STDOUT:
+        click.echo(template(), nl=False)
+        return
+    path = _path(file, user=user)
+    _create(path)
+    click.echo(f"{path} written. {_advice(path)}", err=True)
+
+
+def _path(file: str | None, *, user: bool) -> Path:
+    if not user:
+        return LOCAL_CONFIG if file is None else named_path(file, "FILE")
+    if file is not None:
+        raise click.UsageError("--user names the file: leave out FILE.")
+    path = user_config(os.environ)
+    if path is None:
+        raise OutputError("there is no home directory", "name a file, or set XDG_CONFIG_HOME")
+    return path
+
+
+def _create(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+    except FileExistsError:
+        raise OutputError(f"{path} exists already", "name another file, or remove it first") from None
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "name another file") from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+            written.write(template())
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror})", "make room, or name another"
+        ) from None
+
+
+def _advice(path: Path) -> str:
+    if path == LOCAL_CONFIG:
+        return "Commands started in this directory read it. Edit it, then try: harvester check"
+    if path == user_config(os.environ):
+        return "Commands read it unless they find ./harvester.toml. Edit it, then try: harvester check"
+    return f"Edit it, then try: harvester check --config {path}"

@@ -1,0 +1,98 @@
+"""Help in two lengths: -h has what most people need, --help has everything, in titled groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+_SHORT = "harvester.short_help"
+_COMMON = "Common options"
+
+
+class GroupedOption(click.Option):
+    """An option that knows the group in which help shows it, and its rank among the common ones."""
+
+    def __init__(self, *args: Any, group: str = "Options", common: int = 0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+        self.common = common
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The names and the help; the flag for `no` is named only where it changes something."""
+        record = super().get_help_record(ctx)
+        if record is None or not self.secondary_opts or "[default: " in record[1]:
+            return record
+        return " / ".join(self.opts), record[1]
+
+
+class Command(click.Command):
+    """A command with -h and --help, its options in groups, and its examples at the end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_short_help_option())
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command does, in short help its first paragraph."""
+        whole = self.help
+        if whole and ctx.meta.get(_SHORT):
+            self.help = whole.partition("\n\n")[0]
+        super().format_help_text(ctx, formatter)
+        self.help = whole
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options that most people need, then the rest by groups."""
+        groups: dict[str, list[tuple[str, str]]] = {_COMMON: []}
+        for title, record in self._records(ctx):
+            groups.setdefault(title, []).append(record)
+        if ctx.meta.get(_SHORT) and groups[_COMMON]:
+            groups = {_COMMON: groups[_COMMON]}
+        for title, records in groups.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples; short help says where the rest is."""
+        whole = self.epilog
+        if ctx.meta.get(_SHORT):
+            self.epilog = (
+                f"{(whole or '').partition(chr(10) * 2)[0]}\n\n{ctx.command_path} --help shows everything."
+            )
+        super().format_epilog(ctx, formatter)
+        self.epilog = whole
+
+    def _records(self, ctx: click.Context) -> Iterator[tuple[str, tuple[str, str]]]:
+        for param in sorted(self.get_params(ctx), key=lambda param: getattr(param, "common", 0)):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                group = _COMMON if getattr(param, "common", False) else getattr(param, "group", "Options")
+                yield group, record
+
+
+class Group(Command, click.Group):
+    """A group of commands with the same help; its commands have it too."""
+
+    command_class = Command
+
+
+def _short_help_option() -> click.Option:
+    return click.Option(
+        ["-h"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_short_help,
+        help="Show the most used options and exit.",
+    )
+
+
+def _show_short_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # click's
+    if wanted and not ctx.resilient_parsing:
+        ctx.meta[_SHORT] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()

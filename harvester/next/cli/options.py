@@ -1,0 +1,165 @@
+"""The options that commands share, made from the table of settings.
+
+An option takes plain text and is passed on only if it was given: what it means, and what is wrong with
+it, is decided in one place for flags, environment and file alike.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from harvester.next.cli.help import Command, GroupedOption
+from harvester.next.errors import SettingError
+from harvester.next.settings import SECTIONS, TABLE, Loaded, load
+from harvester.next.settings.secret_files import named_path
+from harvester.next.settings.setting import TEXTS, Setting
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+_CONFIGURATION = "Configuration"
+_LOADED = "harvester.loaded"
+_MOST_VERBOSE = 2
+_CONFIG, _DRY_RUN = 5, 10
+"""Their ranks among the ten options that most people need; the others are in the table."""
+
+_OWN = {"config", "profile", "verbose", "quiet", "dry_run"}
+"""Options that are not settings: where settings come from, and shorthands."""
+
+
+class SettingsCommand(Command):
+    """A command with options of the table; its errors call a setting as it was written."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SettingError as error:
+            found: Loaded | None = ctx.meta.get(_LOADED)
+            raise (error if found is None else found.as_written(error)) from None
+
+
+def setting_options(*wanted: str) -> Callable[[_Decorated], _Decorated]:
+    """Add options of the table, by section or by name, and those that every command has.
+
+    A decorator for the function under ``@click.command(cls=SettingsCommand)``, which then takes
+    ``**options``. Every command has --config, --profile, -v and -q.
+    """
+    chosen = [one for one in TABLE if one.flag and (one.section in wanted or one.name in wanted)]
+    made = [*_configuration(), *map(_option, chosen), *_verbosity()]
+
+    def add(function: _Decorated) -> _Decorated:
+        for names, attributes in reversed(made):
+            function = click.option(*names, cls=GroupedOption, **attributes)(function)
+        return function
+
+    return add
+
+
+def inputs_argument(function: _Decorated) -> _Decorated:
+    """Add ``[INPUT]...``."""
+    return click.argument("inputs", nargs=-1, metavar="[INPUT]...", shell_complete=_complete_files)(function)
+
+
+def dry_run_option(function: _Decorated) -> _Decorated:
+    """Add ``--dry-run``."""
+    return click.option(
+        "--dry-run",
+        is_flag=True,
+        cls=GroupedOption,
+        common=_DRY_RUN,
+        help="Show the plan (accounts, requests, time at the quota) and send nothing.",
+    )(function)
+
+
+def loaded(options: dict[str, Any], *, needs_tenant: bool = True, **fixed: Any) -> Loaded:
+    """The settings of a command from its options, the environment and the files.
+
+    `fixed` are settings that the command itself decides.
+
+    Raises:
+        SettingError: a value is not accepted, or the tenant or its credentials are missing.
+        click.UsageError: ``-v`` and ``-q`` together.
+    """
+    config = options.get("config")
+    found = load(
+        settings_given(options) | fixed,
+        environ=os.environ,
+        config=named_path(config, "--config") if config else None,
+        profile=options.get("profile"),
+        needs_tenant=needs_tenant,
+    )
+    click.get_current_context().meta[_LOADED] = found
+    return found
+
+
+def settings_given(options: dict[str, Any]) -> dict[str, Any]:
+    """Those options that are settings and were given, with ``-v`` and ``-q`` as verbosity."""
+    given = {name: value for name, value in options.items() if name not in _OWN and value not in (None, ())}
+    if options.get("quiet") and options.get("verbose"):
+        raise click.UsageError("-v and -q contradict each other: give one of them.")
+    if options.get("quiet") or options.get("verbose"):
+        given["verbosity"] = -1 if options.get("quiet") else min(options["verbose"], _MOST_VERBOSE)
+    return given
+
+
+_Made = tuple[tuple[str, ...], dict[str, Any]]
+"""Names and attributes of an option."""
+
+
+def _configuration() -> Iterator[_Made]:
+    config = {
+        "metavar": "FILE",
+        "common": _CONFIG,
+        "shell_complete": _complete_files,
+        "help": "Settings in TOML.  [default: ./harvester.toml, else the user's; see `harvester config`]",
+    }
+    profile = {"metavar": "NAME", "help": "Part of the configuration to lay over the rest: [profile.NAME]."}
+    yield ("--config",), {"group": _CONFIGURATION, "default": None, **config}
+    yield ("--profile",), {"group": _CONFIGURATION, "default": None, **profile}
+
+
+def _verbosity() -> Iterator[_Made]:
+    group = SECTIONS["display"]
+    yield ("-v", "--verbose"), {"count": True, "group": group, "help": "Log each retry; twice: each request."}
+    yield ("-q", "--quiet"), {"is_flag": True, "group": group, "help": "Log warnings and errors only."}
+
+
+def _option(one: Setting) -> _Made:
+    attributes: dict[str, Any] = {
+        "group": SECTIONS[one.section],
+        "common": one.common,
+        "default": None,
+        "help": _help(one),
+    }
+    if one.switch:
+        return (one.name, f"{one.flag}/{one.negative}"), attributes
+    names = (one.name, *((one.short,) if one.short else ()), one.flag)
+    attributes |= {"metavar": one.kind.metavar, "type": str, "shell_complete": _completion(one)}
+    return names, attributes | ({"multiple": True} if one.kind is TEXTS else {})
+
+
+def _help(one: Setting) -> str:
+    if one.switch:
+        return f"{one.help}  [default: {one.flag}]" if one.default else one.help
+    shown = one.show(one.default)
+    return one.help if one.default == () and not one.unset else f"{one.help}  [default: {shown}]"
+
+
+def _completion(one: Setting) -> Callable[..., list[CompletionItem]] | None:
+    """What a shell offers: the words of a choice, or files."""
+    if one.kind.metavar in ("FILE", "DEST", "last|LEDGER"):
+        return _complete_files
+
+    def words(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in one.kind.choices if word.startswith(incomplete)]
+
+    return words if one.kind.choices else None
+
+
+def _complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
