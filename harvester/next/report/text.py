@@ -26,7 +26,10 @@ def safe_json(document: str) -> str:
 
 
 def _acts(character: str) -> bool:
-    return category(character) in _INVISIBLE and character not in _JOINERS
+    if category(character) in _INVISIBLE:
+        return character not in _JOINERS
+    # Code points that Unicode never assigns: drawing a chart with one of them aborts the whole process.
+    return ord(character) & 0xFFFE == 0xFFFE or "\ufdd0" <= character <= "\ufdef"  # noqa: PLR2004
 
 
 def _visible(character: str) -> str:

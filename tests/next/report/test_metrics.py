@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +36,11 @@ def samples(text: str) -> dict[tuple[str, str], float]:
                 yield (sample.name, ",".join(sample.labels.values())), sample.value
 
     return dict(found())
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a directory."""
+    return [path.name for path in folder.iterdir()]
 
 
 async def forever(_seconds: float) -> None:
@@ -115,7 +119,7 @@ async def test_the_file_is_kept_while_the_run_goes_on(tmp_path: Path) -> None:
     assert set(waits) == {15}
     assert samples(path.read_text())["harvester_exit_status", ""] == 0
     assert path.stat().st_mode & 0o777 == 0o644
-    assert os.listdir(tmp_path) == ["night.prom"]
+    assert names(tmp_path) == ["night.prom"]
 
 
 async def test_the_last_success_survives_a_failed_run(tmp_path: Path) -> None:
@@ -169,7 +173,7 @@ def test_the_summary_is_private_and_replaces_the_one_before(tmp_path: Path) -> N
     write_summary(path, a_troubled_report(), Redactor([SECRET]))
     assert path.read_text().startswith('{\n  "schemaVersion": 2,\n')
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert names(tmp_path) == [path.name]
 
 
 def test_a_summary_that_cannot_be_written_can_be_resumed(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
         ("\u200f\u2066\u2028\ufeff", r"\u200f\u2066\u2028\ufeff"),
         ("tag \U000e0041", r"tag \ue0041"),
         ("a\ud800b", r"a\ud800b"),
+        ("a\ufffeb\U0001ffff\ufdd0", r"a\ufffeb\u1ffff\ufdd0"),
         ("علی\u200cرضا", "علی\u200cرضا"),
     ],
 )

@@ -1,0 +1,165 @@
+"""The page as one file: texts, charts and style put together by Jinja, which escapes all it is given.
+
+Nothing in it is fetched or executed: there is no script, and the page's own policy forbids both.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib import import_module
+from importlib.util import find_spec
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from harvester.next.errors import InputError, SettingError
+from harvester.next.files import write_atomically
+from harvester.next.report.html import answer as answer_texts
+from harvester.next.report.html import run
+from harvester.next.report.html.answer import Answer
+from harvester.next.report.html.answer_charts import answer_charts
+from harvester.next.report.html.drawing import ToSvg, draw
+from harvester.next.report.html.run_charts import run_charts
+from harvester.next.report.summary import SCHEMA_VERSION
+from harvester.next.report.text import safe
+
+_HERE: Final = Path(__file__).parent
+_NEEDED: Final = ("jinja2", "vl_convert")
+_INSTALL: Final = "pip install 'account-usage-harvester[report]'"
+_HINT: Final = "give a ledger, or a summary that `harvester run` wrote (DEST.summary.json)"
+RUN_ONLY: Final = (
+    "A summary has no accounts in it, so this page shows the run only. To see which accounts nobody uses, "
+    "make it from the ledger: harvester report DEST.ledger"
+)
+"""Why a page made from a summary does not open with the answer."""
+
+
+def require_drawing(setting: str) -> None:
+    """Check that what draws the page is installed, without loading it.
+
+    Raises:
+        SettingError: it is not; `setting` is what asked for it.
+    """
+    for name in _NEEDED:
+        if find_spec(name) is None:
+            raise SettingError(setting, f"an HTML report needs {name}, which is not installed", _INSTALL)
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """The summary at `path`.
+
+    Raises:
+        InputError: it cannot be read, or is not a summary.
+    """
+    try:
+        summary = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})", _HINT) from error
+    except orjson.JSONDecodeError as error:
+        raise InputError(str(path), "is not valid JSON", _HINT, line=error.lineno) from None
+    if not isinstance(summary, dict) or "counts" not in summary:
+        raise InputError(str(path), "is not a summary of a harvest", _HINT)
+    if summary.get("schemaVersion") != SCHEMA_VERSION:
+        version = summary.get("schemaVersion")
+        raise InputError(str(path), f"is a summary of another version of harvester ({version})", _HINT)
+    return summary
+
+
+def html_page(
+    summary: Mapping[str, Any], answer: Answer | None = None, *, note: str = RUN_ONLY, name: str = "summary"
+) -> str:
+    """The page for a run, from its summary (see `harvester.report.summary`), which errors call `name`.
+
+    It opens with `answer`; where there is none, `note` says why.
+
+    Raises:
+        SettingError: the extra `report` is not installed.
+        InputError: the summary is damaged.
+    """
+    require_drawing("report")
+    style = (_HERE / "page.css").read_text(encoding="utf-8")
+    try:
+        page: str = _template().render(
+            title=f"Account usage of {tenant_name(summary['tenant'])}",
+            summary=summary,
+            run=_run(summary),
+            answer=None if answer is None else _answer(answer),
+            note=note,
+            style=style,
+            style_hash=f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}",
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+        problem = f"is damaged: something that a summary has is missing ({type(error).__name__}: {error})"
+        raise InputError(name, problem, _HINT) from error
+    return page
+
+
+def write_page(
+    path: Path,
+    summary: Mapping[str, Any],
+    answer: Answer | None = None,
+    *,
+    note: str = RUN_ONLY,
+    mode: int = 0o600,
+) -> None:
+    """Put the page at `path`, in one step; a device or descriptor is written to.
+
+    Raises:
+        OutputError, StoppedEarly: it cannot be written (2, or 5 on a full disk).
+        SettingError, InputError: as `html_page`.
+    """
+    page = html_page(summary, answer, note=note)
+    write_atomically(path, [page.encode("utf-8", "backslashreplace")], mode, what="the report")
+
+
+def _run(summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "when": run.when(summary),
+        "mood": run.mood(summary),
+        "headline": run.headline(summary),
+        "advice": run.advice(summary),
+        "tiles": run.tiles(summary),
+        "tables": run.tables(summary),
+        "charts": draw(run_charts(summary), _to_svg()),
+    }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {
+        "headline": answer_texts.headline(answer),
+        "coverage": answer_texts.coverage(answer),
+        "tiles": answer_texts.tiles(answer),
+        "tables": answer_texts.tables(answer),
+        "charts": draw(answer_charts(answer), _to_svg()),
+    }
+
+
+def tenant_name(host: str) -> str:
+    """The tenant's name: what its host begins with."""
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return "a local tenant" if host in ("", "localhost") else host.partition(".")[0]
+    return "a local tenant"
+
+
+def _to_svg() -> ToSvg:
+    to_svg: ToSvg = import_module("vl_convert").vegalite_to_svg
+    return to_svg
+
+
+def _template() -> Any:
+    jinja2 = import_module("jinja2")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_without_marks, trim_blocks=False
+    )
+    return environment.from_string((_HERE / "page.html.jinja").read_text(encoding="utf-8"))
+
+
+def _without_marks(value: Any) -> Any:
+    """Texts of the tenant as they are safe to show; drawings and style are ours."""
+    return safe(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
