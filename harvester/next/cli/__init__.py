@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem
 
 from harvester.next.cli.exit_status import explain, status_of
 from harvester.next.cli.help import Group
-from harvester.next.cli.streams import discard_stdout, take_over_streams
+from harvester.next.cli.streams import settle_stdout, take_over_streams
 
 _COMMANDS = {
     "config": "Show the settings and where each comes from, or write a file to start from.",
@@ -116,7 +116,7 @@ def _run(arguments: list[str] | None) -> int:
         status = status_of(error)
         if status is None:
             raise
-        discard_stdout()
+        settle_stdout()
         explain(error)
         return status
     return result if isinstance(result, int) else 0

@@ -91,7 +91,8 @@ def _file(found: Loaded) -> str:
 @command.command("init", cls=Command, epilog=_INIT_EXAMPLES)
 @click.argument("file", required=False, metavar="[FILE]")
 @click.option("--user", is_flag=True, help="Write your own configuration, which is read from any directory.")
-def init(*, file: str | None, user: bool) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="Do not say what was written.")
+def init(*, file: str | None, user: bool, quiet: bool) -> None:
     """Write a configuration with every setting, its default and what it means, all commented out.
 
     FILE is ./harvester.toml by default, which commands started in this directory read; - is stdout. A
@@ -102,7 +103,8 @@ def init(*, file: str | None, user: bool) -> None:
         return
     path = _path(file, user=user)
     _create(path)
-    click.echo(f"{path} written. {_advice(path)}", err=True)
+    if not quiet:
+        click.echo(f"{path} written. {_advice(path)}", err=True)
 
 
 def _path(file: str | None, *, user: bool) -> Path:

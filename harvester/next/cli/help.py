@@ -9,12 +9,13 @@ import click
 
 _SHORT = "harvester.short_help"
 _COMMON = "Common options"
+_OTHER = "Other options"
 
 
 class GroupedOption(click.Option):
     """An option that knows the group in which help shows it, and its rank among the common ones."""
 
-    def __init__(self, *args: Any, group: str = "Options", common: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, group: str = _OTHER, common: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.group = group
         self.common = common
@@ -33,6 +34,8 @@ class Command(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.append(_short_help_option())
+        if not isinstance(self, click.Group):
+            self.params += _missing_verbosity(self.params)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the command does, in short help its first paragraph."""
@@ -47,8 +50,11 @@ class Command(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {_COMMON: []}
         for title, record in self._records(ctx):
             groups.setdefault(title, []).append(record)
+        others = groups.pop(_OTHER, [])
         if ctx.meta.get(_SHORT) and groups[_COMMON]:
             groups = {_COMMON: groups[_COMMON]}
+        else:
+            groups[_OTHER if any(groups.values()) else "Options"] = others
         for title, records in groups.items():
             if records:
                 with formatter.section(title):
@@ -70,7 +76,7 @@ class Command(click.Command):
         for param in sorted(self.get_params(ctx), key=lambda param: getattr(param, "common", 0)):
             record = param.get_help_record(ctx)
             if record is not None:
-                group = _COMMON if getattr(param, "common", False) else getattr(param, "group", "Options")
+                group = _COMMON if getattr(param, "common", False) else getattr(param, "group", _OTHER)
                 yield group, record
 
 
@@ -78,6 +84,15 @@ class Group(Command, click.Group):
     """A group of commands with the same help; its commands have it too."""
 
     command_class = Command
+
+
+def _missing_verbosity(params: list[click.Parameter]) -> Iterator[click.Option]:
+    """-v and -q for a command that has nothing to log: every command accepts them."""
+    taken = {name for param in params for name in param.opts}
+    for short, long in ("-v", "--verbose"), ("-q", "--quiet"):
+        if short not in taken:
+            counted: dict[str, Any] = {"count": True} if short == "-v" else {"is_flag": True}
+            yield click.Option([short, long], expose_value=False, hidden=True, **counted)
 
 
 def _short_help_option() -> click.Option:

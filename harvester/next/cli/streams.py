@@ -10,10 +10,11 @@ import io
 import os
 import select
 import sys
+from contextlib import suppress
 from errno import EBADF
 from typing import TYPE_CHECKING, Any
 
-from harvester.next.errors import ClosedPipe, StoppedEarly
+from harvester.next.errors import ClosedPipe, StoppedEarly, StopRun
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -23,7 +24,7 @@ _CLOSED = "redirect it to a file, or to /dev/null"
 
 
 class _Stdout(io.FileIO):
-    """Raises the library's own errors. After `discard`, writes nothing and succeeds."""
+    """Raises the library's own errors. Once `discarding`, writes nothing and succeeds."""
 
     discarding = False
 
@@ -64,8 +65,13 @@ def take_over_streams() -> None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # lives as long as the process
 
 
-def discard_stdout() -> None:
-    """Drop what is still buffered for stdout, so that Python's last flush cannot fail again."""
+def settle_stdout() -> None:
+    """Write what is still buffered for stdout, if that is possible; then drop everything.
+
+    Python flushes stdout once more on its way out, which must not fail again.
+    """
+    with suppress(StopRun):
+        sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(raw, _Stdout):
         raw.discarding = True

@@ -18,15 +18,18 @@ _HINT = (
     "or write them to a configuration file"
 )
 
+NOWHERE = "nowhere"
+"""The origin of what was not found."""
+
 
 @dataclass(slots=True)
 class Access:
     """The outcome: clients, address, where each came from, and what was noticed on the way."""
 
     clients: tuple[Credentials, ...] = ()
-    clients_from: str = "nowhere"
+    clients_from: str = NOWHERE
     base_url: str = ""
-    base_url_from: str = "nowhere"
+    base_url_from: str = NOWHERE
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

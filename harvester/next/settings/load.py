@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Unpack
 
 from harvester.next.errors import SettingError
-from harvester.next.settings.access import Access, find_access
+from harvester.next.settings.access import NOWHERE, Access, find_access
 from harvester.next.settings.config_file import ConfigFile, find_config
 from harvester.next.settings.options import Options
 from harvester.next.settings.parse import BadValue
@@ -45,9 +45,14 @@ class Loaded:
     profile: str | None = None
 
     def explain(self) -> Iterator[tuple[str, str, str]]:
-        """Every setting with its value and origin, for people to look at; secrets are not among them."""
+        """Every setting with its value and origin, for people to look at; secrets are not among them.
+
+        The value is empty if the setting is needed and found nowhere.
+        """
         for one in TABLE:
-            yield one.name, one.show(getattr(self.settings, one.name)), self.origins[one.name]
+            origin = self.origins[one.name]
+            value = "" if origin == NOWHERE else one.show(getattr(self.settings, one.name))
+            yield one.name, value, origin
 
     def as_written(self, error: SettingError) -> SettingError:
         """The same error, with the setting called as whoever set it called it: flag, variable or line."""
@@ -169,7 +174,7 @@ def _access(
     if isinstance(given, (str, Path)):
         origin = origins["clients"]
         return find_access((named_path(str(given), origin), origin), base_url, environ, file)
-    address, address_from = base_url or ("", "nowhere")
+    address, address_from = base_url or ("", NOWHERE)
     ready: Any = given  # what it is, is checked with the other settings
     return Access(ready, "clients", address, address_from)
 
@@ -185,7 +190,7 @@ def _as_written(error: SettingError, origins: Mapping[str, str]) -> SettingError
     origin = origins.get(error.setting)
     if origin is None:
         return error
-    if origin in ("default", "nowhere"):
+    if origin in ("default", NOWHERE):
         origin = BY_NAME[error.setting].flag or error.setting
     return SettingError(origin, error.problem.removeprefix(f"{error.setting}: "), error.hint)
 

@@ -42,6 +42,7 @@ def test_show_as_json(tmp_path: Path) -> None:
     done = harvester("config", "show", "--json", folder=tmp_path, env={"HARVESTER_QOUTA": "1"})
     document = json.loads(done.stdout)
     assert [one["name"] for one in document["settings"]] == [*BY_NAME]
+    assert {"name": "base_url", "value": "", "origin": "nowhere"} in document["settings"]
     assert (document["config"], document["profile"]) == (None, None)
     assert document["warnings"] == ["HARVESTER_QOUTA is not a setting: did you mean HARVESTER_QUOTA?"]
 
@@ -75,6 +76,7 @@ def test_init_into_a_file_of_its_own(tmp_path: Path) -> None:
     done = harvester("config", "init", "etc/nightly.toml", folder=tmp_path)
     assert b"harvester check --config etc/nightly.toml" in done.stderr
     assert (tmp_path / "etc/nightly.toml").read_text() == template()
+    assert harvester("config", "init", "-q", "other.toml", folder=tmp_path).stderr == b""
 
 
 def test_init_overwrites_nothing(tmp_path: Path) -> None:

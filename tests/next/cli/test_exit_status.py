@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -169,21 +168,33 @@ def test_a_pipe_that_does_not_block(tmp_path: Path) -> None:
         assert process.wait(60) == 0
 
 
+def with_command(callback: str, folder: Path, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    """The program with one more command, `odd`, which does what the Python expression says."""
+    program = (
+        "import os, signal, sys, types, click; from harvester.next import cli, errors\n"
+        "def fail(error): raise error\n"
+        "module = types.ModuleType('harvester.next.cli.odd')\n"
+        f"module.command = click.Command('odd', callback=lambda: {callback})\n"
+        "sys.modules[module.__name__] = module; cli._COMMANDS['odd'] = 'x'\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "cli.main(['odd'])"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(folder), capture_output=True, timeout=60, check=False, **more,
+    )  # fmt: skip  # one call
+
+
 def test_ctrl_c_ends_any_command_with_130(tmp_path: Path) -> None:
     """Without a traceback, through click's own handling of it."""
-    program = (
-        "import os, signal, sys, types, click; from harvester.next import cli\n"
-        "module = types.ModuleType('harvester.next.cli.endless')\n"
-        "module.command = click.Command('endless', callback=lambda: os.kill(os.getpid(), signal.SIGINT))\n"
-        "sys.modules[module.__name__] = module; cli._COMMANDS['endless'] = 'x'\n"
-        "cli.main(['endless'])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment(tmp_path), capture_output=True, timeout=60, check=False,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-    )  # fmt: skip  # one call
+    done = with_command("os.kill(os.getpid(), signal.SIGINT)", tmp_path)
     assert (done.returncode, done.stderr.strip()) == (130, b"")
+
+
+def test_what_was_printed_before_an_error_is_printed(tmp_path: Path) -> None:
+    """Buffered or not, it comes out; the status is that of the error."""
+    done = with_command("sys.stdout.write('half') and fail(errors.AccessDenied('no'))", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (4, b"half", b"harvester: no\n")
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])

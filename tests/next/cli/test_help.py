@@ -65,8 +65,15 @@ def test_help_says_what_each_option_is_for(name: str) -> None:
     """No option is left to guess."""
     assert COMMANDS[name].help
     for param in COMMANDS[name].params:
-        if isinstance(param, click.Option):
+        if isinstance(param, click.Option) and not param.hidden:
             assert param.help, f"{name} {param.opts[0]}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_accepts_v_and_q(name: str) -> None:
+    """A script can say how much it wants to hear without knowing which command logs."""
+    flags = {flag for param in COMMANDS[name].params for flag in param.opts}
+    assert {"-v", "--verbose", "-q", "--quiet"} <= flags or isinstance(COMMANDS[name], click.Group)
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
