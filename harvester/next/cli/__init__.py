@@ -20,6 +20,7 @@ from harvester.next.cli.help import Group
 from harvester.next.cli.streams import settle_stdout, take_over_streams
 
 _COMMANDS = {
+    "run": "Harvest the usage rows of a list of accounts.",
     "config": "Show the settings and where each comes from, or write a file to start from.",
     "sandbox": "Serve a simulated tenant on this machine, to try everything out.",
     "completion": "Print the completion script for bash, zsh or fish.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,11 +40,8 @@ class Command(click.Command):
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the command does, in short help its first paragraph."""
-        whole = self.help
-        if whole and ctx.meta.get(_SHORT):
-            self.help = whole.partition("\n\n")[0]
-        super().format_help_text(ctx, formatter)
-        self.help = whole
+        text = inspect.cleandoc(self.help or "")
+        _write(formatter, _first_paragraph(text) if ctx.meta.get(_SHORT) else text)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options that most people need, then the rest by groups."""
@@ -64,13 +62,10 @@ class Command(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples; short help says where the rest is."""
-        whole = self.epilog
+        text = self.epilog or ""
         if ctx.meta.get(_SHORT):
-            self.epilog = (
-                f"{(whole or '').partition(chr(10) * 2)[0]}\n\n{ctx.command_path} --help shows everything."
-            )
-        super().format_epilog(ctx, formatter)
-        self.epilog = whole
+            text = f"{_first_paragraph(text)}\n\n{ctx.command_path} --help shows everything."
+        _write(formatter, text)
 
     def _records(self, ctx: click.Context) -> Iterator[tuple[str, tuple[str, str]]]:
         for param in sorted(self.get_params(ctx), key=lambda param: getattr(param, "common", 0)):
@@ -84,6 +79,16 @@ class Group(Command, click.Group):
     """A group of commands with the same help; its commands have it too."""
 
     command_class = Command
+
+
+def _write(formatter: click.HelpFormatter, text: str) -> None:
+    formatter.write_paragraph()
+    with formatter.indentation():
+        formatter.write_text(text)
+
+
+def _first_paragraph(text: str) -> str:
+    return text.partition("\n\n")[0]
 
 
 def _missing_verbosity(params: list[click.Parameter]) -> Iterator[click.Option]:

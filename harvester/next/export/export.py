@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from harvester.next.events import FilePublished, Observer
 from harvester.next.export.changes import Changes, Comparison, earliest_month
 from harvester.next.export.database import export_database
 from harvester.next.export.destinations.directory import REDSHIFT
+from harvester.next.export.failures import failure_lines, write_failures
 from harvester.next.export.formats.columns import merged as merged_columns
 from harvester.next.export.harvest import Harvest, harvests_of
 from harvester.next.export.manifest import Census, encoded, manifest, redshift_manifest
@@ -54,6 +56,7 @@ def export(
     unfinished: bool = False,
     one_shard: bool = False,
     earlier: LedgerReader | None = None,
+    failures: Path | None = None,
     on_position: Callable[[int], None] | None = None,
     observer: Observer = lambda _: None,
     max_outage: float = _MAX_OUTAGE,
@@ -62,7 +65,9 @@ def export(
 ) -> Exported:
     """Write the accounts of `readers`, several of which are shards of one list, to `output`; blocks.
 
-    Afterwards the caller writes what belongs beside it (`Output.write_beside`) and calls `Output.complete`.
+    Just before the output gets its final name, the failed accounts are written to `failures`; without it,
+    ``_failures.ndjson`` goes into a directory or store. Afterwards the caller writes what else belongs
+    beside it (`Output.write_beside`) and calls `Output.complete`.
 
     `follow` waits for accounts that are not settled yet; without it, `unfinished` accepts that there are
     such, or that shards are missing. `one_shard` accepts a single shard, as a run with ``--shard`` has it.
@@ -79,7 +84,7 @@ def export(
     if not follow and not unfinished:
         _refuse_unfinished(readers)
     if output.format is None:
-        return _exported_database(readers, output)
+        return _exported_database(readers, output, failures)
     slices = [settled(reader) for reader in readers]
     if follow:
         idle = UnavailableUntil("the harvest", most=max_outage, clock=clock, rng=rng or Random())  # noqa: S311
@@ -91,11 +96,21 @@ def export(
     try:
         exporter.write(merged(slices), on_position)
         complete = all(is_complete(reader) for reader in readers)
-        return exporter.finish(observer, complete=complete, publish=complete or unfinished)
+        if not (complete or unfinished):
+            return exporter.interrupted()
+        _write_failures(readers, output, failures)
+        return exporter.finish(observer, complete=complete)
     except BaseException:
         with suppress(HarvesterError):
             output.destination.discard()
         raise
+
+
+def _write_failures(readers: Sequence[LedgerReader], output: Output, path: Path | None) -> None:
+    if path is not None:
+        write_failures(readers, path, output.spec.file_mode)
+    elif output.spec.parted:
+        output.destination.write_beside("_failures.ndjson", failure_lines(readers))
 
 
 def is_complete(reader: LedgerReader) -> bool:
@@ -113,10 +128,11 @@ def _refuse_unfinished(readers: Sequence[LedgerReader]) -> None:
             )
 
 
-def _exported_database(readers: Sequence[LedgerReader], output: Output) -> Exported:
+def _exported_database(readers: Sequence[LedgerReader], output: Output, failures: Path | None) -> Exported:
     reader = readers[0]
     if len(readers) > 1:
         raise InputError("the ledgers", "several cannot be copied into one", "choose another --format")
+    _write_failures(readers, output, failures)
     totals = reader.totals()
     file = export_database(reader, output.spec.dest, output.spec.file_mode)
     return Exported((file,), totals.rows, totals.accounts, is_complete(reader))
@@ -180,10 +196,8 @@ class _Exporter:
             if on_position is not None:
                 on_position(entries[-1].position)
 
-    def finish(self, observer: Observer, *, complete: bool, publish: bool) -> Exported:
-        """Complete the output, unless it is not to be published."""
-        if not publish:
-            return self._interrupted()
+    def finish(self, observer: Observer, *, complete: bool) -> Exported:
+        """Complete the output and publish it."""
         if not self._files or self._part is not None:
             self._open()
             self._close()
@@ -193,7 +207,7 @@ class _Exporter:
         rows, accounts = sum(file.rows for file in self._files), sum(file.accounts for file in self._files)
         return Exported(tuple(self._files), rows, accounts, complete, self._changes)
 
-    def _interrupted(self) -> Exported:
+    def interrupted(self) -> Exported:
         """What was streamed stays with its reader, but without the end that says it is complete."""
         part = self._part
         file = None if part is None else part.close(complete=False)

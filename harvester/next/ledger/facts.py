@@ -20,6 +20,12 @@ def fact(database: Database, key: str) -> Any | None:
     return None if value is None else orjson.loads(value)
 
 
+def facts_of_lanes(database: Database) -> dict[str, Any]:
+    """What was saved under ``lane:<label>``, by key."""
+    found = database.rows("SELECT key, value FROM fact WHERE key LIKE 'lane:%'")
+    return {key: orjson.loads(value) for key, value in found}
+
+
 def save_facts(database: Database, facts: Mapping[str, Any]) -> None:
     """Save values that JSON can hold, in place of earlier ones."""
     rows = [(key, orjson.dumps(value).decode()) for key, value in facts.items()]

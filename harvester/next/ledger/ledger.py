@@ -13,11 +13,18 @@ from harvester.next.errors import LedgerUnreadable
 from harvester.next.events import Warned
 from harvester.next.files import disk_errors
 from harvester.next.ledger import opening, queries
-from harvester.next.ledger.account_list import next_pending
+from harvester.next.ledger.account_list import LIST_COMPLETE, next_pending
 from harvester.next.ledger.database import Database
-from harvester.next.ledger.facts import fact
+from harvester.next.ledger.facts import fact, facts_of_lanes, runs
 from harvester.next.ledger.publish import discard
-from harvester.next.ledger.records import FailureGroup, LaneRecord, ListSummary, SourceStatus
+from harvester.next.ledger.records import (
+    FailureGroup,
+    LaneRecord,
+    ListSummary,
+    RunRecord,
+    SourceStatus,
+    Totals,
+)
 from harvester.next.ledger.writer import Writer
 from harvester.next.model import Account, Counts, ListedAccount, Settled
 
@@ -47,6 +54,11 @@ class Ledger:
     def warnings(self) -> Sequence[Warned]:
         """What a person should know of how the ledger was opened."""
         return self._writer.warnings
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, or removed."""
+        return self._closed
 
     # --- opening and closing
 
@@ -124,14 +136,18 @@ class Ledger:
         """Close the ledger; a temporary one is gone then. May be called again."""
         await self._end(self._writer.close)
 
-    async def finish(self, path: Path, *, copy: Path) -> None:
-        """Publish this harvest as the finished ledger at `path`, then remove this one and close it.
+    async def publish(self, path: Path, *, copy: Path) -> None:
+        """Publish this harvest as the finished ledger at `path`; `remove` this one afterwards.
 
         The finished ledger is compact, made under the name `copy` (in the same directory), and replaces
         the last one in one step, whoever reads that. A run that is killed in between can be repeated.
         """
-        await self._run(self._writer.finish, path, copy)
-        await self.close()
+        await self._run(self._writer.publish, path, copy)
+
+    async def finish(self, path: Path, *, copy: Path) -> None:
+        """Publish this harvest as the finished ledger at `path`, then remove this one and close it."""
+        await self.publish(path, copy=copy)
+        await self.remove()
 
     async def remove(self) -> None:
         """Remove this harvest and close it: nothing is kept (``--no-keep-ledger``)."""
@@ -163,6 +179,10 @@ class Ledger:
         """
         return await self._run(self._writer.end_list)
 
+    async def list_complete(self) -> bool:
+        """Whether the list was read to its end, in this run or an earlier one."""
+        return bool(await self.fact(LIST_COMPLETE))
+
     async def next_pending(self, after: int, limit: int) -> list[Account]:
         """At most `limit` accounts without an outcome, with positions greater than `after`, in order."""
         return await self._query(next_pending, after, limit)
@@ -170,6 +190,10 @@ class Ledger:
     async def source_ids(self) -> list[str]:
         """The distinct `sourceId`s among the kept properties of the list, sorted."""
         return await self._run(self._writer.source_ids)
+
+    async def unasked_sources(self) -> dict[str, str | None]:
+        """The sources on the list of which nothing is known yet, each with its name where the list has it."""
+        return await self._run(self._writer.unasked_sources)
 
     async def save_sources(self, sources: Sequence[SourceStatus]) -> None:
         """Record what is known of sources; `next_pending` then says which accounts are unreported."""
@@ -205,6 +229,10 @@ class Ledger:
         """How many accounts ended in each way, over all runs."""
         return await self._query(queries.counts)
 
+    async def totals(self) -> Totals:
+        """All usage rows, and the accounts that were answered."""
+        return await self._query(queries.totals)
+
     async def failures_by_reason(self) -> dict[str, FailureGroup]:
         """The failed accounts by reason, over all runs, the most frequent first."""
         return await self._query(queries.failures_by_reason)
@@ -218,6 +246,14 @@ class Ledger:
     async def fact(self, key: str) -> Any | None:
         """What was saved under `key`, or None."""
         return await self._query(fact, key)
+
+    async def memory(self) -> dict[str, Any]:
+        """What the limiters of earlier runs knew about their lanes, by fact (``lane:<label>``)."""
+        return await self._query(facts_of_lanes)
+
+    async def runs(self) -> list[RunRecord]:
+        """The runs of the harvest, this one included, in their order."""
+        return await self._query(runs)
 
     async def save_facts(self, facts: Mapping[str, Any], *, full_sync: bool = False) -> None:
         """Save values that JSON can hold; with `full_sync` they survive a power loss."""

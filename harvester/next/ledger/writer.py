@@ -91,6 +91,16 @@ class Writer:
         )
         return [source_id for (source_id,) in found]
 
+    def unasked_sources(self) -> dict[str, str | None]:
+        """The sources on the list that are not in the table of sources, with their names."""
+        return dict(
+            self.database.rows(
+                "SELECT sourceId, max(json_extract(kept, '$.sourceName')) FROM entry"
+                " WHERE sourceId IS NOT NULL AND sourceId NOT IN (SELECT id FROM source_)"
+                " GROUP BY sourceId ORDER BY sourceId"
+            )
+        )
+
     def save_sources(self, sources: Sequence[SourceStatus]) -> None:
         """See `facts.save_sources`."""
         with self.database.transaction():
@@ -115,11 +125,10 @@ class Writer:
 
     # --- the end
 
-    def finish(self, path: Path, copy: Path) -> None:
-        """Publish the finished ledger at `path` and remove this one; it is closed then."""
+    def publish(self, path: Path, copy: Path) -> None:
+        """Publish the finished ledger at `path`."""
         with disk_errors(path, _WHAT, started=True):
             publish(self.database, copy, path, stat.S_IMODE(self.path.stat().st_mode))
-        self.remove()
 
     def remove(self) -> None:
         """Close this ledger and remove it."""

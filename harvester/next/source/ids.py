@@ -96,10 +96,13 @@ def in_shard(account_id: str, shard: Shard) -> bool:
     return int.from_bytes(digest, "big") % shard.count == shard.index - 1
 
 
-def listed(ids: Iterable[str], shard: Shard | None = None) -> Iterator[list[ListedAccount]]:
+def listed(
+    ids: Iterable[str], shard: Shard | None = None, *, first: int = 0
+) -> Iterator[list[ListedAccount]]:
     """The accounts that `ids` names, in batches of at most `BATCH`, repeats included.
 
-    `ids` is iterated in the caller's thread. Positions count all of `ids`, also those of other shards.
+    `ids` is iterated in the caller's thread. Positions count all of `ids` from `first`, also those of
+    other shards.
 
     Raises:
         TypeError: `ids` is a string or bytes, or one of its items is not a string.
@@ -107,11 +110,10 @@ def listed(ids: Iterable[str], shard: Shard | None = None) -> Iterator[list[List
     """
     if isinstance(ids, str | bytes | bytearray):
         raise TypeError(f"account IDs must be given as an iterable of str, not as one {type(ids).__name__}")
-    return _batches(ids, shard)
+    return _batches(enumerate(ids, first), shard)
 
 
-def _batches(ids: Iterable[str], shard: Shard | None) -> Iterator[list[ListedAccount]]:
-    numbered = enumerate(ids)
+def _batches(numbered: Iterator[tuple[int, str]], shard: Shard | None) -> Iterator[list[ListedAccount]]:
     while pairs := list(islice(numbered, BATCH)):
         batch = [ListedAccount(position, clean_id(value)) for position, value in pairs]
         if wanted := sharded(batch, shard):

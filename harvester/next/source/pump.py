@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import CancelledError
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ _AHEAD = 4
 """Batches read ahead: enough for reading and storing to overlap, and small beside anything else."""
 
 
-async def pumped(batches: Iterable[T]) -> AsyncIterator[T]:
+async def pumped(batches: Iterable[T]) -> AsyncGenerator[T, None]:
     """Iterate `batches` on a thread of its own, which waits when the loop is slower.
 
     The thread ends with its next batch once the iteration is closed. It is a daemon: reading a terminal

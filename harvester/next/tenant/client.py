@@ -75,12 +75,12 @@ class Tenant:
         self.sleep = sleep
         self.rng = rng
         self._tasks: list[asyncio.Task[None]] = []
-        clients = _distinctly_named(clients)
+        clients = distinctly_named(clients)
         self.clients = tuple(TenantClient(one, self) for one in clients)
         for client, credentials in zip(self.clients, clients, strict=True):
             own = shared_quota(quota if credentials.quota is None else credentials.quota, share)
             for version in api_versions:
-                label = f"{client.label}/{version}" if len(api_versions) > 1 else client.label
+                label = lane_label(credentials, version, api_versions)
                 limiter = Limiter(
                     own,
                     burst=min(burst, own.requests) if burst and own else None,
@@ -172,7 +172,12 @@ class TenantClient:
             lane.limiter.hold(retry_after, status)
 
 
-def _distinctly_named(clients: Sequence[Credentials]) -> list[Credentials]:
+def lane_label(client: Credentials, api_version: str, api_versions: Sequence[str]) -> str:
+    """How logs and ledgers name the lane of `client` on one of its API versions."""
+    return f"{client.label}/{api_version}" if len(api_versions) > 1 else client.label
+
+
+def distinctly_named(clients: Sequence[Credentials]) -> list[Credentials]:
     """The clients, those with a label that an earlier one has numbered: figures are kept by label."""
     seen: Counter[str] = Counter()
     named = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlencode
@@ -49,7 +49,7 @@ async def list_pages(
     filters: str = "",
     detail: Detail = "SLIM",
     page_size: int = PAGE_SIZE,
-) -> AsyncIterator[list[Record]]:
+) -> AsyncGenerator[list[Record], None]:
     """The records that `filters` selects, in pages; accounts come in the order of their IDs.
 
     Each account and each source that exists throughout comes exactly once (see `overlap`). `detail` is for
@@ -81,7 +81,7 @@ async def list_pages(
         yield page
 
 
-async def _pages(fetch: FetchPage, page_size: int) -> AsyncIterator[list[Record]]:
+async def _pages(fetch: FetchPage, page_size: int) -> AsyncGenerator[list[Record], None]:
     """Each page once, to an empty one: a short page alone proves nothing, as the tenant may cap the limit."""
     offset = 0
     first: object = None

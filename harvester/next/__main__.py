@@ -1,0 +1,5 @@
+"""`python -m harvester`."""
+
+from harvester.next.cli import main
+
+main()

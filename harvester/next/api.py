@@ -1,0 +1,429 @@
+"""The library: `Harvest` for programs with an event loop, `harvest` for scripts and notebooks.
+
+::
+
+    async with Harvest(load_settings(output="usages.ndjson")) as h:
+        report = await h.run(ids)
+
+    async with Harvest(load_settings()) as h:
+        async for row in h.rows(ids):
+            ...
+
+    report = harvest(ids, output="usages.ndjson")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
+from urllib.parse import urlsplit
+
+from harvester.next import parts
+from harvester.next.errors import InternalError, Interrupted, StoppedEarly, StopRun
+from harvester.next.events import Observer
+from harvester.next.export.control import Control
+from harvester.next.export.rows import decoded, slices
+from harvester.next.fetching import Batches, Fetching, inputs_of
+from harvester.next.ledger import Entry, Ledger
+from harvester.next.model import AccountOutcome, ListedAccount, Quota, UsageRow
+from harvester.next.report.observers import Listener, fan_out
+from harvester.next.report.redaction import Redactor
+from harvester.next.report.result import Report, check_counts
+from harvester.next.report.summary import summary_json
+from harvester.next.report.tally import FailureGroup, Tally
+from harvester.next.report.version import program_version
+from harvester.next.run import Run
+from harvester.next.settings.load import load_settings
+from harvester.next.settings.options import Options
+from harvester.next.settings.settings import Settings
+from harvester.next.source.ids import BATCH, listed
+from harvester.next.tenant.client import distinctly_named, lane_label, shared_quota
+
+T = TypeVar("T")
+Ids: TypeAlias = Iterable[str] | AsyncIterable[str]
+
+_SOME_FAILED: Final = 3
+_HANDED_AHEAD: Final = 4
+"""Batches that a caller's thread hands over ahead: reading and storing overlap, and memory stays small."""
+_LOOK_EVERY: Final = 0.2
+"""Seconds after which a thread that waits to hand something over looks whether it is still wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUsages:
+    """One account as `Harvest.accounts` gives it. `rows` is empty for an account without usage.
+
+    `outcome` is HARVESTED, EMPTY, UNREPORTED or FAILED; the events and the tally say why an account failed.
+    """
+
+    account_id: str
+    outcome: AccountOutcome
+    rows: list[UsageRow] = field(default_factory=list)
+
+
+class Harvest:
+    """One harvest with one set of settings: an async context, inside the running loop.
+
+    `observers` get every event, in the loop's thread. `tally` has the figures as they grow.
+    """
+
+    def __init__(self, settings: Settings, *observers: Listener | Observer) -> None:
+        self.settings = settings
+        self.tally = Tally()
+        self._observe = fan_out(self.tally, *observers)
+        self._running: Run | Fetching | None = None
+        self._stop: StopRun | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop(StoppedEarly("the harvest was left", "run it again: it continues where it stopped"))
+
+    def __repr__(self) -> str:
+        return f"<Harvest of {self.settings.base_url}: {self.tally.requests} requests>"
+
+    @property
+    def in_flight(self) -> int:
+        """Requests for accounts that were sent and not answered, at this moment."""
+        running = self._running.fetching if isinstance(self._running, Run) else self._running
+        return 0 if running is None else running.in_flight
+
+    def stop(self, why: StopRun) -> None:
+        """Start no more accounts, let requests in flight finish, and end, resumable. At any time."""
+        self._stop = self._stop or why
+        if self._running is not None:
+            self._running.stop(why)
+
+    def stop_from_thread(self, why: StopRun) -> None:
+        """As `stop`, from another thread than the loop's."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self.stop, why)
+
+    # --- with an output
+
+    async def run(self, ids: Ids | None = None) -> Report:
+        """Harvest `ids`, or the list that the settings name, into the output that the settings name.
+
+        Returns what came of it, also where the run ended early (`Report.status`, `Report.stop`). `ids` is
+        iterated in this thread, to its end, before the first account is requested.
+
+        Raises:
+            UsageError: the list, the output or a setting is wrong; nothing was written.
+            InvalidAccountId, TypeError: `ids` has something that is not an account ID.
+        """
+        started = datetime.now(UTC)
+        parts.check_inputs(self.settings, given=ids is not None)
+        run = Run(self.settings, self._observe)
+        self._start(run)
+        batches = inputs_of(self.settings) if ids is None else self._batches(ids)
+        try:
+            async with run:
+                stop = await run.harvest(batches)
+                return await self._conclude(run, stop, started)
+        finally:
+            self._running = None
+
+    async def _conclude(self, run: Run, stop: StopRun | None, started: datetime) -> Report:
+        """Summary and finished ledger. Whatever cannot be written makes the run end early."""
+        report = self._report(run, stop, started)
+        redact = Redactor(secrets_of(self.settings))
+        try:
+            await run.write_summary(summary_json(report, redact))
+            await run.finish(stop, report.status)
+        except StopRun as error:
+            if stop is None:
+                report = self._report(run, error, started)
+                with suppress(StopRun):  # it may be the summary that cannot be written
+                    await run.write_summary(summary_json(report, redact))
+        return report
+
+    def _start(self, running: Run | Fetching) -> None:
+        self._running = running
+        if self._stop is not None:
+            running.stop(self._stop)
+
+    def _report(self, run: Run, stop: StopRun | None, started: datetime) -> Report:
+        settings, figures = self.settings, run.figures
+        self.tally.finish()
+        groups = {
+            reason: FailureGroup(group.count, group.account_id, group.detail)
+            for reason, group in figures.failures_by_reason.items()
+        }
+        try:
+            check_counts(figures.counts, groups, self.tally, complete=stop is None)
+        except InternalError as error:
+            stop = error
+        status = _SOME_FAILED if stop is None and figures.counts.failed else 0
+        return Report(
+            run_id=run.run_id,
+            status=status if stop is None else stop.exit_status,
+            stop=stop,
+            started=started,
+            ended=datetime.now(UTC),
+            counts=figures.counts,
+            failures_by_reason=groups,
+            rows=figures.rows,
+            outputs=run.outputs,
+            output=settings.output,
+            ledger=_text(run.kept_ledger(complete=stop is None)),
+            failures=_text(run.files.failures),
+            tenant=urlsplit(settings.base_url).hostname or "",
+            api_versions=settings.api_version,
+            shard=None if settings.shard is None else str(settings.shard),
+            version=program_version(),
+            quotas=lane_quotas(settings),
+            tally=self.tally,
+        )
+
+    # --- without
+
+    async def accounts(self, ids: Ids | None = None) -> AsyncGenerator[AccountUsages, None]:
+        """Harvest `ids` and hand out each account once it and everything before it on the list is settled.
+
+        Nothing is written and nothing can be resumed. Fetching stays at most 10,000 accounts ahead of the
+        caller, and ends when the loop is left.
+
+        Raises:
+            StopRun: the run ended before its list; everything handed out until then is good.
+        """
+        fetching = Fetching(self.settings, self._observe)
+        self._start(fetching)
+        batches = inputs_of(self.settings) if ids is None else self._batches(ids)
+        async with await Ledger.temporary() as ledger:
+            await ledger.save_facts(parts.data_facts(self.settings))
+            await ledger.begin_run({"started": datetime.now(UTC).timestamp()})
+            control = Control()
+            running = asyncio.create_task(_filled(fetching, ledger, batches, control))
+            try:
+                await fetching.until_list_read(running)
+                async with aclosing(slices(ledger.path, control=control)) as found:
+                    async for entries in found:
+                        for entry in entries:
+                            yield _usages(entry)
+                        fetching.reader_at(entries[-1].position)
+                if (stop := await running) is not None:
+                    raise stop
+            finally:
+                self._running = None
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+    async def rows(self, ids: Ids | None = None) -> AsyncGenerator[UsageRow, None]:
+        """Harvest `ids` and hand out the usage rows, each with its `accountId` first; see `accounts`.
+
+        Accounts that fail have no rows: the events tell of them, as does the tally.
+        """
+        async with aclosing(self.accounts(ids)) as accounts:
+            async for account in accounts:
+                for row in account.rows:
+                    yield row
+
+    async def _batches(self, ids: Ids) -> AsyncGenerator[list[ListedAccount], None]:
+        if isinstance(ids, AsyncIterable):
+            first = 0
+            async for some in _grouped(ids):
+                for batch in listed(some, self.settings.shard, first=first):
+                    yield batch
+                first += len(some)
+            return
+        for batch in listed(ids, self.settings.shard):
+            yield batch
+            await asyncio.sleep(0)  # signals get their turn
+
+
+async def _filled(
+    fetching: Fetching, ledger: Ledger, batches: Batches | None, control: Control
+) -> StopRun | None:
+    """Fill the ledger, and tell whoever follows it when no more is to come."""
+    try:
+        return await fetching.run(ledger, batches, resumed=False, live=True, release=True)
+    finally:
+        control.end()
+
+
+def _usages(entry: Entry) -> AccountUsages:
+    outcome = entry.outcome or AccountOutcome.FAILED
+    return AccountUsages(entry.id, outcome, cast("list[UsageRow]", decoded(entry)))
+
+
+def _text(path: object) -> str | None:
+    return None if path is None else str(path)
+
+
+async def _grouped(ids: AsyncIterable[str]) -> AsyncGenerator[list[str], None]:
+    group: list[str] = []
+    async for account_id in ids:
+        group.append(account_id)
+        if len(group) == BATCH:
+            yield group
+            group = []
+    yield group
+
+
+def lane_quotas(settings: Settings) -> dict[str, Quota | None]:
+    """The quota of each lane that a harvest with these settings uses, by the lane's label."""
+    return {
+        lane_label(client, version, settings.api_version): shared_quota(
+            client.quota or settings.quota, settings.quota_shard
+        )
+        for client in distinctly_named(settings.clients)
+        for version in settings.api_version
+    }
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """Every secret that the settings hold, to be masked wherever text leaves the program."""
+    for client in settings.clients:
+        yield from filter(None, (client.client_secret, client.access_token))
+
+
+# --- signals
+
+
+@contextmanager
+def signals_stopping(harvest: Harvest) -> Iterator[None]:
+    """Within it, SIGINT and SIGTERM stop the harvest in good order; a second one exits at once."""
+    loop = asyncio.get_running_loop()
+    asked = False
+
+    def stop(signum: int) -> None:
+        nonlocal asked
+        if asked:
+            _exit_at_once(signum)
+        asked = True
+        name = signal.Signals(signum).name
+        hint = "run the same command again: it continues where it stopped"
+        harvest.stop(Interrupted(signum, f"stopped by {name}", hint))
+
+    signums = (signal.SIGINT, signal.SIGTERM)
+    for signum in signums:
+        loop.add_signal_handler(signum, stop, signum)
+    try:
+        yield
+    finally:
+        for signum in signums:
+            loop.remove_signal_handler(signum)
+
+
+def _exit_at_once(signum: int) -> None:
+    # What is committed is committed, and the lock goes with the process.
+    with suppress(OSError):
+        if os.isatty(2):
+            os.write(2, b"\n")  # the prompt gets a line of its own, below the progress
+    os._exit(128 + signum)
+
+
+# --- without an event loop
+
+
+def harvest(
+    ids: Iterable[str] | None = None, settings: Settings | None = None, **options: Unpack[Options]
+) -> Report:
+    """Harvest `ids`, or the list that the settings name, and return when it is done.
+
+    For scripts, and for notebooks, where an event loop is running already: the harvest then has one of
+    its own on another thread. `ids` is iterated in the caller's thread in any case. Without `settings`,
+    they are found as the command line finds them; `options` are settings by name.
+
+    Raises:
+        UsageError: the list, the output or a setting is wrong.
+        InvalidAccountId, TypeError: `ids` has something that is not an account ID.
+    """
+    if settings is not None and options:
+        raise TypeError("give either settings or options, not both")
+    found = load_settings(**options) if settings is None else settings
+    running = Harvest(found)
+
+    async def main(given: Ids | None) -> Report:
+        async with running:
+            return await running.run(given)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run_blocking(lambda: main(ids))
+    return _on_another_thread(running, main, ids)
+
+
+def _on_another_thread(
+    running: Harvest, main: Callable[[Ids | None], Coroutine[Any, Any, Report]], ids: Iterable[str] | None
+) -> Report:
+    handed: queue.Queue[list[str] | BaseException | None] = queue.Queue(_HANDED_AHEAD)
+    done: Future[Report] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(run_blocking(lambda: main(None if ids is None else _taken(handed))))
+        except BaseException as error:  # noqa: BLE001  # raised where the result is awaited
+            done.set_exception(error)
+
+    thread = threading.Thread(target=work, name="harvester")
+    thread.start()
+    try:
+        if ids is not None:
+            _hand_over(ids, handed, done)
+        return done.result()
+    except BaseException:
+        running.stop_from_thread(StoppedEarly("the caller was interrupted"))
+        raise
+    finally:
+        thread.join()
+
+
+def _hand_over(
+    ids: Iterable[str], handed: queue.Queue[list[str] | BaseException | None], done: Future[Report]
+) -> None:
+    """Iterate `ids` in this thread, as far as the harvest wants them."""
+
+    def put(item: list[str] | BaseException | None) -> bool:
+        while not done.done():
+            with suppress(queue.Full):
+                handed.put(item, timeout=_LOOK_EVERY)
+                return True
+        return False
+
+    try:
+        for batch in listed(ids):
+            if not put([account.id for account in batch]):
+                return
+    except BaseException as error:
+        put(error)
+        raise
+    put(None)
+
+
+async def _taken(handed: queue.Queue[list[str] | BaseException | None]) -> AsyncGenerator[str, None]:
+    while (item := await asyncio.to_thread(handed.get)) is not None:
+        if isinstance(item, BaseException):
+            raise item
+        for account_id in item:
+            yield account_id
+
+
+def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `main()` on a new event loop: uvloop's where it runs, which takes half the CPU time."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32" or sys.implementation.name != "cpython":
+        return None
+    import uvloop  # noqa: PLC0415  # not available everywhere
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,107 @@
+"""A harvest with everything there is to see of it, as `run` and `demo` show it."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from logging import ERROR
+from typing import Any
+from urllib.parse import urlsplit
+
+from harvester.next.api import Harvest, lane_quotas, run_blocking, secrets_of, signals_stopping
+from harvester.next.errors import ClosedPipe, StopRun
+from harvester.next.report.closing import closing_of, show_closing
+from harvester.next.report.event_lines import say_start
+from harvester.next.report.event_log import EventLog
+from harvester.next.report.github import tell_closing, tell_error
+from harvester.next.report.log import LOGGER, Lines, logging_to, say
+from harvester.next.report.metrics_file import metrics_kept
+from harvester.next.report.progress import mode_of, progress_shown
+from harvester.next.report.redaction import Redactor
+from harvester.next.report.result import Report
+from harvester.next.report.snapshot import Monitor
+from harvester.next.report.version import program_version
+from harvester.next.settings.settings import Settings
+
+
+def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
+    """Harvest what the settings say; log, progress and closing lines go to stderr.
+
+    Where the log is JSON, so is the error that ends the run before it has a report.
+    """
+    redact = Redactor(secrets_of(settings))
+    with logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact) as lines:
+        for warning in warnings:
+            LOGGER.warning("%s", warning)
+        gc.freeze()  # what is loaded by now stays: no need to look through it again and again
+        try:
+            report = run_blocking(lambda: _harvest(settings, lines))
+        except ClosedPipe:
+            raise
+        except StopRun as stop:
+            if settings.log_format == "text":
+                raise
+            say(ERROR, "error", str(stop), status=stop.exit_status, problem=stop.problem, hint=stop.hint)
+            tell_error(redact(str(stop)), stop.exit_status, os.environ)
+            raise SystemExit(stop.exit_status) from None
+        show_closing(report, lines, log_format=settings.log_format, verbosity=settings.verbosity)
+        tell_closing(closing_of(report, redact), os.environ)
+    return report
+
+
+async def _harvest(settings: Settings, lines: Lines) -> Report:
+    log = EventLog(failures_of(settings))
+    async with AsyncExitStack() as stack:
+        harvest = await stack.enter_async_context(Harvest(settings, log))
+        stack.enter_context(signals_stopping(harvest))
+        _say_start(settings)
+        quotas = lane_quotas(settings)
+        metrics = None
+        if settings.metrics is not None:
+            metrics = await stack.enter_async_context(
+                metrics_kept(
+                    settings.metrics,
+                    harvest.tally,
+                    quotas,
+                    lambda: harvest.in_flight,
+                    mode=settings.file_mode,
+                    about=_about(settings),
+                )
+            )
+        mode = mode_of(
+            settings.progress,
+            output=settings.output,
+            log_format=settings.log_format,
+            verbosity=settings.verbosity,
+        )
+        monitor = Monitor(harvest.tally, quotas, in_flight=lambda: harvest.in_flight)
+        async with progress_shown(mode, monitor, lines):
+            report = await harvest.run()
+        log.finish()
+        if metrics is not None:
+            await metrics.end(report.status, report.counts)
+        return report
+
+
+def failures_of(settings: Settings) -> str | None:
+    """The failures file, None where failures are only logged."""
+    if settings.failures is not None:
+        return str(settings.failures)
+    return None if settings.destination.place == "stdout" else f"{settings.output}.failures.ndjson"
+
+
+def _about(settings: Settings) -> dict[str, Any]:
+    return {"tenant": urlsplit(settings.base_url).hostname or ""}
+
+
+def _say_start(settings: Settings) -> None:
+    say_start(
+        tenant=urlsplit(settings.base_url).hostname or "",
+        api_versions=settings.api_version,
+        output=settings.output,
+        quotas=lane_quotas(settings),
+        shard=None if settings.shard is None else str(settings.shard),
+        version=program_version(),
+    )

@@ -1,0 +1,37 @@
+"""`harvester run`: account IDs in, usage rows out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from harvester.next.cli.display import harvest_shown
+from harvester.next.cli.options import SettingsCommand, inputs_argument, loaded, setting_options
+from harvester.next.settings import SECTIONS
+
+_EXAMPLES = """\b
+Examples:
+  harvester run --list -o usages.ndjson
+  harvester run ids.txt -o usages.ndjson
+  harvester run ids.csv --id-field accountId -o usages/ --compress zstd
+  harvester run usages.ndjson.failures.ndjson -o second-try.ndjson
+  harvester run ids.txt -o usages.ndjson --dry-run"""
+
+
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES)
+@inputs_argument
+@setting_options(*SECTIONS)
+def command(**options: Any) -> int:
+    """Harvest the usage rows of the accounts in INPUT.
+
+    INPUT are files of account IDs (text, CSV or NDJSON; .gz and .zst are read directly), `-` is stdin;
+    --list takes the tenant's own accounts instead. The same command, run again, continues where the last
+    run stopped. Rows go to DEST, everything else to stderr.
+
+    Every option is also a variable (HARVESTER_PAGE_SIZE) and a key of the configuration (page_size);
+    `harvester config show` says which one decides. Credentials are never options: set SAIL_CLIENT_ID and
+    SAIL_CLIENT_SECRET, or use --clients, --config, or the places where SailPoint's own tools keep them.
+    """
+    found = loaded(options)
+    return harvest_shown(found.settings, found.warnings).status
