@@ -30,9 +30,11 @@ FROM (SELECT position, outcome, rows FROM entry WHERE position > ? ORDER BY posi
 # One value, and all rows in one piece: with a row at a time, the interpreter's lock changes hands for
 # each, and a busy event loop gives it back only after milliseconds.
 _SLICE: Final = """
-SELECT json_group_array(
+SELECT
+    json_group_array(
         json_array(position, id, outcome, length(rows), rowCount, settledAt, lane, run, kept)
-    ), CAST(group_concat(CAST(rows AS TEXT), '') AS BLOB)
+    ),
+    CAST(group_concat(CAST(rows AS TEXT), '') AS BLOB)
 FROM (
     SELECT position, id, outcome, rows, rowCount, settledAt, lane, run, kept FROM entry
     WHERE position > ? AND position < ? ORDER BY position LIMIT ?
@@ -108,41 +110,28 @@ class LedgerReader:
         There are at most `limit` of them, and fewer where their rows are long; none mean that there are
         no more. With `settled_only_prefix` they end before the first account without an outcome.
         """
-        beyond = _BEYOND
-        while True:
-            size, unsettled = self._database.row(_MEASURE, after, limit)
-            if size <= _MOST_BYTES or limit == 1:
-                break
-            limit //= 2
-        if settled_only_prefix and unsettled is not None:
-            beyond = unsettled
-        return self._slice(after, beyond, limit)
-
-    def _slice(self, after: int, beyond: int, limit: int) -> list[Entry]:
+        limit, unsettled = self._measure(after, limit)
+        beyond = unsettled if settled_only_prefix and unsettled is not None else _BEYOND
         encoded, blob = self._database.row(_SLICE, after, beyond, limit)
         found = orjson.loads(encoded)
         self._know({columns[6] for columns in found}, {columns[7] for columns in found})
+        lanes, runs = self._lanes, self._runs
         entries = []
         end = 0
         for position, id_, outcome, length, row_count, settled_at, lane, run, kept in found:
-            rows = None
-            if length is not None:
-                start, end = end, end + length
-                rows = blob[start:end]
-            entries.append(
-                Entry(
-                    position,
-                    id_,
-                    _OUTCOMES[outcome or 0],
-                    rows,
-                    row_count,
-                    settled_at,
-                    *self._lanes[lane],
-                    self._runs[run],
-                    None if kept is None else kept.encode(),
-                )
-            )
+            rows = None if length is None else blob[end : end + length]
+            end += length or 0
+            answered = (_OUTCOMES[outcome or 0], rows, row_count, settled_at, *lanes[lane], runs[run])
+            entries.append(Entry(position, id_, *answered, kept and kept.encode()))
         return entries
+
+    def _measure(self, after: int, limit: int) -> tuple[int, int | None]:
+        """A `limit` whose rows fit into memory, and the first position there without an outcome."""
+        while True:
+            size, unsettled = self._database.row(_MEASURE, after, limit)
+            if size <= _MOST_BYTES or limit == 1:
+                return limit, unsettled
+            limit //= 2
 
     def _know(self, lanes: set[int | None], runs: set[int | None]) -> None:
         if not lanes <= self._lanes.keys():
