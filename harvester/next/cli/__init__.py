@@ -21,6 +21,7 @@ from harvester.next.cli.streams import settle_stdout, take_over_streams
 
 _COMMANDS = {
     "run": "Harvest the usage rows of a list of accounts.",
+    "unused": "Show which accounts nobody uses.",
     "config": "Show the settings and where each comes from, or write a file to start from.",
     "sandbox": "Serve a simulated tenant on this machine, to try everything out.",
     "completion": "Print the completion script for bash, zsh or fish.",
@@ -118,6 +119,6 @@ def _run(arguments: list[str] | None) -> int:
         if status is None:
             raise
         settle_stdout()
-        explain(error)
+        explain(error, status)
         return status
     return result if isinstance(result, int) else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -32,18 +34,21 @@ def status_of(error: BaseException) -> int | None:
     return next((status(error) for kind, status in _TABLE if isinstance(error, kind)), None)
 
 
-def explain(error: BaseException) -> None:
-    """Say on stderr what ended the command, in a sentence."""
+def explain(error: BaseException, status: int) -> None:
+    """Say on stderr what ended the command, in a sentence; on GitHub Actions, on the run's page too."""
     if isinstance(error, _SILENT):
         return
     if isinstance(error, click.ClickException):
         error.show()
-        return
-    if isinstance(error, OSError):
-        error = StopRun(_sentence(error))
-    click.echo(f"harvester: {error}", err=True)
+        sentence = error.format_message()
+    else:
+        sentence = _about(error) if isinstance(error, OSError) else str(error)
+        click.echo(f"harvester: {sentence}", err=True)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        github = importlib.import_module("harvester.next.report.github")  # for nobody else
+        github.tell_error(sentence, status, os.environ)
 
 
-def _sentence(error: OSError) -> str:
+def _about(error: OSError) -> str:
     reason = error.strerror or type(error).__name__
     return f"{error.filename!r}: {reason}" if error.filename else reason

@@ -35,7 +35,7 @@ class Contradiction(NamedTuple):
 
 
 def contradictions(settings: Settings) -> Iterator[Contradiction]:
-    """All that is wrong with the combination of these values, the plainest first."""
+    """What is wrong with the combination of these values, the plainest first."""
     yield from _list(settings)
     yield from _format(settings)
     yield from _compression(settings)
@@ -83,7 +83,7 @@ def _compression(settings: Settings) -> Iterator[Contradiction]:
     where = settings.destination
     if where.format in _UNCOMPRESSED and where.compression != "none":
         name = "compress" if settings.compress else "output"
-        yield Contradiction(name, f"{where.format} is not compressed as a whole", "leave the compression out")
+        yield Contradiction(name, f"{where.format} output cannot be compressed", "leave the compression out")
     if where.place == "file" and where.compression != (named := suffix_compression(where.dest)):
         problem = f"{where.compression} contradicts the name {where.dest}, which says {named}"
         yield Contradiction(

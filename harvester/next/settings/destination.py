@@ -89,7 +89,7 @@ def _place(dest: str, form: Format | None) -> Place:
 
 
 def _is_catalog_table(dest: str) -> bool:
-    """``CATALOG:namespace.table``; a file such as ``2026-11:usages.ndjson`` is told by its suffix."""
+    """``CATALOG:namespace.table``; a known suffix makes it a file, such as ``2026-11:usages.ndjson``."""
     known = PurePath(dest).suffix.lower() in {*_SUFFIXES, *_COMPRESSED}
     return bool(_CATALOG_TABLE.fullmatch(dest)) and not known
 

@@ -23,7 +23,7 @@ _ASSIGNMENT = re.compile(r"\s*([\w\"'-]+)\s*=")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A configuration file: its content, and the lines of its keys as far as they can be told."""
+    """A configuration file: its content, and the lines of its keys as far as they are known."""
 
     path: Path
     content: Any

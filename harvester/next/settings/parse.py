@@ -80,7 +80,9 @@ def path_text(value: object) -> str:
         return written
     expanded = os.path.expanduser(written)  # noqa: PTH111  # a Path would lose the end
     if expanded.startswith("~"):
-        raise BadValue("is in no known home directory", "write the whole path, or ./~… for such a name")
+        raise BadValue(
+            "begins with a home directory that is not known", "write the full path, or ./~… for such a name"
+        )
     return expanded
 
 

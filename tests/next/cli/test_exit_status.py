@@ -80,6 +80,18 @@ def test_the_table(
     assert capsys.readouterr().err == said
 
 
+def test_github_shows_what_ended_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A failing step has an annotation and a line in its summary."""
+    page = tmp_path / "summary.md"
+    for name, value in {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(page)}.items():
+        monkeypatch.setenv(name, value)
+    assert cli._run(["rnu-nothing"]) == 2
+    assert "::error" in capsys.readouterr().err
+    assert "(exit status 2)" in page.read_text()
+
+
 def test_a_bug_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no row fits keeps its traceback, which a report of the bug needs."""
 

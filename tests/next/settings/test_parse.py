@@ -122,7 +122,7 @@ def test_what_is_accepted(parser: Any, written: object, value: object) -> None:
 )
 def test_what_is_refused(parser: Any, written: object) -> None:
     """What cannot be meant is refused with a hint, whatever its type."""
-    assert re.fullmatch(r"(is|has|names|must) [^:]+: .+", refused(parser, written))
+    assert re.fullmatch(r"(is|has|names|must|begins) [^:]+: .+", refused(parser, written))
 
 
 def test_a_month_in_the_future_is_refused() -> None:
