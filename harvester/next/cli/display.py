@@ -22,6 +22,7 @@ from harvester.next.report.progress import mode_of, progress_shown
 from harvester.next.report.redaction import Redactor
 from harvester.next.report.result import Report
 from harvester.next.report.snapshot import Monitor
+from harvester.next.report.summary import summary_document
 from harvester.next.report.version import program_version
 from harvester.next.settings.settings import Settings
 
@@ -47,7 +48,7 @@ def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
             tell_error(redact(str(stop)), stop.exit_status, os.environ)
             raise SystemExit(stop.exit_status) from None
         show_closing(report, lines, log_format=settings.log_format, verbosity=settings.verbosity)
-        tell_closing(closing_of(report, redact), os.environ)
+        tell_closing(closing_of(summary_document(report), redact), os.environ)
     return report
 
 

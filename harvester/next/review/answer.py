@@ -1,4 +1,4 @@
-"""The answer as lines: CSV for reviewers, NDJSON and IDs for programs, totals; and its summary for auditors."""
+"""The answer as lines: CSV for reviewers, NDJSON and IDs for programs, totals; a summary for auditors."""
 
 from __future__ import annotations
 
