@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from logging import ERROR, INFO, WARNING
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from harvester.next.errors import ClosedPipe, Interrupted
 from harvester.next.report.figures import percent, plural, rate, size, span
@@ -19,7 +19,6 @@ from harvester.next.report.log import Lines, say
 from harvester.next.report.reasons import meaning
 from harvester.next.report.result import Report
 from harvester.next.report.summary import summary_document
-from harvester.next.report.tally import FailureGroup
 from harvester.next.report.text import cut, safe, wrap
 
 _MOST_REASONS: Final = 3
@@ -102,51 +101,49 @@ def show_closing(
 
     With `-q`, only why a run ended early is written, and a JSON line that is a warning or an error.
     """
+    summary = summary_document(report)
     if log_format == "json":
-        _log_end(report)
+        fields = {key: value for key, value in summary.items() if key not in _LISTS}
+        say(_LEVELS.get(report.status, ERROR), "run_ended", headline(summary), **fields)
         return
-    closing = closing_of(report, lines.redact)
+    closing = closing_of(summary, lines.redact)
     width = lines.width
-    if verbosity < 0:
-        if report.stop is not None and not isinstance(report.stop, ClosedPipe):
-            lines.write("\n".join(filter(None, (closing.headline, closing.advice))))
-        return
-    lines.write("\n".join(closing.lines(None if width is None else min(width, _WIDEST))))
+    if verbosity >= 0:
+        lines.write("\n".join(closing.lines(None if width is None else min(width, _WIDEST))))
+    elif report.stop is not None and not isinstance(report.stop, ClosedPipe):
+        lines.write("\n".join(filter(None, (closing.headline, closing.advice))))
 
 
-def _log_end(report: Report) -> None:
-    fields = {key: value for key, value in summary_document(report).items() if key not in _LISTS}
-    say(_LEVELS.get(report.status, ERROR), "run_ended", headline(report), **fields)
-
-
-def closing_of(report: Report, redact: Callable[[str], str]) -> Closing:
-    """What there is to say about a run."""
+def closing_of(summary: Mapping[str, Any], redact: Callable[[str], str] = str) -> Closing:
+    """What there is to say about a run, from its summary (see `summary`)."""
 
     def shown(text: str) -> str:
         return redact(safe(text))
 
-    answered = report.counts.harvested + report.counts.empty + report.counts.unreported > 0
-    groups = sorted(report.failures_by_reason.items(), key=lambda item: -item[1].count)
+    counts = summary["counts"]
+    answered = counts["harvested"] + counts["empty"] + counts["unreported"] > 0
+    groups = sorted(summary["failuresByReason"].items(), key=lambda item: -item[1]["count"])
+    figures = [*_account_figures(summary), *_request_figures(summary), *_output_figures(summary)]
     return Closing(
         groups=[Group(*map(shown, _group(reason, group, answered))) for reason, group in groups],
-        figures=[Figure(f.label, f.number, shown(f.remark)) for f in _figures(report)],
-        headline=shown(headline(report)),
-        advice=shown(_advice(report)),
-        status=report.status,
+        figures=[figure._replace(remark=shown(figure.remark)) for figure in figures],
+        headline=shown(headline(summary)),
+        advice=shown(_advice(summary)),
+        status=summary["status"],
     )
 
 
-def headline(report: Report) -> str:
+def headline(summary: Mapping[str, Any]) -> str:
     """How the run ended, in one sentence."""
-    counts, took = report.counts, span(report.seconds)
-    if isinstance(report.stop, Interrupted):
-        left = plural(counts.not_attempted, "account")
-        return f"Interrupted by {_signal(report.stop.signum)} after {took}: {left} not attempted"
-    if report.stop is not None:
-        return f"Stopped after {took}: {report.stop.problem}"
-    if counts.failed:
-        return f"Finished in {took}: {counts.failed:,} of {plural(counts.distinct, 'account')} failed"
-    return f"Harvested {plural(counts.distinct, 'account')} in {took}"
+    counts, stop, took = summary["counts"], summary["stop"], span(summary["seconds"])
+    if stop and stop["error"] == Interrupted.__name__:
+        left = plural(counts["notAttempted"], "account")
+        return f"Interrupted by {_signal(summary['status'] - 128)} after {took}: {left} not attempted"
+    if stop:
+        return f"Stopped after {took}: {stop['problem']}"
+    if counts["failed"]:
+        return f"Finished in {took}: {counts['failed']:,} of {plural(counts['distinct'], 'account')} failed"
+    return f"Harvested {plural(counts['distinct'], 'account')} in {took}"
 
 
 def _signal(number: int) -> str:
@@ -156,91 +153,81 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _advice(report: Report) -> str:
-    if report.stop is not None:
-        hint = report.stop.hint
+def _advice(summary: Mapping[str, Any]) -> str:
+    counts, ledger, failures = summary["counts"], summary["ledger"], summary["failures"]
+    if summary["stop"]:
+        hint: str = summary["stop"]["hint"]
         return hint[:1].upper() + hint[1:]
-    if report.counts.failed and report.ledger:
+    if counts["failed"] and ledger:
         return "To retry the failed accounts, run the same command with --retry-failed"
-    if report.counts.failed and report.failures:
-        return f"To retry the failed accounts, give {_near(report.failures)} as the list of another run"
-    if report.counts.harvested and report.ledger:
-        return f"To see which accounts nobody uses: harvester unused {_near(report.ledger)}"
+    if counts["failed"] and failures:
+        return f"To retry the failed accounts, give {_near(failures)} as the list of another run"
+    if counts["harvested"] and ledger:
+        return f"To see which accounts nobody uses: harvester unused {_near(ledger)}"
     return ""
 
 
-def _figures(report: Report) -> list[Figure]:
-    return [*_account_figures(report), *_request_figures(report), *_output_figures(report)]
-
-
-def _account_figures(report: Report) -> list[Figure]:
-    counts, tally = report.counts, report.tally
-    failures = f"in {_near(report.failures)}" if report.failures else ""
+def _account_figures(summary: Mapping[str, Any]) -> list[Figure]:
+    counts, failures = summary["counts"], summary["failures"]
     optional = [
-        ("unreported", counts.unreported, "their sources report no usage"),
-        ("failed", counts.failed, failures),
-        ("not attempted", counts.not_attempted, "the same command continues with them"),
-        ("settled earlier", tally.settled_earlier, "by an earlier run of this harvest"),
-        ("repeated IDs", tally.repeated, "harvested once"),
+        ("unreported", counts["unreported"], "their sources report no usage"),
+        ("failed", counts["failed"], f"in {_near(failures)}" if failures else ""),
+        ("not attempted", counts["notAttempted"], "the same command continues with them"),
+        ("settled earlier", summary["settledEarlier"], "by an earlier run of this harvest"),
+        ("repeated IDs", summary["repeated"], "harvested once"),
     ]
     return [
-        Figure("harvested", f"{counts.harvested:,}", plural(report.rows, "row")),
-        Figure("empty", f"{counts.empty:,}", "answered, without usage"),
+        Figure("harvested", f"{counts['harvested']:,}", plural(summary["rows"], "row")),
+        Figure("empty", f"{counts['empty']:,}", "answered, without usage"),
         *(Figure(label, f"{number:,}", remark) for label, number, remark in optional if number),
     ]
 
 
-def _request_figures(report: Report) -> list[Figure]:
-    tally = report.tally
-    figures = [Figure("requests", f"{tally.requests:,}", _pace(report))]
-    if tally.retries:
-        figures.append(Figure("retried", f"{tally.retries:,}", _by_reason(tally.retries_by_reason)))
-    paused = tally.paused_seconds()
-    if tally.throttled or paused:
-        remark = f"answered with 429, paused for {span(paused)}" if paused else "answered with 429"
-        figures.append(Figure("throttled", f"{tally.throttled:,}", remark))
-    if tally.outages:
-        remark = f"tenant not reachable for {span(tally.outage_seconds())}"
-        figures.append(Figure("outages", f"{tally.outages:,}", remark))
-    p50, p99 = tally.latency.quantile(0.50), tally.latency.quantile(0.99)
-    if p50 is not None and p99 is not None:
-        remark = f"99% within {span(p99)}, longest {span(tally.latency.largest)}"
-        figures.append(Figure("latency", span(p50), remark))
+def _request_figures(summary: Mapping[str, Any]) -> list[Figure]:
+    latency, paused = summary["latencySeconds"], summary["secondsPaused"]
+    throttled = f"answered with 429, paused for {span(paused)}" if paused else "answered with 429"
+    outages = f"tenant not reachable for {span(summary['secondsOfOutage'])}"
+    figures = [Figure("requests", f"{summary['requests']:,}", _pace(summary))]
+    if summary["retries"]:
+        figures.append(Figure("retried", f"{summary['retries']:,}", _by_reason(summary["retriesByReason"])))
+    if summary["throttled"] or paused:
+        figures.append(Figure("throttled", f"{summary['throttled']:,}", throttled))
+    if summary["outages"]:
+        figures.append(Figure("outages", f"{summary['outages']:,}", outages))
+    if latency:
+        remark = f"99% within {span(latency['p99'])}, longest {span(latency['max'])}"
+        figures.append(Figure("latency", span(latency["p50"]), remark))
     return figures
 
 
-def _pace(report: Report) -> str:
-    tally, share = report.tally, report.quota_share
-    seconds = tally.last_ended - (tally.first_sent or tally.last_ended)
-    pace = [rate(tally.granted / seconds)] if seconds >= 1 else []
+def _pace(summary: Mapping[str, Any]) -> str:
+    per_second, share = summary["grantedPerSecond"], summary["quotaShare"]
+    pace = [] if per_second is None else [rate(per_second)]
     if share is not None:
-        quotas = list(report.quotas.values())
+        quotas = [lane["quota"] for lane in summary["lanes"].values()]
         each = f"the quota {quotas[0]}" if len(quotas) == 1 else f"the quotas of {len(quotas)} lanes"
         pace.append(f"{percent(min(share, 1.0))} of {each}")
     return ", ".join(pace)
 
 
-def _by_reason(counts: dict[str, int]) -> str:
+def _by_reason(counts: Mapping[str, int]) -> str:
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in ranked)
 
 
-def _output_figures(report: Report) -> list[Figure]:
-    if len(report.outputs) == 1:
-        (output,) = report.outputs
-        return [Figure("written", size(output.bytes), _near(output.name))]
-    if report.outputs:
-        total = size(sum(output.bytes for output in report.outputs))
-        files = f"in {plural(len(report.outputs), 'file')} in {_near(report.output)}"
-        return [Figure("written", total, files)]
-    return []
+def _output_figures(summary: Mapping[str, Any]) -> list[Figure]:
+    outputs = summary["outputs"]
+    if len(outputs) > 1:
+        where = f"in {plural(len(outputs), 'file')} in {_near(summary['output'])}"
+        return [Figure("written", size(summary["bytesWritten"]), where)]
+    return [Figure("written", size(output["bytes"]), _near(output["name"])) for output in outputs]
 
 
-def _group(reason: str, group: FailureGroup, answered: bool) -> tuple[str, str, str, str]:
+def _group(reason: str, group: Mapping[str, Any], answered: bool) -> tuple[str, str, str, str]:
     known = meaning(reason)
-    detail = f" ({group.detail})" if group.detail else ""
+    detail = f" ({group['detail']})" if group["detail"] else ""
     advice = known.advice(others_answered=answered)
-    return f"{group.count:,}", known.words, f"{group.account_id}{detail}", advice
+    return f"{group['count']:,}", known.words, f"{group['accountId']}{detail}", advice
 
 
 def _near(path: str) -> str:

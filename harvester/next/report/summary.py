@@ -20,6 +20,7 @@ Each top-level key is on a line of its own, so that people can read the file and
 | `unsuccessfulByReason` | of those, the ones without a good answer, by reason |
 | `retries` `retriesByReason` | accounts requested again after a fault (a 429 is none) |
 | `throttled` `secondsPaused` | answers 429, and seconds that lanes were paused, summed over the lanes |
+| `grantedPerSecond` | granted requests for accounts, from the first to the last, null within a second |
 | `quotaShare` | granted requests for accounts as a share of what the quotas allowed, null without quota |
 | `permittedPerSecond` | what the quotas of all lanes permit together, null where one has none |
 | `latencySeconds` | `p50` `p90` `p95` `p99` `max` of all answers about accounts but 429, or null |
@@ -43,8 +44,9 @@ from typing import Any, Final
 
 from harvester.next.files import write_atomically
 from harvester.next.report.histogram import Histogram
+from harvester.next.report.lanes import LaneFigures
 from harvester.next.report.result import Report
-from harvester.next.report.tally import LaneFigures, Tally
+from harvester.next.report.tally import Tally
 from harvester.next.report.text import safe_json
 
 SCHEMA_VERSION: Final = 2
@@ -131,6 +133,7 @@ def _places(report: Report) -> dict[str, Any]:
 
 def _requests(report: Report) -> dict[str, Any]:
     tally, share = report.tally, report.quota_share
+    per_second = tally.granted_per_second
     return {
         "requests": tally.requests,
         "requestsByPurpose": dict(tally.requests_by_purpose),
@@ -139,6 +142,7 @@ def _requests(report: Report) -> dict[str, Any]:
         "retriesByReason": dict(tally.retries_by_reason),
         "throttled": tally.throttled,
         "secondsPaused": round(tally.paused_seconds(), 3),
+        "grantedPerSecond": None if per_second is None else round(per_second, 3),
         "quotaShare": None if share is None else round(share, 4),
         "permittedPerSecond": _permitted(report),
         "latencySeconds": _latency(tally.latency),

@@ -30,6 +30,7 @@ from harvester.next.events import (
 )
 from harvester.next.model import AccountOutcome, Quota, Reason
 from harvester.next.report.histogram import Histogram
+from harvester.next.report.lanes import LaneFigures
 from harvester.next.report.observers import Handlers
 from harvester.next.report.timeline import Sample, Timeline
 
@@ -37,33 +38,6 @@ _OF_ACCOUNTS: Final = frozenset({"usage", "probe"})
 """Purposes of the requests for accounts' usage: latency and the share of the quota are theirs."""
 _TOKEN: Final = "token"  # noqa: S105  # a purpose
 """Goes to the token endpoint, which no lane's quota covers."""
-
-
-@dataclass(slots=True)
-class LaneFigures:
-    """What one lane did. Times are seconds of the tally's clock.
-
-    `granted` counts the requests for accounts that the tenant let through, `rate` is the adapted rate in
-    requests a second (None: as configured).
-    """
-
-    requests: int = 0
-    granted: int = 0
-    throttled: int = 0
-    rate: float | None = None
-    dropped_at: float | None = None
-    paused_until: float = 0.0
-    _paused: float = 0.0
-
-    def pause(self, now: float, seconds: float) -> None:
-        """A pause of `seconds` begins `now`. What another pause covers already adds nothing."""
-        until = max(self.paused_until, now + seconds)
-        self._paused += until - max(self.paused_until, now)
-        self.paused_until = until
-
-    def paused_seconds(self, now: float) -> float:
-        """Seconds paused until `now`: of a pause that is still running, the part that has passed."""
-        return self._paused - max(0.0, self.paused_until - now)
 
 
 @dataclass(slots=True)
@@ -199,6 +173,12 @@ class Tally:
     def granted(self) -> int:
         """Requests for accounts that the tenant let through: they count against the quota."""
         return sum(lane.granted for lane in self.lanes.values())
+
+    @property
+    def granted_per_second(self) -> float | None:
+        """The same per second, from the first to the last; None where that is not even a second."""
+        seconds = self.last_ended - (self.last_ended if self.first_sent is None else self.first_sent)
+        return self.granted / seconds if seconds >= 1 else None
 
     def lane_dropped(self, label: str) -> bool:
         """Whether the lane, or its client, is not used any more."""

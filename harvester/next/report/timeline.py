@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-_MOST_SAMPLES = 720
-"""Even, since thinning keeps every second one. 1 s apart for twelve minutes, 16 s after three hours."""
+_MOST_SAMPLES = 180
+"""As many as a chart can show; even, as thinning keeps every second one. 64 s apart after three hours."""
 
 
 class Sample(NamedTuple):

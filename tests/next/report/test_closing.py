@@ -17,6 +17,7 @@ from harvester.next.report.log import logging_to
 from harvester.next.report.reasons import meaning
 from harvester.next.report.redaction import MASK, Redactor
 from harvester.next.report.result import Report
+from harvester.next.report.summary import summary_document
 from harvester.next.report.tally import FailureGroup
 from tests.next.report.samples import HUNDRED, SECRET, Run, a_report, a_troubled_report, counts_of
 from tests.next.report.screen import terminal
@@ -129,7 +130,8 @@ def test_an_interrupted_run_says_so_once() -> None:
     """Neither "stopped: stopped by" nor a number that nobody knows."""
     for signum, name in ((2, "SIGINT"), (15, "SIGTERM"), (99, "signal 99")):
         stop = Interrupted(signum, f"stopped by {name}", "run the same command again to continue")
-        closing = closing_of(a_report(Run(), counts_of(9), stop=stop), str)
+        report = a_report(Run(), counts_of(9), stop=stop, status=stop.exit_status)
+        closing = closing_of(summary_document(report))
         assert closing.headline == f"Interrupted by {name} after 0 ms: 9 accounts not attempted"
         assert closing.advice == "Run the same command again to continue"
 
@@ -138,9 +140,9 @@ def test_advice_fits_what_happened() -> None:
     """One 403 among 599 successes is no missing scope; 600 are."""
     forbidden = {"forbidden": FailureGroup(1, "id7", "HTTP 403")}
     some = a_report(Run(), counts_of(600, 599, 0, 1), failures_by_reason=forbidden)
-    assert "the scope is there" in closing_of(some, str).groups[0].advice
+    assert "the scope is there" in closing_of(summary_document(some)).groups[0].advice
     every = a_report(Run(), counts_of(600, 0, 0, 600), failures_by_reason=forbidden)
-    assert closing_of(every, str).groups[0].advice.startswith("grant the scope")
+    assert closing_of(summary_document(every)).groups[0].advice.startswith("grant the scope")
 
 
 def test_failed_accounts_are_retried_from_what_there_is() -> None:
@@ -150,7 +152,9 @@ def test_failed_accounts_are_retried_from_what_there_is() -> None:
         (None, "f.ndjson", "give f.ndjson as the list of another run"),
         (None, None, ""),
     ):
-        assert closing_of(a_troubled_report(ledger=ledger, failures=failures), str).advice.endswith(advice)
+        assert closing_of(
+            summary_document(a_troubled_report(ledger=ledger, failures=failures))
+        ).advice.endswith(advice)
 
 
 def test_every_reason_has_a_meaning_and_a_hint() -> None:
@@ -164,9 +168,11 @@ def test_every_reason_has_a_meaning_and_a_hint() -> None:
 
 def test_several_lanes_share_the_remark() -> None:
     """With more than one lane the share is that of all quotas; with none there is none."""
-    both = "\n".join(closing_of(a_troubled_report(quotas={"a": HUNDRED, "b": HUNDRED}), str).lines())
+    both = "\n".join(
+        closing_of(summary_document(a_troubled_report(quotas={"a": HUNDRED, "b": HUNDRED}))).lines()
+    )
     assert re.search(r"requests +7  0\.2\d/s, 1\.2% of the quotas of 2 lanes", both)
-    none = "\n".join(closing_of(a_troubled_report(quotas={"a": None}), str).lines())
+    none = "\n".join(closing_of(summary_document(a_troubled_report(quotas={"a": None}))).lines())
     assert re.search(r"requests +7  0\.2\d/s$", none, flags=re.MULTILINE)
 
 

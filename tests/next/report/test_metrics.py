@@ -18,7 +18,7 @@ from harvester.next.report.log import logging_to
 from harvester.next.report.metrics import RunMetrics, last_success_in
 from harvester.next.report.metrics_file import metrics_kept
 from harvester.next.report.redaction import Redactor
-from harvester.next.report.summary import write_summary
+from harvester.next.report.summary import summary_document, write_summary
 from tests.next.report.samples import HUNDRED, SECRET, Run, a_report, a_troubled_report, counts_of
 
 RETRY = "To retry the failed accounts, run the same command with --retry-failed"
@@ -192,7 +192,7 @@ def test_github_gets_a_page_and_an_annotation(tmp_path: Path) -> None:
     """Markdown that the tenant's texts cannot break out of, and one line for the annotation."""
     environ = {"GITHUB_STEP_SUMMARY": str(tmp_path / "page.md"), "GITHUB_ACTIONS": "true"}
     stderr = io.StringIO()
-    tell_closing(closing_of(a_troubled_report(), Redactor([SECRET])), environ, stderr)
+    tell_closing(closing_of(summary_document(a_troubled_report()), Redactor([SECRET])), environ, stderr)
     tell_error("--quota: 100%\nis <b>bad</b>", 2, environ, stderr)
     page = (tmp_path / "page.md").read_text()
     assert "### ⚠️ harvester\n\nFinished in 24 s: 2 of 5 accounts failed (exit status 3).\n" in page
@@ -208,7 +208,7 @@ def test_github_gets_a_page_and_an_annotation(tmp_path: Path) -> None:
 def test_elsewhere_github_gets_nothing_and_nothing_is_raised(tmp_path: Path) -> None:
     """Without its variables, with a good end, and where its page cannot be written."""
     stderr = io.StringIO()
-    good = closing_of(a_report(Run(), counts_of(0)), str)
+    good = closing_of(summary_document(a_report(Run(), counts_of(0))))
     tell_closing(good, {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "x" / "y")}, stderr)
     tell_error("x", 2, {}, stderr)
     assert stderr.getvalue() == ""

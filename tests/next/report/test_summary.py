@@ -86,6 +86,7 @@ SCHEMA = record(
     retriesByReason=by_word(COUNT),
     throttled=COUNT,
     secondsPaused=NUMBER,
+    grantedPerSecond=nullable(NUMBER),
     quotaShare=nullable(NUMBER),
     permittedPerSecond=nullable(NUMBER),
     latencySeconds=nullable(record(p50=NUMBER, p90=NUMBER, p95=NUMBER, p99=NUMBER, max=NUMBER)),

@@ -132,11 +132,11 @@ def test_an_empty_histogram_has_no_quantile() -> None:
 
 @given(st.integers(1, 5000))
 def test_a_timeline_thins_out_but_loses_nothing(steps: int) -> None:
-    """However long the run: at most 720 even points, whose increments add up to the totals."""
+    """However long the run: at most 180 even points, whose increments add up to the totals."""
     timeline = Timeline()
     while timeline.due <= steps:
         timeline.add(Sample(requests=int(timeline.due)))
-    assert len(timeline.samples) < 720
+    assert len(timeline.samples) < 180
     assert [s.requests for s in timeline.samples] == [
         int(n * timeline.step) for n in range(1, len(timeline.samples) + 1)
     ]

@@ -18,6 +18,7 @@ import orjson
 
 from harvester.next.errors import InputError, SettingError
 from harvester.next.files import write_atomically
+from harvester.next.report.closing import closing_of
 from harvester.next.report.html import answer as answer_texts
 from harvester.next.report.html import run
 from harvester.next.report.html.answer import Answer
@@ -117,13 +118,14 @@ def write_page(
 
 
 def _run(summary: Mapping[str, Any]) -> dict[str, Any]:
+    closing = closing_of(summary)
     return {
         "when": run.when(summary),
         "mood": run.mood(summary),
-        "headline": run.headline(summary),
-        "advice": run.advice(summary),
-        "tiles": run.tiles(summary),
-        "tables": run.tables(summary),
+        "headline": closing.headline,
+        "advice": closing.advice,
+        "tiles": run.tiles(closing),
+        "tables": run.tables(summary, closing),
         "charts": draw(run_charts(summary), _to_svg()),
     }
 

@@ -1,4 +1,4 @@
-"""What the page says about the run, from its summary: how it ended, figures, tables."""
+"""What the page says about the run, from its summary."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from harvester.next.report.figures import percent, plural, rate, size, span
+from harvester.next.report.closing import Closing
+from harvester.next.report.figures import rate, size, span
 from harvester.next.report.html.tables import Table, Tile
-from harvester.next.report.reasons import meaning
 
 _MOST_OUTPUTS: Final = 50
-_SOME_FAILED: Final = 3
+_MOODS: Final = {0: "good", 3: "part"}
+_MARKED: Final = frozenset({"failed", "not attempted"})
 
 
 def when(summary: Mapping[str, Any]) -> str:
@@ -25,85 +26,19 @@ def when(summary: Mapping[str, Any]) -> str:
 
 def mood(summary: Mapping[str, Any]) -> str:
     """`good`, `part` (some accounts failed) or `bad` (it ended early)."""
-    return {0: "good", _SOME_FAILED: "part"}.get(summary["status"], "bad")
+    return _MOODS.get(summary["status"], "bad")
 
 
-def headline(summary: Mapping[str, Any]) -> str:
-    """How the run ended, in one sentence."""
-    counts, stop, took = summary["counts"], summary["stop"], span(summary["seconds"])
-    if stop:
-        left = plural(counts["notAttempted"], "account")
-        return f"Stopped after {took}: {stop['problem']}. {left} not attempted."
-    if counts["failed"]:
-        return f"Finished in {took}: {counts['failed']:,} of {plural(counts['distinct'], 'account')} failed."
-    return f"Harvested {plural(counts['distinct'], 'account')} in {took}."
-
-
-def advice(summary: Mapping[str, Any]) -> str:
-    """What to do next, if anything."""
-    if summary["stop"]:
-        hint: str = summary["stop"]["hint"]
-        return f"{hint[:1].upper()}{hint[1:]}." if hint else ""
-    if summary["counts"]["failed"]:
-        return "To retry the failed accounts, run the same command with --retry-failed."
-    return ""
-
-
-def tiles(summary: Mapping[str, Any]) -> list[Tile]:
+def tiles(closing: Closing) -> list[Tile]:
     """The run's figures in large type."""
-    counts, share = summary["counts"], summary["quotaShare"]
-    requests = f"{plural(summary['retries'], 'account')} requested again"
-    optional = [
-        ("unreported", counts["unreported"], "their sources report no usage", False),
-        ("failed", counts["failed"], "", True),
-        ("not attempted", counts["notAttempted"], "the same command continues with them", True),
-        ("settled earlier", summary["settledEarlier"], "by an earlier run of this harvest", False),
-        ("repeated IDs", summary["repeated"], "harvested once", False),
-    ]
-    tiles = [
-        Tile("harvested", f"{counts['harvested']:,}", plural(summary["rows"], "row")),
-        Tile("empty", f"{counts['empty']:,}", "answered, without usage"),
-        *(Tile(label, f"{n:,}", remark, marked) for label, n, remark, marked in optional if n),
-        Tile("requests", f"{summary['requests']:,}", requests),
-    ]
-    if share is not None:
-        tiles.append(Tile("of the quota used", percent(min(share, 1.0)), _quotas(summary)))
-    if summary["outages"]:
-        remark = f"tenant not reachable for {span(summary['secondsOfOutage'])}"
-        tiles.append(Tile("outages", f"{summary['outages']:,}", remark))
-    if summary["bytesWritten"]:
-        tiles.append(Tile("written", size(summary["bytesWritten"])))
-    return tiles
+    return [Tile(f.label, f.number, f.remark, marked=f.label in _MARKED) for f in closing.figures]
 
 
-def _quotas(summary: Mapping[str, Any]) -> str:
-    quotas = dict.fromkeys(lane["quota"] or "none" for lane in summary["lanes"].values())
-    lanes = len(summary["lanes"])
-    return ", ".join(quotas) + (f" on each of {lanes} lanes" if lanes > 1 else "")
-
-
-def tables(summary: Mapping[str, Any]) -> list[Table]:
+def tables(summary: Mapping[str, Any], closing: Closing) -> list[Table]:
     """Failures and what to do about them, lanes, files."""
-    found = [_failures(summary), _lanes(summary), _outputs(summary)]
-    return [table for table in found if table.rows]
-
-
-def _failures(summary: Mapping[str, Any]) -> Table:
-    groups = sorted(summary["failuresByReason"].items(), key=lambda item: -item[1]["count"])
-    counts = summary["counts"]
-    answered = counts["harvested"] + counts["empty"] + counts["unreported"] > 0
-    rows = [
-        (
-            f"{group['count']:,}",
-            meaning(reason).words,
-            group["accountId"],
-            group["detail"],
-            meaning(reason).advice(others_answered=answered),
-        )
-        for reason, group in groups
-    ]
-    heads = ("accounts", "because", "for example", "detail", "what to do")
-    return Table("Failed accounts, and what to do", heads, rows)
+    heads = ("accounts", "because", "for example", "what to do")
+    failures = Table("Failed accounts, and what to do", heads, closing.groups)
+    return [table for table in (failures, _lanes(summary), _outputs(summary)) if table.rows]
 
 
 def _lanes(summary: Mapping[str, Any]) -> Table:

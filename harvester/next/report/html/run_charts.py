@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from harvester.next.report.figures import percent, plural, rate, span
 from harvester.next.report.html.drawing import BAD, FIRST, SECOND, WARN, Bar, Chart, lying, lying_height
-from harvester.next.report.html.over_time import Point, Unit, points, unit_for
 from harvester.next.report.html.tables import Table
 from harvester.next.report.reasons import meaning
 
-_MOST_POINTS: Final = 130
-_MOST_LINES: Final = 24
-"""Of a table of the same."""
+_SHORTEST_POINT: Final = 0.3
+"""Of a step: the last point is unfinished, and a rate over less than this says nothing."""
 
 
 def run_charts(summary: Mapping[str, Any]) -> list[Chart]:
@@ -25,12 +23,47 @@ def _rate(summary: Mapping[str, Any]) -> Chart:
     title = "Requests per second, against the quota"
     if not sum(summary["timeline"]["granted"]):
         return Chart(title, "No account was requested.", across=True)
-    shown = points(summary["timeline"], _MOST_POINTS)
-    unit = unit_for(summary["seconds"])
+    unit = _unit(summary["seconds"])
+    points = _points(summary["timeline"])
     permitted = summary["permittedPerSecond"]
-    takeaway = _rate_takeaway(summary, permitted)
-    spec = _rate_spec(shown, unit, permitted)
-    return Chart(title, takeaway, spec, _rate_table(summary, unit), across=True, height=240)
+    spec = _rate_spec(points, unit, permitted)
+    table = _rate_table(points, unit)
+    return Chart(title, _rate_takeaway(summary, permitted), spec, table, across=True, height=240)
+
+
+class _Unit(NamedTuple):
+    """The unit of a time axis."""
+
+    word: str
+    seconds: float
+
+
+def _unit(seconds: float) -> _Unit:
+    """Seconds, minutes or hours, so that the axis has numbers of two or three digits."""
+    if seconds <= 240:  # noqa: PLR2004  # four minutes
+        return _Unit("seconds", 1.0)
+    return _Unit("minutes", 60.0) if seconds <= 4 * 3600 else _Unit("hours", 3600.0)
+
+
+class _Point(NamedTuple):
+    """What happened from `begin` on for `seconds`. `paused` is summed over lanes."""
+
+    begin: float
+    seconds: float
+    granted: int
+    throttled: int
+    settled: int
+    failed: int
+    paused: float
+
+
+def _points(timeline: Mapping[str, Any]) -> list[_Point]:
+    """The points of a timeline; the last, unfinished one only if it is long enough."""
+    step, last = timeline["secondsPerPoint"], timeline["secondsOfLastPoint"]
+    columns = (timeline[name] for name in _Point._fields[2:])
+    points = [_Point(at * step, step, *values) for at, values in enumerate(zip(*columns, strict=True))]
+    points[-1] = points[-1]._replace(seconds=max(last, 1e-3))
+    return points[:-1] if len(points) > 1 and last < step * _SHORTEST_POINT else points
 
 
 def _rate_takeaway(summary: Mapping[str, Any], permitted: float | None) -> str:
@@ -45,10 +78,10 @@ def _rate_takeaway(summary: Mapping[str, Any], permitted: float | None) -> str:
     return f"{sent}{used}.{refused}{paused}"
 
 
-def _rate_spec(shown: list[Point], unit: Unit, permitted: float | None) -> dict[str, Any]:
-    values = [_rate_value(point, point.begin, unit) for point in shown]
-    end = shown[-1].begin + shown[-1].seconds
-    values.append(_rate_value(shown[-1], end, unit))  # a step reaches to where the next one begins
+def _rate_spec(points: list[_Point], unit: _Unit, permitted: float | None) -> dict[str, Any]:
+    values = [_rate_value(point, point.begin, unit) for point in points]
+    end = points[-1].begin + points[-1].seconds
+    values.append(_rate_value(points[-1], end, unit))  # a step reaches to where the next one begins
     area = {"type": "area", "interpolate": "step-after", "color": FIRST, "fillOpacity": 0.22}
     x = {
         "field": "time",
@@ -68,7 +101,7 @@ def _rate_spec(shown: list[Point], unit: Unit, permitted: float | None) -> dict[
     return {"layer": layers if permitted is None else layers + _quota_line(permitted)}
 
 
-def _rate_value(point: Point, time: float, unit: Unit) -> dict[str, float]:
+def _rate_value(point: _Point, time: float, unit: _Unit) -> dict[str, float]:
     return {"time": round(time / unit.seconds, 4), "rate": round(point.granted / point.seconds, 3)}
 
 
@@ -86,12 +119,12 @@ def _quota_line(permitted: float) -> list[dict[str, Any]]:
     ]
 
 
-def _rate_table(summary: Mapping[str, Any], unit: Unit) -> Table:
+def _rate_table(points: list[_Point], unit: _Unit) -> Table:
     heads = (f"from ({unit.word})", "granted per second", "answers 429", "paused", "settled", "failed")
-    return Table("", heads, [_rate_row(point, unit) for point in points(summary["timeline"], _MOST_LINES)])
+    return Table("", heads, [_rate_row(point, unit) for point in points])
 
 
-def _rate_row(point: Point, unit: Unit) -> tuple[str, ...]:
+def _rate_row(point: _Point, unit: _Unit) -> tuple[str, ...]:
     return (
         f"{point.begin / unit.seconds:g}",
         f"{point.granted / point.seconds:,.1f}",

@@ -12,10 +12,9 @@ import pytest
 from harvester.next.errors import InputError, OutputError, SettingError
 from harvester.next.report.html import answer as texts
 from harvester.next.report.html import page as page_module
-from harvester.next.report.html import run
+from harvester.next.report.html import run_charts as run_charts_module
 from harvester.next.report.html.answer import Totals
 from harvester.next.report.html.answer_charts import answer_charts
-from harvester.next.report.html.over_time import points, unit_for
 from harvester.next.report.html.page import RUN_ONLY, html_page, read_summary, tenant_name, write_page
 from harvester.next.report.html.run_charts import run_charts
 from tests.next.report.html.samples import ANSWER, answer, summary
@@ -60,7 +59,7 @@ def test_the_page_opens_with_the_answer(page: str) -> None:
         "The accounts that matter (the first 25 of 312; all of them are in report.unused.csv)",
         "source does not report usage",
         "The run",
-        "Finished in 24 s: 2 of 5 accounts failed.",
+        "Finished in 24 s: 2 of 5 accounts failed",
     ]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
@@ -169,23 +168,21 @@ def test_each_chart_has_its_figures_as_a_table() -> None:
         assert all(len(row) == len(chart.table.heads) for row in chart.table.rows)
 
 
-@pytest.mark.parametrize("most", [1, 2, 3, 5, 100])
-def test_no_request_is_lost_when_points_are_combined(most: int) -> None:
-    """The totals stay, however few points are shown."""
-    combined = points(TIMELINE, most)
-    assert len(combined) <= most
-    assert sum(point.granted for point in combined) == sum(TIMELINE["granted"])
-    assert sum(point.seconds for point in combined) == pytest.approx(4.4)
-
-
-def test_a_last_point_that_is_too_short_for_a_rate_is_left_out() -> None:
+@pytest.mark.parametrize(("last", "begins"), [(0.4, [0, 1, 2, 3, 4]), (0.1, [0, 1, 2, 3])])
+def test_a_last_point_that_is_too_short_for_a_rate_is_left_out(last: float, begins: list[int]) -> None:
     """A tenth of a second with one request is no ten a second."""
-    assert [point.begin for point in points(TIMELINE | {"secondsOfLastPoint": 0.1}, 100)] == [0, 1, 2, 3]
+    points = run_charts_module._points(TIMELINE | {"secondsOfLastPoint": last})
+    assert [point.begin for point in points] == begins
+    assert points[-1].granted / points[-1].seconds == pytest.approx(6 / 0.4 if last == 0.4 else 30)
 
 
 def test_time_has_the_unit_that_fits() -> None:
     """Numbers of two or three digits."""
-    assert [unit_for(seconds).word for seconds in (10, 1000, 20_000)] == ["seconds", "minutes", "hours"]
+    assert [run_charts_module._unit(seconds).word for seconds in (10, 1000, 20_000)] == [
+        "seconds",
+        "minutes",
+        "hours",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -206,18 +203,15 @@ def test_every_kind_of_run_has_a_page(changed: dict[str, Any], says: str) -> Non
 
 
 def test_a_run_that_stopped_says_why_and_what_next() -> None:
-    """With the accounts that are left."""
+    """With the mood that fits."""
     stop = {"error": "StoppedEarly", "problem": "the deadline has passed", "hint": "run it again"}
     counts = summary()["counts"] | {"notAttempted": 1, "distinct": 6}
-    stopped = summary(stop=stop, status=5, counts=counts)
-    assert run.headline(stopped) == "Stopped after 24 s: the deadline has passed. 1 account not attempted."
-    assert (run.advice(stopped), run.mood(stopped)) == ("Run it again.", "bad")
-    good = summary(status=0, counts=counts | {"failed": 0, "notAttempted": 0, "distinct": 1})
-    assert (run.headline(good), run.advice(good), run.mood(good)) == (
-        "Harvested 1 account in 24 s.",
-        "",
-        "good",
-    )
+    stopped = html_page(summary(stop=stop, status=5, counts=counts))
+    assert "Stopped after 24 s: the deadline has passed Run it again" in shown(stopped)
+    assert 'class="verdict bad"' in stopped
+    good = html_page(summary(status=0, counts=counts | {"failed": 0, "notAttempted": 0, "distinct": 1}))
+    assert "Harvested 1 account in 24 s" in shown(good)
+    assert 'class="verdict good"' in good
 
 
 def test_the_tenant_is_called_by_its_name() -> None:
