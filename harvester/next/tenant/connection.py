@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,14 @@ from yarl import URL
 from harvester.next.errors import SettingError
 from harvester.next.model import Fault
 from harvester.next.tenant.decompress import BadBody, decompress, too_large
-from harvester.next.tenant.faults import ConnectionLost, Route, is_resolver_failure, proxy_status, translate
+from harvester.next.tenant.faults import (
+    ConnectionLost,
+    Route,
+    Unsolicited,
+    is_resolver_failure,
+    proxy_status,
+    translate,
+)
 from harvester.next.tenant.overdue import Overdue
 from harvester.next.tenant.proxy import is_loopback, proxy_for
 from harvester.next.tenant.tls import tls_context
@@ -38,6 +46,7 @@ _HEADER_BYTES: Final = 64 * 1024
 _ERROR_BODY: Final = 64 * 1024
 _OK: Final = 200
 _PROXY_PASSWORD_NEEDED: Final = 407
+_POOLS_KEPT: Final = 8
 _RESOLVER_TRIES: Final = 4
 _RESOLVER_SECONDS: Final = 5.0
 
@@ -77,7 +86,7 @@ class Connection:
         self._authority = origin.raw_authority
         self._prefix = origin.raw_path.rstrip("/")
         self._max_body = max_body_bytes
-        self._clock = clock
+        self._loop = asyncio.get_running_loop()
         proxy = proxy_for(origin, environ)
         self.route = Route(origin.host or "", origin.port or 0, proxy, timeout)
         self.ever_answered = False
@@ -85,27 +94,43 @@ class Connection:
         self.permanent_fault: Fault | None = None
         self._resolver_failed: list[float] = []
         self._overdue = Overdue(timeout, clock)
-        headers, self._options = dict(_HEADERS), _proxy_options(self.route)
-        if proxy is not None and proxy.authorization and origin.scheme == "http":
-            headers["Proxy-Authorization"] = proxy.authorization
-        self._session = aiohttp.ClientSession(
+        self._options = _proxy_options(self.route)
+        self._timeout = timeout
+        self._tls = tls_context(ca_bundle, environ) if origin.scheme == "https" else True
+        self._session = self._open_session()
+        self._left: deque[aiohttp.ClientSession] = deque()
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        headers = dict(_HEADERS)
+        if self._scheme == "http" and self.route.proxy is not None and self.route.proxy.authorization:
+            headers["Proxy-Authorization"] = self.route.proxy.authorization  # there is no tunnel to ask for
+        return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 # The engine bounds what is in flight; a second bound here could only deadlock with it.
                 limit=0,
                 ttl_dns_cache=_DNS_TTL,
                 keepalive_timeout=_KEEP_ALIVE,
                 resolver=aiohttp.ThreadedResolver(),
-                ssl=tls_context(ca_bundle, environ) if origin.scheme == "https" else True,
+                ssl=self._tls,
             ),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             # `Overdue` bounds a request as a whole; aiohttp's own timer for that costs a tenth of a request.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout, ceil_threshold=2 * timeout),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._timeout, ceil_threshold=2 * self._timeout
+            ),
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
             middlewares=(_send_once,),
         )
+
+    async def _leave_pool(self) -> None:
+        """Use new connections from now on. Requests in flight on the old ones may end."""
+        self._left.append(self._session)
+        self._session = self._open_session()
+        if len(self._left) > _POOLS_KEPT:
+            await self._left.popleft().close()
 
     @property
     def host(self) -> str:
@@ -115,7 +140,8 @@ class Connection:
     async def close(self) -> None:
         """Close the connections."""
         self._overdue.close()
-        await self._session.close()
+        for session in (*self._left, self._session):
+            await session.close()
 
     async def get(
         self, path: str, query: str, headers: Mapping[str, str] | None, sent_at: float
@@ -149,10 +175,18 @@ class Connection:
         assert task is not None  # noqa: S101  # a coroutine runs in a task
         self._overdue.watch(task, sent_at)
         self.requests_sent += 1
+        turns: list[None] = []
+        self._loop.call_soon(turns.append, None)
         try:
             response = await self._session.request(
                 method, url, headers=headers, data=data, allow_redirects=False, **self._options
             )
+            if not turns:
+                # The loop has read nothing since, so this came before the request was sent. Its connection is
+                # back in the pool, and the true response is still to come on it: leave that pool behind.
+                response.close()
+                await self._leave_pool()
+                raise Unsolicited
             body = await self._body(response)
         except asyncio.CancelledError:
             if not self._overdue.ended(task):

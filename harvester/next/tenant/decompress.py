@@ -69,7 +69,7 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
             body = _unpack(body, limit, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16))
         elif coding == "deflate":
             # "deflate" is the zlib format, but some servers send the bare stream.
-            wbits = zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS
+            wbits = zlib.MAX_WBITS if _has_zlib_header(body) else -zlib.MAX_WBITS
             body = _unpack(body, limit, partial(zlib.decompressobj, wbits))
         elif coding == "zstd":
             body = _unpack(body, limit, _Frame, step=_ZSTD_STEP)
@@ -83,11 +83,12 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
 def _unpack(body: bytes, limit: int, member: Callable[[], _Decompressor], *, step: int = _STEP) -> bytes:
     plain = bytearray()
     current: _Decompressor | None = None
+    ended = False
     for start in range(0, len(body), step):
         data = body[start : start + step]
         while data:
             if current is None:
-                data = data.lstrip(b"\0")  # padding between members, which gzip ignores, too
+                data = data.lstrip(b"\0") if ended else data  # padding, which gzip ignores, too
                 if not data:
                     break
                 current = member()
@@ -99,7 +100,12 @@ def _unpack(body: bytes, limit: int, member: Callable[[], _Decompressor], *, ste
                 raise too_large(limit)
             data = current.unused_data
             if current.eof:
-                current = None
+                current, ended = None, True
     if current is not None or not body:
         raise BadBody(Reason.TRUNCATED, "the compressed response is cut off")
     return bytes(plain)
+
+
+def _has_zlib_header(body: bytes) -> bool:
+    """Whether it begins as RFC 1950 says: method 8, and a checksum of two bytes."""
+    return body[:1] != b"" and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0  # noqa: PLR2004

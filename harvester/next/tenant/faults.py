@@ -33,6 +33,10 @@ class ConnectionLost(aiohttp.ClientError):
     """The connection ended before a response came. Unlike aiohttp's own error, it makes nobody resend."""
 
 
+class Unsolicited(aiohttp.ClientError):
+    """A response came before its request was sent: it belongs to another one, or to none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Where requests go, perhaps through a proxy. `timeout` is for a request as a whole, in seconds."""
@@ -157,6 +161,11 @@ def _closed(_error: Exception, sent_at: float, route: Route) -> Fault:
     return Fault(sent_at, Reason.CONNECTION_LOST, f"{route.host} closed the connection without a response")
 
 
+def _unsolicited(_error: Exception, sent_at: float, route: Route) -> Fault:
+    detail = f"{route.host} sent a response that nobody had asked for; the connection was closed"
+    return Fault(sent_at, Reason.CONNECTION_LOST, detail)
+
+
 def _words(error: OSError) -> str:
     """What went wrong; asyncio's own text repeats the address."""
     if error.errno is not None and error.errno > 0:
@@ -173,6 +182,7 @@ _READERS: tuple[tuple[type[Exception], Callable[[Any, float, Route], Fault]], ..
     (aiohttp.ClientProxyConnectionError, _proxy_unreachable),
     (aiohttp.ClientConnectorError, _unreachable),
     (aiohttp.ClientPayloadError, _cut_off),
+    (Unsolicited, _unsolicited),
     (ConnectionLost, _closed),
     (aiohttp.ServerDisconnectedError, _closed),
     (OSError, _closed),
