@@ -33,16 +33,20 @@ class Access:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def require(self) -> None:
+    def require(self, remark: str | None = None) -> None:
         """Refuse to go on without an address or credentials; all places that were looked at are named.
+
+        `remark` is one more thing that may explain it.
 
         Raises:
             SettingError: one of them is missing.
         """
         if not self.clients:
-            raise NoCredentials("credentials", f"none found ({'; '.join(self.notes)})", _HINT)
+            notes = "; ".join([*self.notes, *([remark] if remark else [])])
+            raise NoCredentials("credentials", f"none found ({notes})", _HINT)
         if not self.base_url:
-            raise SettingError("--base-url", "the tenant's address is not set", _HINT)
+            problem = "the tenant's address is not set"
+            raise SettingError("--base-url", f"{problem} ({remark})" if remark else problem, _HINT)
 
 
 def find_access(

@@ -95,7 +95,7 @@ def load(
     origins |= {"base_url": access.base_url_from, "clients": access.clients_from}
     settings = _checked(values, origins)
     if needs_tenant:
-        access.require()
+        access.require(file.warning)
     warnings = [*([file.warning] if file.warning else []), *access.warnings, *_unknown_variables(environ)]
     return Loaded(settings, MappingProxyType(origins), tuple(warnings), file.path, profile)
 

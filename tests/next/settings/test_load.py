@@ -195,6 +195,16 @@ def test_a_file_that_others_may_write_is_not_read_unasked(desk: Desk) -> None:
     assert (loaded.config, loaded.settings.page_size) == (None, 250)
     assert "./harvester.toml is not read" in loaded.warnings[0]
     assert desk.load(config=Path("harvester.toml")).settings.page_size == 3
+    assert "./harvester.toml is not read" in desk.error(environ={})
+    only_clients = {name: value for name, value in PAT.items() if name != "SAIL_BASE_URL"}
+    assert "./harvester.toml is not read" in desk.error(environ=only_clients)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_a_file_of_another_user_is_not_read_unasked(desk: Desk) -> None:
+    """In a directory that all may write to, it may be anybody's."""
+    os.chown(desk.write("harvester.toml", "page_size = 3\n"), 12345, -1)
+    assert desk.load().config is None
 
 
 def test_a_profile_is_laid_over_the_rest(desk: Desk) -> None:
