@@ -1,1 +1,101 @@
-"""The next architecture, built beside version 1 until it carries the load."""
+"""Asynchronous bulk harvester of account usage summaries: the library's public names."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harvester.next.api import AccountUsages, Harvest, harvest
+    from harvester.next.credentials import Credentials
+    from harvester.next.errors import (
+        AccessDenied,
+        ClosedPipe,
+        HarvesterError,
+        InputError,
+        InternalError,
+        Interrupted,
+        InvalidAccountId,
+        NoCredentials,
+        OutputError,
+        ResumeRefused,
+        SettingError,
+        StoppedEarly,
+        StopRun,
+        UsageError,
+    )
+    from harvester.next.events import Event, Observer
+    from harvester.next.ledger import LedgerReader
+    from harvester.next.model import AccountOutcome, Counts, OutputFile, Quota, Shard, UsageRow
+    from harvester.next.report.result import Report
+    from harvester.next.review.states import State
+    from harvester.next.review.unused import Question, Review, ReviewedAccount
+    from harvester.next.settings.load import load_settings
+    from harvester.next.settings.settings import Settings
+
+_PLACES = {
+    "api": "AccountUsages Harvest harvest",
+    "credentials": "Credentials",
+    "errors": (
+        "AccessDenied ClosedPipe HarvesterError InputError InternalError Interrupted InvalidAccountId "
+        "NoCredentials OutputError ResumeRefused SettingError StoppedEarly StopRun UsageError"
+    ),
+    "events": "Event Observer",
+    "ledger": "LedgerReader",
+    "model": "AccountOutcome Counts OutputFile Quota Shard UsageRow",
+    "report.result": "Report",
+    "review.states": "State",
+    "review.unused": "Question Review ReviewedAccount",
+    "settings.load": "load_settings",
+    "settings.settings": "Settings",
+}
+_PLACE = {name: place for place, names in _PLACES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: `harvester --help` must not wait for an HTTP client.
+    if name not in _PLACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__all__ = [
+    "AccessDenied",
+    "AccountOutcome",
+    "AccountUsages",
+    "ClosedPipe",
+    "Counts",
+    "Credentials",
+    "Event",
+    "Harvest",
+    "HarvesterError",
+    "InputError",
+    "InternalError",
+    "Interrupted",
+    "InvalidAccountId",
+    "LedgerReader",
+    "NoCredentials",
+    "Observer",
+    "OutputError",
+    "OutputFile",
+    "Question",
+    "Quota",
+    "Report",
+    "ResumeRefused",
+    "Review",
+    "ReviewedAccount",
+    "SettingError",
+    "Settings",
+    "Shard",
+    "State",
+    "StopRun",
+    "StoppedEarly",
+    "UsageError",
+    "UsageRow",
+    "harvest",
+    "load_settings",
+]

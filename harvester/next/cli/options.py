@@ -16,7 +16,6 @@ from click.shell_completion import CompletionItem
 from harvester.next.cli.help import Command, GroupedOption
 from harvester.next.errors import SettingError
 from harvester.next.settings import SECTIONS, TABLE, Loaded, load
-from harvester.next.settings.secret_files import named_path
 from harvester.next.settings.setting import TEXTS, Setting
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -85,11 +84,10 @@ def loaded(options: dict[str, Any], *, needs_tenant: bool = True, **fixed: Any) 
         SettingError: a value is not accepted, or the tenant or its credentials are missing.
         click.UsageError: ``-v`` and ``-q`` together.
     """
-    config = options.get("config")
     found = load(
         settings_given(options) | fixed,
         environ=os.environ,
-        config=named_path(config, "--config") if config else None,
+        config=options.get("config"),
         profile=options.get("profile"),
         needs_tenant=needs_tenant,
     )
