@@ -6,15 +6,14 @@ from stdout, which may be rows.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TextIO
 
+from harvester.next.report import text
 from harvester.next.report.closing import Closing
 from harvester.next.report.log import LOGGER
-from harvester.next.report.text import safe
 
 _MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>#|~"})
 _SOME_FAILED = 3
@@ -32,8 +31,8 @@ def tell_closing(closing: Closing, environ: Mapping[str, str], stderr: TextIO | 
 
 def tell_error(message: str, status: int, environ: Mapping[str, str], stderr: TextIO | None = None) -> None:
     """The same for a command that ends with `status` before it did anything. `message` holds no secret."""
-    _append(environ, f"### ❌ harvester\n\n{_escaped(safe(message))} (exit status {status}).\n")
-    _annotate("error", safe(message), environ, stderr)
+    _append(environ, f"### ❌ harvester\n\n{_escaped(text.safe(message))} (exit status {status}).\n")
+    _annotate("error", text.safe(message), environ, stderr)
 
 
 def markdown(closing: Closing) -> Iterator[str]:
@@ -51,13 +50,13 @@ def markdown(closing: Closing) -> Iterator[str]:
     yield f"\n{_escaped(closing.advice)}\n" if closing.advice else ""
 
 
-def _append(environ: Mapping[str, str], text: str) -> None:
+def _append(environ: Mapping[str, str], page: str) -> None:
     path = environ.get("GITHUB_STEP_SUMMARY", "")
     if not path:
         return
     try:
         with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text + "\n")
+            file.write(page + "\n")
     except OSError as error:
         LOGGER.warning("GITHUB_STEP_SUMMARY: %s cannot be written (%s)", path, error.strerror)
 
@@ -69,8 +68,12 @@ def _annotate(
         # The runner undoes these three; a line break would end the command.
         line = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         with suppress(OSError, ValueError):  # a stderr that is closed or full
-            print(f"::{level} title=harvester::{line}", file=stderr or sys.stderr, flush=True)
+            print(
+                f"::{level} title=harvester::{line}",
+                file=text.stderr() if stderr is None else stderr,
+                flush=True,
+            )
 
 
-def _escaped(text: str) -> str:
-    return text.translate(_MARKDOWN)
+def _escaped(words: str) -> str:
+    return words.translate(_MARKDOWN)

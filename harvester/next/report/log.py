@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
 from harvester.next.report.redaction import Redactor
-from harvester.next.report.text import columns, is_terminal, safe, safe_json, wrap
+from harvester.next.report.text import columns, is_terminal, safe, safe_json, stderr, wrap
 
 LOGGER: Final = logging.getLogger("harvester")
 LOGGER.addHandler(logging.NullHandler())
@@ -148,7 +147,7 @@ def logging_to(
 
     `verbosity`: -1 only warnings and errors, 0 the run in outline, 1 each retry, 2 each request.
     """
-    target = sys.stderr if stream is None else stream
+    target = stderr() if stream is None else stream
     lines = Lines(target, redact or Redactor())
     lines.setFormatter(JsonLines() if log_format == "json" else TextLines(dated=not is_terminal(target)))
     loggers = [LOGGER, *(logging.getLogger(name) for name in _OTHERS)]

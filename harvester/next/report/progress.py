@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from logging import INFO
 from typing import Any, Literal, TextIO, TypeAlias
 
+from harvester.next.report import text
 from harvester.next.report.live import LiveBlock
 from harvester.next.report.log import Lines, say
 from harvester.next.report.snapshot import Monitor, Snapshot
-from harvester.next.report.text import is_terminal
 
 Mode: TypeAlias = Literal["live", "log", "off"]
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
@@ -41,13 +41,12 @@ def mode_of(
     """
     if wanted == "off":
         return "off"
-    err, out = stderr or sys.stderr, stdout or sys.stdout
-    live = is_terminal(err) and os.environ.get("TERM") != "dumb"
+    live = text.is_terminal(sys.stderr if stderr is None else stderr) and os.environ.get("TERM") != "dumb"
     if wanted == "on":
         return "live" if live else "log"
     if verbosity < 0:
         return "off"
-    rows_scroll = output == "-" and is_terminal(out)
+    rows_scroll = output == "-" and text.is_terminal(sys.stdout if stdout is None else stdout)
     return "live" if live and not rows_scroll and log_format == "text" else "log"
 
 
@@ -67,7 +66,7 @@ async def progress_shown(
         async with _in_background(_logged(monitor, sleep)):
             yield lambda: None
         return
-    with LiveBlock(stderr or sys.stderr) as block, lines.through(block.print_above):
+    with LiveBlock(text.stderr() if stderr is None else stderr) as block, lines.through(block.print_above):
         async with _in_background(_live(monitor, block, sleep)):
             yield block.close
 

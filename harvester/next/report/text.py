@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import textwrap
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 from unicodedata import category
 
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -69,10 +71,22 @@ def cut(text: str, width: int, mark: str = "…") -> str:
     return text if len(text) <= width else text[: max(0, width - len(mark))].rstrip() + mark
 
 
-def is_terminal(stream: TextIO) -> bool:
+class _Nowhere(io.TextIOBase):
+    """A stream whose text nobody reads."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def stderr() -> TextIO:
+    """Where people are told: stderr, or nowhere if it was closed before the program began (`2>&-`)."""
+    return sys.stderr if sys.stderr is not None else cast("TextIO", _Nowhere())
+
+
+def is_terminal(stream: TextIO | None) -> bool:
     """Whether a person sits in front of `stream`."""
     try:
-        return stream.isatty()
+        return stream is not None and stream.isatty()
     except (OSError, ValueError):  # closed
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -16,10 +17,14 @@ from harvester.next import events
 from harvester.next.errors import SettingError
 from harvester.next.model import AccountOutcome, Quota
 from harvester.next.report import event_log
+from harvester.next.report.closing import show_closing
 from harvester.next.report.event_log import LINES_PER_REASON, EventLog, say_error, say_start
+from harvester.next.report.github import tell_error
 from harvester.next.report.log import LOGGER, Lines, logging_to, say
+from harvester.next.report.progress import mode_of, progress_shown
 from harvester.next.report.redaction import MASK, Redactor
-from tests.next.report.samples import SECRET
+from harvester.next.report.snapshot import Monitor
+from tests.next.report.samples import SECRET, a_troubled_report
 from tests.next.report.screen import terminal
 
 FAILED = AccountOutcome.FAILED
@@ -307,6 +312,22 @@ def test_a_stderr_that_is_closed_or_full_ends_nothing(tmp_path: Path) -> None:
         lines.write("unheard")
     with pytest.raises(OSError, match="No space left"):
         full.close()
+
+
+async def test_a_stderr_that_was_never_open_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With `2>&-` Python has no stderr at all: nothing is said, and nothing lands in the rows on stdout."""
+    monkeypatch.setattr("sys.stderr", None)
+    report = a_troubled_report()
+    with logging_to() as lines:
+        say(logging.INFO, "progress", "unheard")
+        show_closing(report, lines)
+        tell_error("unheard", 2, {"GITHUB_ACTIONS": "true"})
+        assert mode_of("on", output="-") == "log"
+        async with progress_shown("live", Monitor(report.tally, {}), lines):
+            await asyncio.sleep(0)
+    assert capsys.readouterr().out == ""
 
 
 def test_lines_can_be_sent_elsewhere_for_a_while() -> None:

@@ -44,6 +44,12 @@ def page() -> str:
     return html_page(summary(), ANSWER)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes its time: a page whose charts are not looked at does without."""
+    monkeypatch.setattr(page_module, "_to_svg", lambda: lambda _spec: "<svg/>")
+
+
 def test_the_page_opens_with_the_answer(page: str) -> None:
     """First which accounts nobody uses and of how many that can be said, then the charts, last the run."""
     text = shown(page)
@@ -67,6 +73,7 @@ def test_the_page_opens_with_the_answer(page: str) -> None:
     assert "acme.api" not in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_from_a_summary_alone_the_page_shows_the_run_and_says_why() -> None:
     """No word of unused accounts over what is only empty; the run is open."""
     page = html_page(summary())
@@ -77,6 +84,7 @@ def test_from_a_summary_alone_the_page_shows_the_run_and_says_why() -> None:
     assert "answered, without usage" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_says_why_else_there_is_no_answer() -> None:
     """The reason is the caller's, who knows it."""
     assert "The harvest is not finished." in shown(html_page(summary(), note="The harvest is not finished."))
@@ -102,6 +110,7 @@ def test_bars_carry_their_figures(page: str) -> None:
         assert label in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_cannot_be_judged_accuses_nobody() -> None:
     """Without a source that reports usage there is no headline figure and no chart."""
     nothing = Totals(name="", states={"unknown": 9}, unused_share=None)
@@ -197,11 +206,13 @@ def test_time_has_the_unit_that_fits() -> None:
         ({"seconds": 0.0, "timeline": NOTHING}, "No account was requested."),
     ],
 )  # fmt: skip  # one case a line
+@pytest.mark.usefixtures("undrawn")
 def test_every_kind_of_run_has_a_page(changed: dict[str, Any], says: str) -> None:
     """What did not happen is not shown, and what did is told."""
     assert says in shown(html_page(summary(**changed)))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_that_stopped_says_why_and_what_next() -> None:
     """With the mood that fits."""
     stop = {"error": "StoppedEarly", "problem": "the deadline has passed", "hint": "run it again"}
@@ -220,6 +231,7 @@ def test_the_tenant_is_called_by_its_name() -> None:
     assert [tenant_name(host) for host in hosts] == ["acme", *["a local tenant"] * 4]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_is_written_privately_and_in_one_step(tmp_path: Path) -> None:
     """Readable by its owner only; what is no summary, or no place for a page, is one sentence."""
     write_page(tmp_path / "report.html", summary(), ANSWER)
