@@ -29,6 +29,7 @@ class ConfigFile:
     path: Path | None = None
     values: Mapping[str, tuple[object, str]] = field(default_factory=dict)
     clients: list[ClientTable] = field(default_factory=list)
+    profile: str | None = None
     warning: str | None = None
 
 
@@ -54,16 +55,24 @@ def user_config(environ: Mapping[str, str]) -> Path | None:
     return base / "account-usage-harvester" / "config.toml"
 
 
-def find_config(named: Path | None, profile: str | None, environ: Mapping[str, str]) -> ConfigFile:
+Named = tuple[str, str]
+"""What a person wrote, and what named it: a flag, a variable, a keyword."""
+
+
+def find_config(named: Named | None, profile: Named | None, environ: Mapping[str, str]) -> ConfigFile:
     """The first there is: the one named, HARVESTER_CONFIG, ./harvester.toml, or the user's own.
+
+    `profile` is the part of it to lay over the rest, else HARVESTER_PROFILE.
 
     Raises:
         SettingError: as `read_config`, or there is none, but a profile is asked for.
     """
+    if named is None and (variable := environ.get("HARVESTER_CONFIG", "").strip()):
+        named = variable, "HARVESTER_CONFIG"
+    if profile is None and (variable := environ.get("HARVESTER_PROFILE", "").strip()):
+        profile = variable, "HARVESTER_PROFILE"
     if named is not None:
-        return read_config(named, "--config", profile)
-    if variable := environ.get("HARVESTER_CONFIG", "").strip():
-        return read_config(named_path(variable, "HARVESTER_CONFIG"), "HARVESTER_CONFIG", profile)
+        return read_config(named_path(*named), named[1], profile)
     warning = None
     if os.path.exists(LOCAL_CONFIG):  # noqa: PTH110  # unlike Path.exists, false where it may not be looked at
         warning = _foreign(LOCAL_CONFIG)
@@ -73,11 +82,12 @@ def find_config(named: Path | None, profile: str | None, environ: Mapping[str, s
     if users is not None and os.path.exists(users):  # noqa: PTH110  # as above
         return read_config(users, str(users), profile, warning)
     if profile is not None:
-        raise SettingError("profile", f"{profile!r} is in no file", "name the configuration with --config")
+        problem = f"{profile[0]!r} is in no file"
+        raise SettingError(profile[1], problem, "name the configuration with --config")
     return ConfigFile(warning=warning)
 
 
-def read_config(path: Path, setting: str, profile: str | None, warning: str | None = None) -> ConfigFile:
+def read_config(path: Path, setting: str, profile: Named | None, warning: str | None = None) -> ConfigFile:
     """The file, with the profile's settings in place of those at the top.
 
     A profile that names a client has only its own clients. `setting` is what named the file.
@@ -97,14 +107,14 @@ def read_config(path: Path, setting: str, profile: str | None, warning: str | No
         check_keys(settings, _KEYS, document, "profile", name)
     layers: list[tuple[dict[str, Any], tuple[str, ...]]] = [(document.content, ())]
     if profile is not None:
-        layers.append((_chosen(profiles, profile, path), ("profile", profile)))
+        layers.append((_chosen(profiles, profile, path), ("profile", profile[0])))
     values: dict[str, tuple[object, str]] = {}
     clients: list[ClientTable] = []
     for table, where in layers:
         own = {key: value for key, value in table.items() if key in BY_NAME and key != "clients"}
         values |= {key: (value, document.place(*where, key)) for key, value in own.items()}
         clients = _clients(table, document, where) or clients
-    return ConfigFile(path, values, clients, warning)
+    return ConfigFile(path, values, clients, profile and profile[0], warning)
 
 
 def _foreign(path: Path) -> str | None:
@@ -118,12 +128,13 @@ def _foreign(path: Path) -> str | None:
     return f"./{path} is not read, as another user may write to it: name it with --config to use it"
 
 
-def _chosen(profiles: Mapping[str, dict[str, Any]], name: str, path: Path) -> dict[str, Any]:
+def _chosen(profiles: Mapping[str, dict[str, Any]], profile: Named, path: Path) -> dict[str, Any]:
+    name, named_by = profile
     if name in profiles:
         return profiles[name]
     near = get_close_matches(name, profiles, n=1)
     hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(profiles) or 'none'}"
-    raise SettingError("profile", f"{path} has no profile {name!r}", hint)
+    raise SettingError(named_by, f"{path} has no profile {name!r}", hint)
 
 
 def _clients(table: Mapping[str, object], document: Document, where: tuple[str, ...]) -> list[ClientTable]:

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 
 from harvester.next.errors import SettingError
 from harvester.next.settings.access import NOWHERE, Access, find_access
-from harvester.next.settings.config_file import ConfigFile, find_config
+from harvester.next.settings.config_file import ConfigFile, Named, find_config
 from harvester.next.settings.options import Options
 from harvester.next.settings.parse import BadValue
 from harvester.next.settings.secret_files import named_path
@@ -63,7 +63,7 @@ def load(
     flags: Mapping[str, Any],
     *,
     environ: Mapping[str, str],
-    config: Path | None = None,
+    config: str | Path | None = None,
     profile: str | None = None,
     needs_tenant: bool = True,
     keywords: bool = False,
@@ -81,8 +81,7 @@ def load(
     Raises:
         SettingError: a value is not accepted; it says which, where it is, and what to write instead.
     """
-    profile = profile or environ.get("HARVESTER_PROFILE", "").strip() or None
-    file = find_config(config, profile, environ)
+    file = find_config(*_named(config, profile, prefix="" if keywords else "--"), environ)
     given = {
         name: (value, name if keywords else _flag(BY_NAME[name], value)) for name, value in flags.items()
     }
@@ -97,7 +96,7 @@ def load(
     if needs_tenant:
         access.require(file.warning)
     warnings = [*([file.warning] if file.warning else []), *access.warnings, *_unknown_variables(environ)]
-    return Loaded(settings, MappingProxyType(origins), tuple(warnings), file.path, profile)
+    return Loaded(settings, MappingProxyType(origins), tuple(warnings), file.path, file.profile)
 
 
 def load_settings(**options: Unpack[Options]) -> Settings:
@@ -117,11 +116,20 @@ def load_settings(**options: Unpack[Options]) -> Settings:
         if name not in BY_NAME:
             near = get_close_matches(name, BY_NAME, n=1)
             raise TypeError(f"there is no setting {name}" + (f": did you mean {near[0]}?" if near else ""))
-    path = None if config is None else Path(config)
-    loaded = load(given, environ=os.environ, config=path, profile=profile, keywords=True)
+    loaded = load(given, environ=os.environ, config=config, profile=profile, keywords=True)
     for warning in loaded.warnings:
         _log.warning("%s", warning)
     return loaded.settings
+
+
+def _named(
+    config: str | Path | None, profile: str | None, *, prefix: str
+) -> tuple[Named | None, Named | None]:
+    """Where settings come from, with what messages call the option that says so."""
+    return (
+        None if config is None else (str(config), f"{prefix}config"),
+        None if profile is None else (profile, f"{prefix}profile"),
+    )
 
 
 def _flag(one: Setting, value: object) -> str:

@@ -204,7 +204,7 @@ def month(value: object) -> str:
     if not isinstance(value, str) or not _MONTH.fullmatch(value.strip()):
         raise BadValue("is not a month", "write YYYY-MM, for example 2026-01")
     if value.strip() > (latest := f"{datetime.now(UTC) + timedelta(hours=14):%Y-%m}"):
-        raise BadValue("is in the future", f"no account has usage yet: give {latest} or earlier")
+        raise BadValue("is in the future", f"give {latest} or earlier")
     return value.strip()
 
 
