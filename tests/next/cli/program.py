@@ -27,7 +27,7 @@ def harvester(*arguments: str | bytes, folder: Path, **more: Any) -> subprocess.
         "stdin": subprocess.DEVNULL,
     } | more
     return subprocess.run(
-        [sys.executable, "-m", "harvester.next.cli", *arguments],
+        [sys.executable, "-m", "harvester.next", *arguments],
         env=environment(folder, **variables),
         cwd=folder,
         timeout=60,

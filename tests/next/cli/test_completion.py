@@ -19,7 +19,7 @@ def programs(tmp_path: Path) -> Path:
     """A folder on the PATH with `harvester` in it."""
     program = tmp_path / "bin" / "harvester"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m harvester.next.cli "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m harvester.next "$@"\n')
     program.chmod(0o755)
     return program.parent
 

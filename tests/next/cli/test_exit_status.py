@@ -126,7 +126,7 @@ def test_a_full_disk_behind_stdout(arguments: list[str], tmp_path: Path) -> None
 @pytest.mark.parametrize("arguments", WRITING, ids=" ".join)
 def test_a_closed_stdout(arguments: list[str], tmp_path: Path) -> None:
     """It is 5, and one sentence."""
-    line = 'exec "$0" -m harvester.next.cli "$@" >&-'
+    line = 'exec "$0" -m harvester.next "$@" >&-'
     done = subprocess.run(
         ["sh", "-c", line, sys.executable, *arguments],
         env=environment(tmp_path), cwd=tmp_path, capture_output=True, timeout=60, check=False,
@@ -147,7 +147,7 @@ def test_a_reader_that_is_gone(arguments: list[str], tmp_path: Path) -> None:
 
 def test_a_closed_stdout_that_is_not_needed(tmp_path: Path) -> None:
     """A command that writes a file does not miss it, and the file does not get its number."""
-    line = 'exec "$0" -m harvester.next.cli config init x.toml >&- <&-'
+    line = 'exec "$0" -m harvester.next config init x.toml >&- <&-'
     done = subprocess.run(
         ["sh", "-c", line, sys.executable],
         env=environment(tmp_path), cwd=tmp_path, capture_output=True, timeout=60, check=False,
