@@ -15,6 +15,7 @@ from harvester.next.ledger import LaneRecord, Ledger, ListSummary
 from harvester.next.model import ListedAccount
 from harvester.next.settings.settings import Settings
 from harvester.next.source import listed_records, pumped, read_list
+from harvester.next.source.bytestream import standard_input
 from harvester.next.tenant.client import Tenant
 from harvester.next.tenant.listing import ACCOUNTS, list_pages
 from harvester.next.tenant.source_usage import source_statuses
@@ -196,18 +197,19 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield inner
 
 
+def list_of(settings: Settings) -> Iterator[list[ListedAccount]]:
+    """The list that the settings name, in batches; blocks while an input is slow."""
+    return read_list(
+        settings.inputs,
+        stdin=standard_input(),
+        input_format=settings.input_format,
+        id_field=settings.id_field,
+        keep=settings.keep,
+        shard=settings.shard,
+        accounts=settings.account,
+    )
+
+
 def inputs_of(settings: Settings) -> Batches | None:
     """The list that the settings name, read on a thread of its own; None for the tenant's own list."""
-    if settings.list:
-        return None
-    return pumped(
-        read_list(
-            settings.inputs,
-            stdin=open(0, "rb", buffering=0, closefd=False),  # lives as long as the process
-            input_format=settings.input_format,
-            id_field=settings.id_field,
-            keep=settings.keep,
-            shard=settings.shard,
-            accounts=settings.account,
-        )
-    )
+    return None if settings.list else pumped(list_of(settings))

@@ -45,8 +45,8 @@ class RunFiles:
     inside: bool
 
 
-def output_spec(settings: Settings) -> OutputSpec:
-    """The output that the settings describe."""
+def output_spec(settings: Settings, *, redshift: bool = False) -> OutputSpec:
+    """The output that the settings describe; `redshift` adds a manifest for Redshift's COPY."""
     return OutputSpec.of(
         settings.output,
         format=settings.format,
@@ -57,6 +57,7 @@ def output_spec(settings: Settings) -> OutputSpec:
         columns=settings.columns,
         changes=settings.changes is not None,
         replace=settings.replace or settings.fresh,
+        redshift=redshift,
         file_mode=settings.file_mode,
     )
 

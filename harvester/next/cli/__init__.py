@@ -22,6 +22,8 @@ from harvester.next.cli.streams import settle_stdout, take_over_streams
 _COMMANDS = {
     "run": "Harvest the usage rows of a list of accounts.",
     "unused": "Show which accounts nobody uses.",
+    "export": "Write another output of a harvest; sends nothing.",
+    "verify": "Prove that an output is complete and intact.",
     "config": "Show the settings and where each comes from, or write a file to start from.",
     "sandbox": "Serve a simulated tenant on this machine, to try everything out.",
     "completion": "Print the completion script for bash, zsh or fish.",

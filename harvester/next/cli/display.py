@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from harvester.next.api import Harvest, lane_quotas, run_blocking, secrets_of, signals_stopping
 from harvester.next.errors import ClosedPipe, StopRun
 from harvester.next.report.closing import closing_of, show_closing
-
 from harvester.next.report.event_log import EventLog, say_start
 from harvester.next.report.github import tell_closing, tell_error
 from harvester.next.report.log import LOGGER, Lines, logging_to, say

@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from harvester.next.cli.display import harvest_shown
-from harvester.next.cli.options import SettingsCommand, inputs_argument, loaded, setting_options
+from harvester.next.cli.options import (
+    SettingsCommand,
+    dry_run_option,
+    inputs_argument,
+    loaded,
+    setting_options,
+)
+from harvester.next.plan import plan
 from harvester.next.settings import SECTIONS
 
 _EXAMPLES = """\b
@@ -22,7 +29,8 @@ Examples:
 @click.command(cls=SettingsCommand, epilog=_EXAMPLES)
 @inputs_argument
 @setting_options(*SECTIONS)
-def command(**options: Any) -> int:
+@dry_run_option
+def command(*, dry_run: bool, **options: Any) -> int:
     """Harvest the usage rows of the accounts in INPUT.
 
     INPUT are files of account IDs (text, CSV or NDJSON; .gz and .zst are read directly), `-` is stdin;
@@ -33,5 +41,11 @@ def command(**options: Any) -> int:
     `harvester config show` says which one decides. Credentials are never options: set SAIL_CLIENT_ID and
     SAIL_CLIENT_SECRET, or use --clients, --config, or the places where SailPoint's own tools keep them.
     """
-    found = loaded(options)
+    found = loaded(options, needs_tenant=not dry_run)
+    if dry_run:
+        for warning in found.warnings:
+            click.echo(f"harvester: {warning}", err=True)
+        for line in plan(found.settings).lines():
+            click.echo(line)
+        return 0
     return harvest_shown(found.settings, found.warnings).status

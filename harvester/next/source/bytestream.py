@@ -186,3 +186,8 @@ def _truncated(name: str, kind: str) -> InputError:
     return InputError(
         shown(name), f"ends in the middle of its {kind} data", "it was cut off: make or fetch it again"
     )
+
+
+def standard_input() -> BinaryIO:
+    """The process's stdin, apart from `sys.stdin`, whose lock a thread that still reads would hold at the end."""
+    return open(0, "rb", buffering=0, closefd=False)

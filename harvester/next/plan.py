@@ -1,0 +1,122 @@
+"""What a harvest would take, for `--dry-run`. Nothing is sent and nothing is written."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from harvester.next.api import lane_quotas
+from harvester.next.errors import UsageError
+from harvester.next.fetching import list_of
+from harvester.next.ledger import LedgerReader, ledger_paths
+from harvester.next.ledger.preview import Preview
+from harvester.next.report.figures import plural, rate, span
+from harvester.next.settings.settings import Settings
+
+_TOKEN_USE = 749.0 - 90.0
+"""Seconds that a token of SailPoint's is used: it lives for 749 s, and is renewed 90 s before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A harvest in figures, before it begins. `per_second` is None without a quota.
+
+    `unreported` counts the pending accounts of sources that the list says report no usage.
+    """
+
+    distinct: int
+    repeated: int
+    settled: int
+    unreported: int
+    skipped: bool
+    clients: int
+    lanes: int
+    per_second: float | None
+    output: str
+
+    @property
+    def requests(self) -> int:
+        """Accounts to request: one request each, as long as a page has all rows."""
+        return self.distinct - self.settled - (self.unreported if self.skipped else 0)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the requests take at the quota, None without one."""
+        return None if self.per_second is None else self.requests / self.per_second
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens that all clients together fetch at most, None without a quota."""
+        if self.seconds is None:
+            return None
+        return self.clients * max(1, math.ceil(self.seconds / _TOKEN_USE)) if self.requests else 0
+
+    def lines(self) -> Iterator[str]:
+        """The plan in words."""
+        yield f"list       {plural(self.distinct, 'account')}, {self.repeated:,} repeated"
+        yield f"settled    {self.settled:,} by an unfinished run that this one would continue"
+        if self.unreported:
+            yield f"unreported {self.unreported:,} of sources that report no usage{self._saving()}"
+        yield f"requests   {self.requests:,} (one per account)"
+        if self.seconds is None:
+            yield "time       as fast as the tenant answers: there is no quota"
+        else:
+            lanes = f" on {self.lanes} lanes" if self.lanes > 1 else ""
+            yield f"time       {span(self.seconds)} at {rate(self.per_second or 0.0)}{lanes}"
+            yield f"tokens     {self.tokens} at most, with {plural(self.clients, 'client')}"
+        yield f"output     {'stdout' if self.output == '-' else self.output}"
+        yield "Nothing was sent and nothing was written."
+
+    def _saving(self) -> str:
+        if self.skipped:
+            return ", which are not requested"
+        saved = "" if self.per_second is None else f" and {span(self.unreported / self.per_second)}"
+        return f": --skip-unreported saves {plural(self.unreported, 'request')}{saved}"
+
+
+def plan(settings: Settings) -> Plan:
+    """Read the list to its end, look at what an unfinished run has settled, and calculate.
+
+    Raises:
+        InputError: the list cannot be read.
+        UsageError: the list is the tenant's own, which only requests could tell.
+    """
+    if settings.list:
+        raise UsageError(
+            "--list: how many accounts the tenant has takes requests to find out",
+            "use `harvester check` for an estimate, or give --dry-run the list that `harvester accounts` wrote",
+        )
+    with ExitStack() as stack:
+        preview = stack.enter_context(Preview(_unfinished(settings, stack)))
+        for batch in list_of(settings):
+            preview.add(batch)
+        return _plan(settings, preview)
+
+
+def _unfinished(settings: Settings, stack: ExitStack) -> LedgerReader | None:
+    """The harvest that a run would continue."""
+    paths = ledger_paths(
+        settings.output, ledger=settings.ledger, base_url=settings.base_url, environ=os.environ
+    )
+    if paths is None or settings.fresh or not paths.partial.exists():
+        return None
+    return stack.enter_context(LedgerReader(paths.partial))
+
+
+def _plan(settings: Settings, preview: Preview) -> Plan:
+    quotas = list(lane_quotas(settings).values()) or [settings.quota] * len(settings.api_version)
+    known = [quota.per_second for quota in quotas if quota is not None]
+    return Plan(
+        distinct=preview.distinct,
+        repeated=preview.repeated,
+        settled=preview.settled,
+        unreported=preview.unreported,
+        skipped=settings.skip_unreported,
+        clients=max(len(settings.clients), 1),
+        lanes=len(quotas),
+        per_second=sum(known) if len(known) == len(quotas) else None,
+        output=settings.output,
+    )
