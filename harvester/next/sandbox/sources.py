@@ -73,7 +73,7 @@ def _source(index: int, seed: int, months: int) -> Source:
 
 
 def numbered_id(seed: int, kind: str, number: int) -> str:
-    """The ID of a source or identity: 32 hex digits, from whose first eight its number can be told."""
+    """The ID of a source or identity: 32 hex digits, whose first eight contain its number."""
     rest = blake2b(f"{kind} {number}".encode(), key=b"%d" % seed, digest_size=12).hexdigest()
     return f"{number + 0x2C918000:08x}{rest}"
 

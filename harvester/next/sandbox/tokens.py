@@ -42,7 +42,7 @@ class Grant:
 
 
 class Tokens:
-    """Hands out tokens to any client id with the right secret, and knows them again."""
+    """Hands out tokens to any client ID with the right secret, and knows them again."""
 
     def __init__(self, secret: str, life: float, clock: Callable[[], float]) -> None:
         self._secret = secret

@@ -56,7 +56,7 @@ def first_bytes(path: Path) -> bytes:
 
 
 def groups_of(path: Path, verdict: Verdict) -> Iterator[Group]:
-    """The accounts of a file; what is not sound in it becomes a finding, and ends the file.
+    """The accounts of a file; what is not valid in it becomes a finding, and ends the file.
 
     Raises:
         InputError: it is Parquet, and pyarrow is not installed.
@@ -69,7 +69,7 @@ def groups_of(path: Path, verdict: Verdict) -> Iterator[Group]:
             first = next(group)
             rows = [line.row for line in chain([first], group) if line.row is not None]
             yield Group(account_id, rows, f"{path}:{first.number}", first.style)
-    except _Unsound as error:
+    except _Invalid as error:
         place = str(path) if error.line is None else f"{path}:{error.line}"
         verdict.add(place, f"{error.problem}; the rest of the file was not checked")
     except InputError as error:
@@ -78,7 +78,7 @@ def groups_of(path: Path, verdict: Verdict) -> Iterator[Group]:
         verdict.add(str(path), f"{error.problem.removeprefix(f'{path}: ')}; its {unit}s end there")
 
 
-class _Unsound(Exception):
+class _Invalid(Exception):
     def __init__(self, problem: str, line: int | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
@@ -109,9 +109,9 @@ def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
         number += len(whole)
         yield from whole
         if len(carry) > _LONGEST_LINE:
-            raise _Unsound("is not an output: the line has no end", number + 1)
+            raise _Invalid("is not an output: the line has no end", number + 1)
     if carry:
-        raise _Unsound("ends in the middle of a line", number + 1)
+        raise _Invalid("ends in the middle of a line", number + 1)
 
 
 def _json_lines(lines: Iterable[bytes]) -> Iterator[_Line]:
@@ -125,7 +125,7 @@ def _json_lines(lines: Iterable[bytes]) -> Iterator[_Line]:
             usages = record.get("usages", [record])
             found: list[Row | None] = [(row.get("date"), row.get("count")) for row in usages] or [None]
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise _Unsound("is not a line of an output", number) from None
+            raise _Invalid("is not a line of an output", number) from None
         for row in found:
             yield _Line(account_id, row, number, Style("usages" in record, "change" in record))
 
@@ -138,10 +138,10 @@ def _csv_lines(lines: Iterable[bytes]) -> Iterator[_Line]:
         style = Style(changes="change" in header)
         for row in rows:
             if len(row) != len(header):
-                raise _Unsound(f"has {len(row)} columns, the header {len(header)}", rows.line_num)
+                raise _Invalid(f"has {len(row)} columns, the header {len(header)}", rows.line_num)
             yield _Line(row[at[0]], (row[at[1]], row[at[2]]), rows.line_num, style)
     except (ValueError, csv.Error):
-        raise _Unsound("is not a line of an output", rows.line_num) from None
+        raise _Invalid("is not a line of an output", rows.line_num) from None
 
 
 # -- Parquet
@@ -164,7 +164,7 @@ def _parquet_lines(path: Path) -> Iterator[_Line]:
             for number, row in enumerate(_parquet_rows(file, names), 1):
                 yield _Line(row[0], (row[1], row[2]), number, style)
     except (pa.ArrowException, OSError, IndexError) as error:
-        raise _Unsound(f"is not sound Parquet ({str(error).splitlines()[0]})") from None
+        raise _Invalid(f"is not valid Parquet ({str(error).splitlines()[0]})") from None
 
 
 def _parquet_rows(file: Any, names: list[str]) -> Iterator[tuple[Any, ...]]:

@@ -45,6 +45,6 @@ async def test_an_abandoned_read_ends_its_thread() -> None:
     async with asyncio.timeout(10):
         while taken < 5:  # noqa: ASYNC110  # a thread fills the queue; there is no event to wait for
             await asyncio.sleep(0)
-        await batches.aclose()  # type: ignore[attr-defined]  # an async generator
+        await batches.aclose()
         while any(thread.name == "harvester-source" for thread in threading.enumerate()):  # noqa: ASYNC110
             await asyncio.sleep(0.001)

@@ -357,18 +357,18 @@ def test_a_summary_that_contradicts(tmp_path: Path, change: dict[str, object], s
         ("gzip", b"nonsense", "data is damaged"),
     ],
 )
-def test_a_file_that_is_not_sound(tmp_path: Path, kind: str, tail: bytes, said: str) -> None:
+def test_a_file_that_is_not_valid(tmp_path: Path, kind: str, tail: bytes, said: str) -> None:
     """A broken line or damaged compression ends the file with a finding, not with a traceback."""
     output = harvested(tmp_path, kind)
     output.write_bytes(output.read_bytes() + tail)
     assert any(said in one or "columns, the header" in one for one in problems(verify(output)))
 
 
-def test_a_parquet_file_that_is_not_sound(tmp_path: Path) -> None:
+def test_a_parquet_file_that_is_not_valid(tmp_path: Path) -> None:
     """A Parquet file whose end is gone is a finding."""
     output = harvested(tmp_path, "parquet")
     output.write_bytes(output.read_bytes()[:-20])
-    assert any("is not sound Parquet" in one for one in problems(verify(output)))
+    assert any("is not valid Parquet" in one for one in problems(verify(output)))
 
 
 def test_a_damaged_database(tmp_path: Path) -> None:
