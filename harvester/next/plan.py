@@ -87,7 +87,7 @@ def plan(settings: Settings) -> Plan:
     if settings.list:
         raise UsageError(
             "--list: how many accounts the tenant has takes requests to find out",
-            "use `harvester check` for an estimate, or give --dry-run the list that `harvester accounts` wrote",
+            "use `harvester check` for an estimate, or --dry-run with the list of `harvester accounts`",
         )
     with ExitStack() as stack:
         preview = stack.enter_context(Preview(_unfinished(settings, stack)))

@@ -189,5 +189,5 @@ def _truncated(name: str, kind: str) -> InputError:
 
 
 def standard_input() -> BinaryIO:
-    """The process's stdin, apart from `sys.stdin`, whose lock a thread that still reads would hold at the end."""
+    """The process's stdin, apart from `sys.stdin`, whose lock a thread that still reads it would hold."""
     return open(0, "rb", buffering=0, closefd=False)
