@@ -1,4 +1,18 @@
-"""Finding the rate that the tenant really allows, without being shut out. Pure: times are passed in."""
+"""Finding the rate that the tenant really allows, without being shut out. Pure: times are passed in.
+
+A route may shut out a client that violates three windows within twelve, and another run under the same
+client ID draws on the same three. So a refusal must tell as much as it can, and the next one must not
+come soon:
+
+- Where `Retry-After` names the end of a window, what was accepted in it is the limit.
+- Otherwise it may be a bucket, whose burst hides what it refills. All refusals within one window of the
+  first lie in two of the tenant's windows at most, so for that long the lane goes on as it was, pauses
+  included. What was accepted from the first refusal to the last is what the tenant gives.
+- Then the rate is held for thirteen windows, until the first violation no longer counts.
+- Then it climbs in small steps, the first ones with long rests, so that another run that climbs too finds
+  the limit before this one takes its next step. A refusal puts it back to where the climb began.
+- A lane that is refused without having climbed has met another run that did, and makes room for it.
+"""
 
 from __future__ import annotations
 
@@ -6,243 +20,247 @@ import math
 from typing import Final
 
 from harvester.next.model import Quota
+from harvester.next.tenant.rate_limit.evidence import Evidence, Volley
 from harvester.next.tenant.rate_limit.memory import Memory
 from harvester.next.tenant.rate_limit.sent_log import SentLog
 
 _BELOW: Final = 0.985
+"""What part of a measured limit to use."""
+_BELOW_AGAIN: Final = 0.95
+"""The same, after a second violation: the third would be the last."""
 _QUIET: Final = 13.0
-_STEP: Final = 1.06
-_REST_STEPS: Final = 3
+"""Windows without a violation before the rate may rise: twelve, and one for where in its window it fell."""
+_QUIET_MOST: Final = 26.0
+"""The same after a climb that was refused soon: the limit is where it was."""
+_SEARCH: Final = 0.8
+"""Part of a window after the first refusal in which others cost nothing more."""
+_SEARCH_BELOW: Final = 0.97
+"""What part of the rate to search with."""
+_LATE: Final = 0.25
+"""Windows after the search in which the last responses arrive."""
+_EARLY: Final = 3.0
+"""Windows after the first violation in which a second one means that the estimate was wrong."""
+_STEP: Final = 0.03
+"""What part to climb by in each of the first steps …"""
+_STEP_LATER: Final = 0.04
+"""… and in those that follow, once the limit has proved to be gone."""
+_STEP_LEAST: Final = 0.01
+"""Part of the quota to climb by at least, or a lane that was left with next to nothing would stay there."""
+_RESTS: Final = 3
+"""Steps beyond the known limit that are followed by a rest …"""
 _REST: Final = 4.0
+"""… of so many windows."""
 _USED: Final = 0.8
+"""Part of the rate that must have been used for it to be worth raising."""
 _FLOOR: Final = 0.01
-_BURST: Final = 5
-_YIELD: Final = 0.75
-_JITTER: Final = 0.005
-_ONE: Final = 1.0
-_SEARCH: Final = 3.0
+"""The lowest rate, as part of the quota: there must always be a way up."""
+_YIELD: Final = 0.9
+"""What part to keep when another run climbs …"""
+_YIELD_AGAIN: Final = 0.7
+"""… and when it is noticed again before the first violation is forgotten."""
 
 
 class AdaptiveRate:
-    """The rate to send at, in requests a second."""
+    """The rate to send at, in requests a second: `rate`, changed by refusals and by `sent` as time passes."""
 
     __slots__ = (
-        "_before",
-        "_began",
-        "_began_count",
-        "_burst",
-        "_ceiling",
-        "_climbing",
-        "_first_refusal",
-        "_held",
-        "_hold",
-        "_log",
-        "_next_step",
-        "_period",
-        "_quota",
-        "_refused",
-        "_search_until",
-        "_steps",
-        "_used",
-        "_used_since",
-        "_windowed",
-        "floor",
-        "rate",
-        "top",
-    )  # fmt: skip
+        "_before", "_began", "_ceiling", "_climbing", "_evidence", "_held", "_log", "_next_step", "_period",
+        "_quiet", "_refused_since", "_search_rate", "_searching", "_steps", "_used", "_used_since", "floor",
+        "rate", "top",
+    )  # fmt: skip  # one name a line would fill the screen
 
     def __init__(self, quota: Quota, log: SentLog, known: Memory) -> None:
-        self._quota = quota
         self._log = log
         self._period = quota.seconds
         self.top = quota.per_second
         self.floor = _FLOOR * self.top
         self.rate = self.top if known.rate is None else min(self.top, max(self.floor, known.rate))
-        self._held = known.held
-        self._hold = _QUIET
-        self._burst = math.inf
-        self._refused = [list(pair) for pair in known.refused]
-        self._windowed = False
-        self._began: float | None = None
-        self._began_count = 0
+        volleys = [Volley(first, last, first, self.rate, first) for first, last in known.refused]
+        self._evidence = Evidence(log, self._period, volleys)
+        self._held = known.held  # where the last climb began: accepted for long
+        self._before = self.rate  # the step before the present one
+        self._ceiling = math.inf  # the most that the last refusal allows for
         self._climbing = False
-        self._ceiling = math.inf
-        self._before = self.rate
-        self._search_until = -math.inf
         self._steps = 0
+        self._quiet = _QUIET
+        self._searching = False
+        self._search_rate = self.rate
         self._next_step = math.inf if self.rate >= self.top else -math.inf
+        self._refused_since = math.inf  # the first refusal since something was accepted
+        self._began: float | None = None  # when the present epoch of sending began
         self._used = 0
-        self._used_since = 0.0
-        self._first_refusal: float | None = None
+        self._used_since = -math.inf
 
     @property
     def window(self) -> float:
-        """Requests a second that a window may hold."""
-        return self.top if self._search_until > -math.inf else self.rate
+        """Requests a second that a whole window may hold: a search isn't delayed by what was sent before."""
+        return self.top if self._searching else self.rate
 
-    # --- climbing
+    # --- as time passes
 
     def sent(self, at: float) -> bool:
-        """A request is being sent; True if that was the moment to raise the rate."""
+        """A request is being sent; True if that was the moment to change the rate."""
         if self._began is None:
-            self._mark(at)
+            self._began = at
         return at >= self._next_step and self._step(at)
 
-    def _mark(self, at: float) -> None:
-        self._began = at
-        self._began_count = self._log.sent_total - self._log.refused_total
-
     def _step(self, at: float) -> bool:
-        quiet_until = self._refused[-1][1] + self._hold * self._period if self._refused else -math.inf
-        sent, self._used = self._log.sent_total - self._used, self._log.sent_total
-        elapsed, self._used_since = at - self._used_since, at
-        if at < self._search_until:
-            self.rate = min(self.top, 1.2 * self.rate)
-            self._next_step = min(self._search_until, at + 0.1 * self._period)
-            return True
-        if self._search_until > -math.inf:
-            self._search_until = -math.inf
-            self._next_step = quiet_until
-            return True
+        if self._searching:
+            return self._end_search(at)
+        quiet_until = self._quiet_until()
         if at < quiet_until:
             self._next_step = quiet_until
             return False
         if not self._climbing:
-            self._climbing = True
-            self._steps = 0
-            self._held = self.rate
-            self._mark(at)
-        elif sent < _USED * self.rate * elapsed:
+            self._climbing, self._held, self._began, self._steps = True, self.rate, at, 0
+        elif not self._in_use(at):
             self._next_step = at + self._period
             return False
-        self._before = self.rate
-        below = self.rate * _STEP < _BELOW * self._ceiling
-        self.rate = min(self.top, self.rate * _STEP)
-        self._steps += not below
-        self._next_step = at + self._period * (_REST if not below and self._steps <= _REST_STEPS else 1.0)
-        if self.rate >= self.top:
-            self._next_step = math.inf
+        self._climb(at)
         return True
+
+    def _quiet_until(self) -> float:
+        volleys = self._evidence.volleys
+        return volleys[-1].last + self._quiet * self._period if volleys else -math.inf
+
+    def _climb(self, at: float) -> None:
+        step = max((_STEP if self._steps < _RESTS else _STEP_LATER) * self.rate, _STEP_LEAST * self.top)
+        beyond = self.rate + step > self._ceiling
+        resting = beyond and self._steps < _RESTS
+        self._before = self.rate
+        self.rate = min(self.top, self.rate + step)
+        self._steps += beyond
+        self._next_step = (
+            math.inf if self.rate >= self.top else at + (_REST if resting else 1.0) * self._period
+        )
+        self._used, self._used_since = self._log.sent_total, at
+
+    def _in_use(self, at: float) -> bool:
+        """Whether the rate was used since the last step: a short list or a slow reader proves nothing."""
+        used = self._log.sent_total - self._used >= _USED * self.rate * (at - self._used_since)
+        self._used, self._used_since = self._log.sent_total, at
+        return used
 
     # --- refusals
 
     def refused(self, at: float, wait: float | None, *, proven: bool) -> None:
-        """The request sent at `at` is the first to be refused since the last pause."""
-        if self._first_refusal is None:
-            self._first_refusal = at
-        recent = [pair for pair in self._refused if at - pair[1] < _QUIET * self._period]
-        self._search_until = -math.inf
-        self._hold = _QUIET * (2 if self._climbing else 1)
-        self._next_step = at + self._hold * self._period
-        if proven:
-            estimate = self._estimate(at, wait, recent)
-            self.rate = min(self.rate, max(self.floor, estimate))
-        if recent and at - recent[-1][0] < self._period:
-            recent[-1][1] = at
-        else:
-            recent.append([at, at])
-        self._refused = recent
-        self._climbing = False
-        self._began = None
+        """The request sent at `at` is the first to be refused since the last pause.
 
-    def refused_too(self, at: float) -> None:
-        """The request sent at `at` belongs to the same violation."""
-        if self._refused:
-            pair = self._refused[-1]
-            pair[1] = max(pair[1], at)
+        It asks for `wait` seconds (None: it does not say). `proven`: something was accepted since the pause
+        before.
+        """
+        evidence = self._evidence
+        evidence.forget(at - _QUIET * self._period)
+        began = at if self._began is None else self._began
+        evidence.add(Volley(at, at, at + (wait or 0.0), self.rate, began))
+        if proven:
+            self._refused_since = at
+            self._quiet = _QUIET_MOST if self._climbing and self._steps <= _RESTS else _QUIET
+            self._adapt()
+        self._began = None
+        self._next_step = self._quiet_until()
+        if self._searching:
+            self._next_step = evidence.volleys[0].first + _SEARCH * self._period
+
+    def refused_too(self, at: float) -> bool:
+        """The request sent at `at` belongs to the same volley; True if that lowered the rate."""
+        volleys, before = self._evidence.volleys, self.rate
+        if not volleys:
+            return False
+        self._evidence.extend(at)
+        if volleys[-1].first == at and self._began is None:
+            self._adapt()
+        return self.rate != before
 
     def proven(self) -> bool:
-        """A request sent after the last pause was accepted; True if that changed the rate."""
-        first, self._first_refusal = self._first_refusal, None
-        if first is None or not self._refused:
+        """A request sent after the last pause was accepted; True if that changed the rate.
+
+        If probes were refused in between, the count of a sliding window has fallen to the limit meanwhile.
+        """
+        self._climbing = False
+        since, self._refused_since = self._refused_since, math.inf
+        if self._searching or not self._evidence.volleys:
             return False
-        last = self._refused[-1][1]
-        if not 0 < last - first < self._period:
+        last = self._evidence.volleys[-1].first
+        if not 0.0 < last - since < self._period:
             return False
         count = self._log.accepted_between(last - self._period, last)
-        rate = max(self.floor, _BELOW * count / self._period)
-        if rate >= self.rate:
-            return False
-        self.rate = rate
+        return self._lower(_BELOW * count / self._period)
+
+    def _lower(self, rate: float) -> bool:
+        before, self.rate = self.rate, min(self.rate, max(self.floor, rate))
+        return self.rate < before
+
+    def _adapt(self) -> None:
+        volley = self._evidence.volleys[-1]
+        if (
+            volley.until - volley.first <= self._period
+        ):  # else it is shut out, which tells nothing of the rate
+            self.rate = min(volley.rate, max(self.floor, self._estimate(volley)))
+
+    # --- what a refusal tells
+
+    def _estimate(self, volley: Volley) -> float:
+        evidence = self._evidence
+        low, high = evidence.bounds(volley)
+        if self._climbing:
+            return self._after_climb(low, high, volley)
+        self._ceiling = high
+        if len(evidence.volleys) > 1:
+            return self._again(low, high, volley)
+        if self._held is not None:
+            return max(low, min(high, _YIELD * volley.rate))
+        if evidence.is_window(volley):
+            found = evidence.by_window(volley)
+            if evidence.windowed or found < _SEARCH_BELOW * volley.rate:
+                return _BELOW * found
+        self._searching = True
+        self._search_rate = _SEARCH_BELOW * volley.rate
+        return self._search_rate
+
+    def _after_climb(self, low: float, high: float, volley: Volley) -> float:
+        held = volley.rate if self._held is None else self._held
+        self._ceiling = self._before
+        if self._evidence.windowed:
+            return max(low, min(high, held, self._before))
+        return max(held, _BELOW * self._evidence.by_bucket(volley))
+
+    def _again(self, low: float, high: float, volley: Volley) -> float:
+        evidence, first = self._evidence, self._evidence.volleys[0].first
+        if self._held is not None or volley.first - first > _EARLY * self._period:
+            return _YIELD_AGAIN * min(volley.rate, high)
+        if evidence.windowed:
+            self._searching = False
+            return _BELOW * low
+        if self._searching:
+            return volley.rate
+        return _BELOW_AGAIN * min(high, evidence.between(first, volley.first))
+
+    def _end_search(self, at: float) -> bool:
+        """Continue at what was accepted from the first refusal to the last; look again when all have arrived."""
+        volleys = self._evidence.volleys
+        first, last = volleys[0].first, volleys[-1].last
+        settled = at >= first + (_SEARCH + _LATE) * self._period
+        if settled:
+            self._searching = False
+        self._next_step = self._quiet_until() if settled else first + (_SEARCH + _LATE) * self._period
+        known = self._log.known_until
+        if len(volleys) > 1:
+            found = self._evidence.between(first, last)
+        elif settled:
+            found = self._search_rate
+        else:
+            found = self._evidence.between(first, max(known, first))
+        self.rate = min(self._search_rate, max(self.floor, _BELOW * found))
         return True
 
-    def _accepted_since_mark(self, at: float) -> int:
-        after = self._log.sent_since(at)
-        return self._log.sent_total - after - (self._log.refused_total - 1) - self._began_count
-
-    def _estimate(  # noqa: C901, PLR0911  # being taken apart
-        self, at: float, wait: float | None, recent: list[list[float]]
-    ) -> float:
-        period = self._period
-        if wait is not None and wait > period:
-            return self.rate
-        if wait is not None and wait > _ONE:
-            self._windowed = True
-        low, high = self._bounds(at, _ONE if wait is None else max(_ONE, wait))
-        if self._climbing:
-            return self._after_climb(at, low, high)
-        began = at if self._began is None else self._began
-        elapsed = at - began
-        if self._windowed:
-            self._ceiling = high / period
-            if recent:
-                settled = self._held is not None or at - recent[0][0] > _SEARCH * period
-                return min(high / period, self.rate) * _YIELD if settled else low / period
-            if self._held is not None:
-                return max(low / period, min(high / period, 0.9 * self.rate))
-            if began >= at + max(_ONE, wait or 0.0) - 1.0 - period:
-                return _BELOW * high / period
-            if high - low > 0.15 * high:
-                return _BELOW * (low + high) / 2 / period
-            return low / period
-        if recent:
-            since = recent[-1][0]
-            count = self._log.accepted_between(since, at)
-            estimate = max(count - 1, 0) / (at - since)
-            self._ceiling = (count + 1) / (at - since)
-            settled = self._held is not None or at - recent[0][0] > _SEARCH * period
-            if settled:
-                return _YIELD * min(self.rate, estimate)
-            return _BELOW * min(high / period, estimate)
-        if elapsed < 0.95 * period:
-            count = self._accepted_since_mark(at)
-            self._burst = min(self._burst, count)
-            self._search_until = at + 0.7 * period
-            self._next_step = at + max(1.0, wait or 0.0) + 0.1 * period
-            return _BELOW * max(count / (period + elapsed), (count - _BURST) / max(elapsed, 0.01))
-        if self._held is not None:
-            return min(0.9 * self.rate, high / period)
-        return _BELOW * high / period
-
-    def _bounds(self, at: float, wait: float) -> tuple[int, int]:
-        """How many requests the tenant accepted in its window before the refusal at `at`: least and most."""
-        latest = at + wait - self._period
-        earliest = max(at - self._period * (1 - _JITTER), latest - 1.0)
-        return self._log.accepted_between(latest, at), self._log.accepted_between(earliest, at)
-
-    def _after_climb(self, at: float, low: int, high: int) -> float:
-        held = self.rate if self._held is None else self._held
-        began = at if self._began is None else self._began
-        self._ceiling = self.rate
-        if self._windowed:
-            return max(low / self._period, min(high / self._period, max(held, self._before)))
-        best = held
-        elapsed = self._period
-        while elapsed <= at - began:
-            count = self._log.accepted_between(at - elapsed, at)
-            best = max(
-                best, _BELOW * count / (elapsed + self._period), _BELOW * (count - self._burst) / elapsed
-            )
-            elapsed += self._period
-        return best
-
-    def memory(self, pause: float, sent: list[float]) -> Memory:
+    def memory(self, pause: float, quota: Quota, sent: list[float]) -> Memory:
         """What the next run must know."""
         return Memory(
             pause=pause,
-            quota=self._quota,
+            quota=quota,
             rate=self.rate if self.rate < self.top else None,
             held=self._held,
-            refused=tuple((first, last) for first, last in self._refused),
+            refused=tuple((volley.first, volley.last) for volley in self._evidence.volleys[-12:]),
             sent=tuple(sent),
         )

@@ -75,10 +75,7 @@ class RateController:
         """Count a request as sent; True if the rate rose."""
         self._pace.sent(sent_at)
         self._log.add(sent_at)
-        if not self._adaptive.sent(sent_at):
-            return False
-        self._retune()
-        return True
+        return self._retuned(self._adaptive.sent(sent_at))
 
     def unused(self, sent_at: float) -> None:
         """Take back a request that was counted as sent."""
@@ -92,21 +89,30 @@ class RateController:
         self._adaptive.refused(sent_at, retry_after, proven=proven)
         self._retune()
 
-    def refused_too(self, sent_at: float) -> None:
-        """The request sent at `sent_at` was in flight when another was refused, and was refused too."""
+    def refused_too(self, sent_at: float) -> bool:
+        """The request sent at `sent_at` was in flight when another was refused, and was refused too.
+
+        True if that lowered the rate.
+        """
         self._log.refuse(sent_at)
-        self._adaptive.refused_too(sent_at)
+        return self._retuned(self._adaptive.refused_too(sent_at))
+
+    def accepted(self, sent_at: float) -> None:
+        """The request sent at `sent_at` was accepted."""
+        self._log.known_until = max(self._log.known_until, sent_at)
 
     def proven(self) -> bool:
         """A request sent after the last pause was accepted; True if that changed the rate."""
-        if not self._adaptive.proven():
-            return False
-        self._retune()
-        return True
+        return self._retuned(self._adaptive.proven())
 
     def memory(self, pause: float) -> Memory:
         """What the next run must know."""
-        return self._adaptive.memory(pause, self._log.sent_times(self._clock() - self._log.span))
+        return self._adaptive.memory(pause, self._quota, self._log.sent_times(self._clock() - self._log.span))
+
+    def _retuned(self, changed: bool) -> bool:  # passes it on
+        if changed:
+            self._retune()
+        return changed
 
     def _retune(self) -> None:
         self._log.limit = max(1, math.ceil(self._adaptive.window * self._period - 1e-6))

@@ -108,6 +108,8 @@ class Limiter:
             self._pause.open()
             if self._controller is not None and self._controller.proven():
                 self._report_rate(self._controller)
+        if self._controller is not None:
+            self._controller.accepted(sent_at)
         self._end(sent_at, observe=True)
 
     def released(self, sent_at: float, *, unused: bool = False) -> None:
@@ -128,8 +130,8 @@ class Limiter:
         if sent_at > self._reacted_at:
             self._react(sent_at, retry_after)
         else:
-            if self._controller is not None:
-                self._controller.refused_too(sent_at)
+            if self._controller is not None and self._controller.refused_too(sent_at):
+                self._report_rate(self._controller)
             if retry_after is not None:
                 self._close(retry_after + _SAFETY, 429, asked=True)
         self._end(sent_at, observe=True)

@@ -17,7 +17,7 @@ class SentLog:
     It does no pacing; that is the bucket's part. `limit` and `span` may change at any time.
     """
 
-    __slots__ = ("_capacity", "_refused", "_sent", "limit", "refused_total", "sent_total", "span")
+    __slots__ = ("_capacity", "_refused", "_sent", "known_until", "limit", "sent_total", "span")
 
     def __init__(self, limit: int, span: float) -> None:
         self.limit = limit
@@ -26,7 +26,8 @@ class SentLog:
         self._sent: list[float] = []
         self._refused: list[float] = []
         self.sent_total = 0
-        self.refused_total = 0
+        self.known_until = -math.inf
+        """The latest request that was accepted: what was sent after it may still be refused."""
 
     def free_at(self) -> float:
         """The earliest time at which one more request stays within the limit."""
@@ -52,15 +53,10 @@ class SentLog:
     def refuse(self, sent_at: float) -> None:
         """The request sent at `sent_at` was refused."""
         insort(self._refused, sent_at)
-        self.refused_total += 1
 
     def accepted_between(self, after: float, before: float) -> int:
         """How many of the requests sent in [after, before) were not refused, as far as is known."""
         return _between(self._sent, after, before) - _between(self._refused, after, before)
-
-    def sent_since(self, after: float) -> int:
-        """How many requests were sent at `after` or later."""
-        return len(self._sent) - bisect_left(self._sent, after)
 
     def sent_times(self, after: float) -> list[float]:
         """The times, in order, of the requests sent at `after` or later."""
