@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from harvester.next.sandbox.population import Population
-from harvester.next.sandbox.sources import Source, number_in, numbered_id
+from harvester.next.sandbox.sources import Source, numbered_id
 
 _FULL_ONLY = ("identity", "ownerIdentity", "sourceOwner", "features", "uuid", "description")
 _FIRST = ("Ada", "Béla", "Chidi", "Dana", "Emre", "Fatou", "Goran", "Hana", "Inês", "Jonas", "Kofi", "Lena")
@@ -109,11 +109,6 @@ class Records:
             "manager": manager,
             "attributes": [],
         }
-
-    def person_of(self, identity_id: str) -> int | None:
-        """The number of the person with this identity ID, None if there is none."""
-        person = number_in(identity_id, self._seed, "identity")
-        return person if person is not None and person < self.people else None
 
     def _owner(self, source: Source) -> dict[str, Any]:
         return self._reference(source.index * 3 % self.people)

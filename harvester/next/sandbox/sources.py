@@ -73,18 +73,8 @@ def _source(index: int, seed: int, months: int) -> Source:
 
 
 def numbered_id(seed: int, kind: str, number: int) -> str:
-    """The ID of a source or identity: 32 hex digits, whose first eight contain its number."""
-    rest = blake2b(f"{kind} {number}".encode(), key=b"%d" % seed, digest_size=12).hexdigest()
-    return f"{number + 0x2C918000:08x}{rest}"
-
-
-def number_in(found_id: str, seed: int, kind: str) -> int | None:
-    """The number of the source or identity with this ID; None if it is not one of this tenant."""
-    try:
-        number = int(found_id[:8], 16) - 0x2C918000
-    except ValueError:
-        return None
-    return number if number >= 0 and numbered_id(seed, kind, number) == found_id else None
+    """The ID of a source or identity: 32 hex digits."""
+    return blake2b(f"{kind} {number}".encode(), key=b"%d" % seed, digest_size=16).hexdigest()
 
 
 def source_summaries(source: Source, months: list[str]) -> list[dict[str, Any]]:
