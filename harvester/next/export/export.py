@@ -262,19 +262,14 @@ class _Exporter:
     def _manifest(self, *, complete: bool) -> dict[str, Any]:
         if self._census is None:
             return {}
-        spec = self._output.spec
         about = {
             "runIds": [harvest.run_id for harvest in self._harvests],
             "tenant": self._harvests[0].base_url,
             "shards": [harvest.shard for harvest in self._harvests if harvest.shard is not None],
             "complete": complete,
-            "format": spec.format,
-            "shape": spec.shape,
-            "compress": spec.compress,
-            "columns": spec.columns,
-            "changes": spec.changes,
+            **self._output.about,
         }
-        if spec.redshift:
+        if self._output.spec.redshift:
             about["redshiftManifest"] = REDSHIFT
             document = redshift_manifest(self._output.name, self._files)
             self._output.destination.write_beside(REDSHIFT, [encoded(document)])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from harvester.next.events import Observer
 from harvester.next.export.control import Control
@@ -48,16 +48,37 @@ class Output:
         """Of the names of its parts."""
         return "" if self.format is None else self.format.suffix + SUFFIXES[self.spec.compress]
 
-    def try_out(self, own: str | None = None) -> None:
+    @property
+    def about(self) -> dict[str, Any]:
+        """What its manifest says of the format."""
+        spec = self.spec
+        return {
+            "format": spec.format,
+            "shape": spec.shape,
+            "compress": spec.compress,
+            "columns": list(spec.columns),
+            "changes": spec.changes,
+        }
+
+    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:
         """See before the first request that it can be written to; nothing that is there is changed.
 
-        `own` is the run ID of an unfinished harvest that is resumed: its own complete output is not refused.
+        A complete output is refused, unless it may be replaced; or it is that of the unfinished harvest whose
+        first run is `own`, which was killed after completing it; or it was made of the harvests whose first
+        runs are `repeated` in the same way, and this is the same export again.
 
         Raises:
             OutputError: it cannot be written to, or a directory already holds a complete harvest.
             AccessDenied: a store refuses the credentials.
         """
-        self.destination.try_out(own)
+
+        def may_replace(manifest: Mapping[str, Any]) -> bool:
+            if self.spec.replace or own in manifest.get("runIds", ()):
+                return True
+            wanted = {"runIds": list(repeated)} | self.about
+            return bool(repeated) and all(manifest.get(key) == value for key, value in wanted.items())
+
+        self.destination.try_out(may_replace)
 
     def write_beside(self, name: str, data: bytes) -> None:
         """Write ``_failures.ndjson`` or ``_summary.json`` into a directory or store."""
@@ -99,9 +120,9 @@ def open_output(
             rng=rng or Random(),  # noqa: S311  # spreads retries
             clock=clock,
         )
-        destination = Directory(store, replace=spec.replace)
+        destination = Directory(store)
     elif spec.kind == "directory":
-        destination = Directory(LocalDirectory(Path(dest), spec.file_mode), replace=spec.replace)
+        destination = Directory(LocalDirectory(Path(dest), spec.file_mode))
     else:
         destination = SingleFile(dest, spec.file_mode, control)
     format_ = None if spec.format == DATABASE else format_named(spec.format, spec.shape)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+MayReplace: TypeAlias = Callable[[Mapping[str, Any]], bool]
+"""Says whether a complete output with this manifest may be replaced."""
 
 
 class Sink(Protocol):
@@ -34,10 +37,8 @@ class Destination(Protocol):
     parted: bool
     """Whether it takes several files, and a manifest."""
 
-    def try_out(self, own: str | None = None) -> None:
+    def try_out(self, may_replace: MayReplace) -> None:
         """See that it can be written to, without changing anything that is there.
-
-        `own` is the run ID of an unfinished harvest, whose complete output may be there already.
 
         Raises:
             OutputError: it cannot be written to, or holds what may not be replaced.
@@ -58,7 +59,7 @@ class Destination(Protocol):
         ...
 
     def write_beside(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Write a small file that belongs to the output, in one step. For parted destinations only."""
+        """Write another file that belongs to the output, in one step. For parted destinations only."""
         ...
 
     def complete(self) -> None:

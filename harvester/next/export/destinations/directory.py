@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from harvester.next.errors import OutputError
-from harvester.next.export.destinations.base import Sink
+from harvester.next.export.destinations.base import MayReplace, Sink
 from harvester.next.export.destinations.places import Place
 from harvester.next.export.manifest import PROGRAM, SCHEMA_VERSION, encoded
 
@@ -29,28 +29,26 @@ _PART: Final = re.compile(r"part-\d{5,}(?:\.[a-z]+){1,2}")
 
 
 class Directory:
-    """`replace` is whether a complete output of another harvest may be replaced."""
+    """See the module; `place` is where its files are."""
 
     live = False
     parted = True
 
-    def __init__(self, place: Place, *, replace: bool) -> None:
+    def __init__(self, place: Place) -> None:
         self.name = place.name
         self._place = place
-        self._replace = replace
         self._ours: set[str] = set()
         self._begun: list[str] = []
         self._noted = 0
 
-    def try_out(self, own: str | None = None) -> None:
-        """See the protocol; a complete output of another harvest than `own` is refused."""
+    def try_out(self, may_replace: MayReplace) -> None:
+        """See the protocol; what no manifest names is refused, too."""
         self._place.try_out()
         manifest = self._manifest(MANIFEST)
         complete = self._place.read(SUCCESS) is not None
         if complete and manifest is None:
             raise self._refusal(f"contains {SUCCESS} of another program")
-        ours = own is not None and manifest is not None and own in manifest.get("runIds", ())
-        if complete and not self._replace and not ours:
+        if complete and manifest is not None and not may_replace(manifest):
             raise self._refusal(
                 "already holds a complete harvest", "use --replace, or choose another directory"
             )
@@ -78,17 +76,17 @@ class Directory:
         if self._place.staged:
             self._place.remove([SUCCESS])
             self._place.publish(self._begun)
-        self._place.write(MANIFEST, encoded(manifest))
+        self._place.write(MANIFEST, [encoded(manifest)])
         self._place.remove(sorted(self._ours - _named(manifest)))
         self._place.remove([JOURNAL])
 
     def write_beside(self, name: str, pieces: Iterable[bytes]) -> None:
         """Such as ``_failures.ndjson``."""
-        self._place.write(name, b"".join(pieces))
+        self._place.write(name, pieces)
 
     def complete(self) -> None:
         """``_SUCCESS`` is an empty file."""
-        self._place.write(SUCCESS, b"")
+        self._place.write(SUCCESS, [])
 
     def discard(self) -> None:
         """What was staged goes, and makes room; the journal still names what was put into a store."""
@@ -122,7 +120,7 @@ class Directory:
             "parts": [{"name": name} for name in parts],
             "replaces": sorted(self._ours),
         }
-        self._place.write(JOURNAL, encoded(journal))
+        self._place.write(JOURNAL, [encoded(journal)])
 
     def _refusal(self, problem: str, hint: str = "choose another directory") -> OutputError:
         return OutputError(f"{self.name} {problem}", hint)

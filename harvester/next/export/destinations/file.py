@@ -14,7 +14,7 @@ from typing import Any
 from harvester.next import files
 from harvester.next.errors import OutputError
 from harvester.next.export.control import Control
-from harvester.next.export.destinations.base import Sink
+from harvester.next.export.destinations.base import MayReplace, Sink
 from harvester.next.export.destinations.stream import Stream
 
 
@@ -30,7 +30,7 @@ class SingleFile:
         self._control = control
         self._opened: files.Destination | None = None
 
-    def try_out(self, own: str | None = None) -> None:  # noqa: ARG002  # a file may always be replaced
+    def try_out(self, may_replace: MayReplace) -> None:  # noqa: ARG002  # a file may always be replaced
         """Nothing is left behind."""
         files.try_out(self.name, self._mode)
         fd = files.descriptor_of(Path(self.name))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from secrets import token_hex
+from tempfile import TemporaryFile
 
 from harvester.next.errors import OutputError
 from harvester.next.export.destinations.base import Sink
@@ -22,15 +23,13 @@ class LocalDirectory:
         self._mode = mode
 
     def try_out(self) -> None:
-        """A directory that is there gets a file for a moment; else the one above it must be writable."""
+        """A directory that is there gets an unnamed file; else the one above it must be writable."""
         above = next(path for path in (self._path, *self._path.parents) if path.exists())
         if not above.is_dir():
             raise OutputError(f"{self.name} cannot be a directory: {above} is a file", "choose another name")
         with disk_errors(self.name, "the output", started=False):
             if above == self._path:
-                probe = self._path / f".probe-{token_hex(8)}"
-                probe.touch(self._mode, exist_ok=False)
-                probe.unlink()
+                TemporaryFile(dir=self._path).close()
             elif not os.access(above, os.W_OK | os.X_OK):
                 raise OutputError(
                     f"{self.name} cannot be made: {above} is not writable", "check its permissions"
@@ -47,10 +46,10 @@ class LocalDirectory:
         with disk_errors(path, "the output", started=True):
             return path.read_bytes() if path.is_file() else None
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, pieces: Iterable[bytes]) -> None:
         """Written as ``.partial``, synced and renamed."""
         self._make()
-        write_atomically(self._path / name, [data], self._mode, what="the output", started=True)
+        write_atomically(self._path / name, pieces, self._mode, what="the output", started=True)
 
     def create(self, name: str) -> Sink:
         """Hidden, and in place of what an interrupted export has left there."""

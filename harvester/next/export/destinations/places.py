@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from harvester.next.export.destinations.base import Sink
@@ -34,8 +35,8 @@ class Place(Protocol):
         """What is in a small file; None where there is none."""
         ...
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write a small file in one step, in place of an older one."""
+    def write(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Write a file in one step, in place of an older one."""
         ...
 
     def create(self, name: str) -> Sink:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
-from secrets import token_hex
 from typing import IO, Any, Final, TypeVar
 
 from harvester.next.errors import AccessDenied, OutputError
@@ -32,6 +31,8 @@ PIECE: Final = 8 * 1024 * 1024
 """Bytes of a large object sent at once; the least that S3 takes is 5 MiB."""
 _AT_ONCE: Final = 4
 """Pieces of one object in flight: 32 MiB of memory, and enough for a good line."""
+_PROBE: Final = "_harvester_probe"
+"""Always the same, so that one left by a kill is removed the next time."""
 _TYPES: Final = {
     ".ndjson": "application/x-ndjson",
     ".json": "application/json",
@@ -68,16 +69,15 @@ class Store:
         self._outage = UnavailableUntil(url, most=max_outage, clock=clock, rng=rng)
 
     def try_out(self) -> None:
-        """Write a small object of a random name, list it and remove it again."""
-        name = f"_probe-{token_hex(8)}"
+        """Write a small object, list the prefix and remove the object again."""
         with self._explained():
-            self._tried(lambda: self._obstore.put(self._store, name, b"written and removed by harvester\n"))
-            self._tried(lambda: self._listed(name))
-            self._tried(lambda: self._obstore.delete(self._store, name))
+            self._tried(lambda: self._obstore.put(self._store, _PROBE, b"written and removed by harvester\n"))
+            self._tried(self._listed)
+            self._tried(lambda: self._obstore.delete(self._store, _PROBE))
 
     def names(self, prefix: str) -> set[str]:
         """Objects directly below the prefix."""
-        return {name for name in self._insist(lambda: self._listed("")) if name.startswith(prefix)}
+        return {name for name in self._insist(self._listed) if name.startswith(prefix)}
 
     def read(self, name: str) -> bytes | None:
         """One request."""
@@ -90,10 +90,12 @@ class Store:
 
         return self._insist(read)
 
-    def write(self, name: str, data: bytes) -> None:
-        """One request."""
-        attributes = {"Content-Type": _type_of(name)}
-        self._insist(lambda: self._obstore.put(self._store, name, data, attributes=attributes))
+    def write(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Put like a part."""
+        sink = self.create(name)
+        for piece in pieces:
+            sink.write(piece)
+        sink.close()
 
     def create(self, name: str) -> Sink:
         """The object is put when it is closed."""
@@ -147,8 +149,8 @@ class Store:
             self._control.check()
             yield piece
 
-    def _listed(self, prefix: str) -> set[str]:
-        found = self._obstore.list_with_delimiter(self._store, prefix or None)
+    def _listed(self) -> set[str]:
+        found = self._obstore.list_with_delimiter(self._store)
         return {str(one["path"]) for one in found["objects"]}
 
     def _insist(self, request: Callable[[], T]) -> T:

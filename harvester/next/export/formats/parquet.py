@@ -28,6 +28,8 @@ _LEVEL: Final = 3
 _GROUP_ROWS: Final = 122_880
 """A row group ends behind the account with which it has so many rows; making it takes about 20 MB."""
 
+_BUFFER: Final = 1 << 20
+
 
 class Parquet:
     """One row a row."""
@@ -54,7 +56,7 @@ class _ParquetEncoder:
         self._kinds = columns(content)
         self._convert = _converter(arrow, self._kinds, content)
         schema = arrow.schema([(name, _type(arrow, kind)) for name, kind in self._kinds.items()])
-        self._file = arrow.PythonFile(_Sink(write), mode="w")
+        self._file = arrow.BufferedOutputStream(arrow.PythonFile(_Sink(write), mode="w"), _BUFFER)
         self._writer = arrow.parquet.ParquetWriter(
             self._file, schema, compression="zstd", compression_level=_LEVEL
         )
