@@ -121,7 +121,8 @@ class Tokens:
             self._wanted.clear()
             self._settled.set()
             await self._until_due(token)
-            rejected = rejected + 1 if self._clock() - began < _SHORT_USE else 0
+            soon = self._clock() - began < _SHORT_USE
+            rejected = rejected + 1 if soon and self._token is not token else 0
             if rejected > 1:
                 await self._sleep(delay(rejected, self._rng))
 
