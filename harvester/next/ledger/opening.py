@@ -84,17 +84,21 @@ def resume(path: Path) -> Writer:
 
 def retry(finished: Path, path: Path, copy: Path, mode: int) -> Writer:
     """Make an unfinished harvest of a finished one, in one step, with its failed accounts pending."""
-    _refuse_if(path, path.exists(), "there is an unfinished harvest", "finish it first")
-    with disk_errors(path, _WHAT, started=False):
-        with closing(Database.for_reading(finished)) as source:
-            source.check_format()
-            copy_into(source, copy, mode)
-        with closing(open_copy(copy)) as database, database.transaction():
-            retry_failed(database)
-            database.execute("DELETE FROM fact WHERE key = ?", FINISHED)
-        remove_sidecars(path)
-        rename_copy(copy, path)
-    return resume(path)
+    lock = _locked(path, create_mode=mode)  # an empty file, which means nothing if we are killed
+    try:
+        _refuse_if(path, lock.size > 0, "there is an unfinished harvest", "finish it first")
+        with disk_errors(path, _WHAT, started=False):
+            with closing(Database.for_reading(finished)) as source:
+                source.check_format()
+                copy_into(source, copy, mode)
+            with closing(open_copy(copy)) as database, database.transaction():
+                retry_failed(database)
+                database.execute("DELETE FROM fact WHERE key = ?", FINISHED)
+            remove_sidecars(path)
+            rename_copy(copy, path)
+        return resume(path)
+    finally:
+        lock.release()
 
 
 def temporary(directory: Path | None) -> Writer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import Final
 
 from harvester.next.errors import OutputError, SettingError
 from harvester.next.files import descriptor_of, disk_errors, partial, resolve
+from harvester.next.ledger.lock import Descriptor
 
 _APPLICATION: Final = "account-usage-harvester"
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _USER: Final = re.compile(r"://[^/@]*@")
 _TABLE: Final = re.compile(r"[A-Za-z0-9_-]+:[^/]+\.[^/]+")
 _DATABASES: Final = (".db", ".sqlite")
+_MAGIC: Final = b"SQLite format 3\0"
 _DIRECTORY_MODE: Final = 0o700
 
 
@@ -121,5 +124,8 @@ def find_ledger(name: Path) -> Path | None:
 
 
 def _has_magic(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(16) == b"SQLite format 3\0"
+    descriptor = Descriptor(path)
+    try:
+        return os.pread(descriptor.fd, len(_MAGIC), 0) == _MAGIC
+    finally:
+        descriptor.close()

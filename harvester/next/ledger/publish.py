@@ -45,7 +45,7 @@ def remove_database(path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove the unfinished harvest at `path`, if there is one.
+    """Remove the unfinished harvest at `path`, if there is one. What a killed run left of one stays.
 
     Raises:
         OutputError: a run is writing it.
@@ -54,7 +54,7 @@ def discard(path: Path) -> None:
     try:
         lock = Lock.acquire(path)
     except FileNotFoundError:
-        return remove_sidecars(path)
+        return  # its sidecars may be those of a run that starts right now
     try:
         remove_database(path)
     finally:

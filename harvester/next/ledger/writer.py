@@ -20,6 +20,8 @@ from harvester.next.ledger.records import LaneRecord, ListSummary, SourceStatus
 from harvester.next.model import Settled
 
 _WHAT: Final = "the ledger"
+_SHORT_WAIT: Final = 1_000
+"""Milliseconds to wait for a reader of a ledger that is about to be removed."""
 
 
 class Writer:
@@ -133,6 +135,7 @@ class Writer:
     def remove(self) -> None:
         """Close this ledger and remove it."""
         self.database.commit()
+        self.database.execute(f"PRAGMA busy_timeout = {_SHORT_WAIT}")
         self.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
         self.database.close()
         with disk_errors(self.path, _WHAT, started=True):
