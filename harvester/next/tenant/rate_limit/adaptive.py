@@ -26,7 +26,7 @@ from harvester.next.tenant.rate_limit.sent_log import SentLog
 
 _BELOW: Final = 0.985
 """What part of a measured limit to use."""
-_BELOW_AGAIN: Final = 0.95
+_BELOW_AGAIN: Final = 0.97
 """The same, after a second violation: the third would be the last."""
 _QUIET: Final = 13.0
 """Windows without a violation before the rate may rise: twelve, and one for where in its window it fell."""
@@ -38,6 +38,8 @@ _SEARCH_BELOW: Final = 0.97
 """What part of the rate to search with."""
 _LATE: Final = 0.25
 """Windows after the search in which the last responses arrive."""
+_KNOWN: Final = 0.05
+"""Windows that the latest response may lie behind for all to be known."""
 _EARLY: Final = 3.0
 """Windows after the first violation in which a second one means that the estimate was wrong."""
 _STEP: Final = 0.03
@@ -237,20 +239,16 @@ class AdaptiveRate:
         return _BELOW_AGAIN * min(high, evidence.between(first, volley.first))
 
     def _end_search(self, at: float) -> bool:
-        """Continue at what was accepted from the first refusal to the last; look again when all have arrived."""
-        volleys = self._evidence.volleys
-        first, last = volleys[0].first, volleys[-1].last
-        settled = at >= first + (_SEARCH + _LATE) * self._period
-        if settled:
-            self._searching = False
-        self._next_step = self._quiet_until() if settled else first + (_SEARCH + _LATE) * self._period
-        known = self._log.known_until
-        if len(volleys) > 1:
-            found = self._evidence.between(first, last)
-        elif settled:
+        """Continue at what was accepted from the first refusal on; look again when all responses are in."""
+        evidence, known = self._evidence, self._log.known_until
+        first, last = evidence.volleys[0].first, evidence.volleys[-1].last
+        end = first + (_SEARCH + _LATE) * self._period
+        self._searching = at < end and known < at - _KNOWN * self._period
+        self._next_step = end if self._searching else self._quiet_until()
+        if not self._searching and len(evidence.volleys) == 1 and not evidence.is_long(first):
             found = self._search_rate
         else:
-            found = self._evidence.between(first, max(known, first))
+            found = max(evidence.between(first, last), evidence.between(first, known))
         self.rate = min(self._search_rate, max(self.floor, _BELOW * found))
         return True
 

@@ -98,12 +98,17 @@ class Evidence:
         A pause may have been longer than it took to fill, so what it gave out during volleys counts, too.
         """
         found = (self._log.accepted_between(first, last) - 1) / max(last - first, 1e-3)
-        volleys = [volley for volley in self.volleys if volley.first >= first]
-        overloaded = sum(volley.last - volley.first for volley in volleys)
-        if overloaded < _LONG_VOLLEY:
-            return found
-        given = sum(self._log.accepted_between(volley.first, volley.last) for volley in volleys)
-        return max(found, (given - len(volleys)) / overloaded)
+        if not self.is_long(first):
+            return max(0.0, found)
+        given = sum(self._log.accepted_between(volley.first, volley.last) for volley in self.volleys)
+        return max(found, (given - len(self.volleys)) / self._overloaded(first))
+
+    def is_long(self, first: float) -> bool:
+        """Whether the volleys since `first` are long enough to tell what a bucket refills."""
+        return self._overloaded(first) >= _LONG_VOLLEY
+
+    def _overloaded(self, first: float) -> float:
+        return sum(volley.last - volley.first for volley in self.volleys if volley.first >= first)
 
     def by_bucket(self, volley: Volley) -> float:
         """What a bucket refills at least: it is empty now, and held no more than it ever did.
