@@ -159,7 +159,8 @@ def _connect_as(locking: str, path: Path) -> Database:
         else:
             database.rows("PRAGMA journal_mode = MEMORY")  # a kill leaves no -journal behind
         database.rows("PRAGMA journal_mode = WAL")
-        database.value("SELECT count(*) FROM sqlite_master")
+        database.begin()  # which takes all there is in the way of locks and memory
+        database.rollback()
     except BaseException:
         database.close()
         raise

@@ -108,8 +108,11 @@ def retry_failed(database: Database) -> int:
 
 def blank(database: Database, begin: int, end: int) -> None:
     """Remove the rows of settled accounts from position `begin` up to, but not including, `end`."""
+    # there and back, since SQLite merges pages only where rows leave them: the file would go on growing
     database.execute(
-        "UPDATE entry SET rows = CAST('[]' AS BLOB) WHERE position >= ? AND position < ? AND rowCount > 0",
+        "UPDATE entry SET position = -1 - position, rows = CAST('[]' AS BLOB)"
+        " WHERE position >= ? AND position < ? AND rowCount > 0",
         begin,
         end,
     )
+    database.execute("UPDATE entry SET position = -1 - position WHERE position < 0")

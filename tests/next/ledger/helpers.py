@@ -34,8 +34,8 @@ def usage(account_id: str, months: int = 2) -> UsageRows:
     return UsageRows(blob, months, f"2026-{months:02}", months, months * number)
 
 
-def harvested(account: Account, lane: str = "client") -> Harvested:
-    return Harvested(account, AccountOutcome.HARVESTED, usage(account.id), lane, 1_790_000_000.125)
+def harvested(account: Account, lane: str = "client", months: int = 2) -> Harvested:
+    return Harvested(account, AccountOutcome.HARVESTED, usage(account.id, months), lane, 1_790_000_000.125)
 
 
 def empty(account: Account, outcome: AccountOutcome = AccountOutcome.EMPTY) -> Harvested:
