@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -143,16 +143,16 @@ class Connection:
         for session in (*self._left, self._session):
             await session.close()
 
-    async def get(
+    def get(
         self, path: str, query: str, headers: Mapping[str, str] | None, sent_at: float
-    ) -> Response | Fault:
+    ) -> Coroutine[Any, Any, Response | Fault]:
         """GET `path` (from the root) with `query`, both percent-encoded. `sent_at` is the loop's time now."""
-        return await self._request("GET", path, query, sent_at, headers=headers)
+        return self._request("GET", path, query, sent_at, headers=headers)
 
-    async def post_form(self, path: str, form: bytes, sent_at: float) -> Response | Fault:
+    def post_form(self, path: str, form: bytes, sent_at: float) -> Coroutine[Any, Any, Response | Fault]:
         """POST an encoded form to `path`, which is how OAuth 2.0 asks for a token (RFC 6749, 4.4.2)."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return await self._request("POST", path, "", sent_at, headers=headers, data=form)
+        return self._request("POST", path, "", sent_at, headers=headers, data=form)
 
     async def _request(
         self,

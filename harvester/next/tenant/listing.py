@@ -120,7 +120,8 @@ def _read_records(
 
 
 def _refused(refused: Refused | Fault, kind: Kind, lane: Lane, filters: str) -> StopRun:
-    host, status, detail = lane.tenant.host, refused.status, refused.detail
+    host, status = lane.tenant.host, refused.status
+    detail = refused.detail.removeprefix(f"{status} ")  # some texts of the tenant begin with it
     if refused.reason == Reason.FORBIDDEN:
         return AccessDenied(
             f"client {lane.client.label!r} is not authorized to list {kind.subject} (403: {detail})",

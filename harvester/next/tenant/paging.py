@@ -125,12 +125,11 @@ class Pages:
 
     def _unseen(self, page: Page) -> list[Row] | Contradiction:
         """The rows not seen yet: a month that begins meanwhile shifts the pages, and brings a row again."""
-        if page.usual and not self.offset:
-            months = [row["date"][:_MONTH] for row in page.rows]
-            if len(set(months)) == len(months):
-                # Looked at only if another page follows, which is rare.
-                self._by_month = dict(zip(months, page.rows, strict=True)) if self._may_follow(page) else {}
-                return page.rows
+        # Each date of a usual row is the first of a month, so that different dates are different months.
+        if page.usual and not self.offset and len({row["date"] for row in page.rows}) == len(page.rows):
+            if self._may_follow(page):
+                self._by_month = {row["date"][:_MONTH]: row for row in page.rows}
+            return page.rows
         here: set[str] = set()
         fresh: list[Row] = []
         for row in page.rows:

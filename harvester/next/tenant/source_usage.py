@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from harvester.next.events import Warned
@@ -35,35 +35,65 @@ async def source_statuses(lanes: Sequence[Lane], sources: Mapping[str, str | Non
     Raises:
         StopRun: as `Retrying.ask`, for reasons that would end any other request, too.
     """
-    asking = _Asking(lanes)
-    found = [await asking.status(source_id, name) for source_id, name in sources.items()]
-    unknown = sum(source.status is None for source in found)
-    if unknown:
-        lanes[0].tenant.observer(
-            Warned(
-                "source_status_unknown",
-                f"{unknown} of {len(found)} sources do not say whether they report usage ({asking.problem})",
-                "their accounts without rows count as empty; the scope idn:identity-history:manage is needed",
-            )
-        )
+    usage = SourceUsage(lanes)
+    found = [await usage.of(source_id, name) for source_id, name in sources.items()]
+    usage.warn("their accounts without rows count as empty")
     return found
 
 
-class _Asking:
-    """Asks about one source after the other. `problem` is the first reason why one is unknown."""
+class SourceUsage:
+    """Asks whether sources report usage, each source once.
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    `known` is what an earlier run learned. Without `coverage`, sources that report are not asked since when.
+    """
+
+    def __init__(
+        self, lanes: Sequence[Lane], known: Iterable[SourceStatus] = (), *, coverage: bool = True
+    ) -> None:
         self._retrying = Retrying(lanes, "the status of the sources")
+        self._observer = lanes[0].tenant.observer
+        self._known = {source.id: source for source in known}
+        self._coverage = coverage
         self._failed_in_a_row = 0
-        self.problem = "the tenant gives no status that is documented"
+        self._problem = "the tenant gives no status that is documented"
+        self._news: list[SourceStatus] = []
 
-    async def status(self, source_id: str, name: str | None) -> SourceStatus:
-        """What is known about one source."""
+    async def of(self, source_id: str, name: str | None) -> SourceStatus:
+        """What is known about one source, which is asked about if that is nothing yet.
+
+        Raises:
+            StopRun: as `source_statuses`.
+        """
+        if source_id not in self._known:
+            found = await self._find_out(source_id, name)
+            self._known[source_id] = found
+            self._news.append(found)
+        return self._known[source_id]
+
+    def news(self) -> list[SourceStatus]:
+        """What was learned since the last call."""
+        news, self._news = self._news, []
+        return news
+
+    def warn(self, consequence: str) -> None:
+        """Emit one warning if some sources are unknown; `consequence` says what that means for them."""
+        unknown = sum(source.status is None for source in self._known.values())
+        if unknown:
+            self._observer(
+                Warned(
+                    "source_status_unknown",
+                    f"{unknown} of {len(self._known)} sources do not say whether they report usage "
+                    f"({self._problem})",
+                    f"{consequence}; the scope idn:identity-history:manage is needed",
+                )
+            )
+
+    async def _find_out(self, source_id: str, name: str | None) -> SourceStatus:
         if self._failed_in_a_row >= _GIVE_UP_AFTER:
             return SourceStatus(source_id, name, None, None)
         status = await self._ask(source_id, "status", "", _read_status)
         since = None
-        if status == "COMPLETE":
+        if status == "COMPLETE" and self._coverage:
             since = await self._ask(source_id, "summaries", "limit=250&sorters=date", _read_first_month)
         return SourceStatus(source_id, name, status, since)
 
@@ -73,7 +103,8 @@ class _Asking:
         answer = await self._retrying.ask(request, "sources", tries=_TRIES)
         if isinstance(answer, (Refused, Fault)):
             if not self._failed_in_a_row:
-                self.problem = f"{answer.status or answer.reason}: {answer.detail}"
+                detail = answer.detail.removeprefix(f"{answer.status} ")
+                self._problem = f"{answer.status or answer.reason}: {detail}"
             self._failed_in_a_row += 1
             return None
         self._failed_in_a_row = 0

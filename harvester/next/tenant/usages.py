@@ -1,7 +1,7 @@
 """The operation that is harvested: `GET …/account-usages/{accountId}/summaries`, one page a request.
 
-The usual page (each row has a `date` of a known form and a `count`, and nothing else) takes a fast path:
-there are many thousands of them in a harvest. Everything else is read again, number for number.
+The usual page (each row has the first day of a month and a `count`, and nothing else) takes a fast path:
+there are many thousands of them in a harvest. Everything else is read with more care, digit for digit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Row: TypeAlias = dict[str, Any]
 
 _ISO_DATE: Final = 10  # characters of YYYY-MM-DD
 _KNOWN_DATES: Final[set[str]] = set()
-"""Dates found well formed: a harvest meets about thirteen, each thousands of times. Bounded."""
+"""First days of months: a harvest meets about thirteen of them, each thousands of times. Bounded."""
 _MOST_KNOWN_DATES: Final = 4096
 _USUAL: Final = 2  # properties of the usual row
 _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
@@ -35,12 +35,12 @@ class Page(NamedTuple):
     """The rows of one response, in its order, without `accountId`.
 
     `total` is the number of rows that the account has in all, if it was asked for. `usual` says that each
-    row has a `date` (YYYY-MM-DD) and a `count` of 64 bits, and nothing else.
+    row has a `date` (YYYY-MM-01) and a `count` of 64 bits, and nothing else.
     """
 
     rows: list[Row]
     total: int | None = None
-    usual: bool = True
+    usual: bool = False
 
 
 def usage_request(
@@ -88,12 +88,12 @@ def _read(
     try:
         rows = orjson.loads(response.body)
         if _are_usual(rows, response.body):
-            return Answered(sent_at, Page(rows, total))
+            return Answered(sent_at, Page(rows, total, usual=True))
     except orjson.JSONDecodeError:
         rows = None  # it may be a number that no double holds
     try:
         rows = rows if _are_exact(rows, response.body) else loads(response.body)
-        return Answered(sent_at, Page(_checked(rows, account_id), total, usual=False))
+        return Answered(sent_at, Page(_checked(rows, account_id), total))
     except NotJson as error:
         return not_json(sent_at, str(error))
     except _WrongShapeError as error:
@@ -172,7 +172,7 @@ def _check_date(day: Any) -> None:
         date.fromisoformat(day[:_ISO_DATE])
     except ValueError as error:
         raise _WrongShapeError(f"`date` is {day[:40]!r}, not YYYY-MM-DD") from error
-    if len(day) == _ISO_DATE and len(_KNOWN_DATES) < _MOST_KNOWN_DATES:
+    if len(day) == _ISO_DATE and day.endswith("-01") and len(_KNOWN_DATES) < _MOST_KNOWN_DATES:
         _KNOWN_DATES.add(day)
 
 

@@ -119,7 +119,7 @@ def test_both_paths_agree(counts: list[int], spaced: bool) -> None:
     body = json.dumps(rows, separators=(", ", ": ") if spaced else (",", ":")).encode()
     fast = encoded(body)
     careful = Pages()
-    careful.add(Page(orjson.loads(body), usual=False))
+    careful.add(Page(orjson.loads(body)))
     assert careful.encode() == fast
     assert orjson.loads(fast.blob) == rows
     used = [row for row in rows if row["count"] > 0]
