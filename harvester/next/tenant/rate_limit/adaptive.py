@@ -44,7 +44,7 @@ _EARLY: Final = 3.0
 """Windows after the first violation in which a second one means that the estimate was wrong."""
 _STEP: Final = 0.03
 """What part to climb by in each of the first steps …"""
-_STEP_LATER: Final = 0.04
+_STEP_LATER: Final = 0.03
 """… and in those that follow, once the limit has proved to be gone."""
 _STEP_LEAST: Final = 0.01
 """Part of the quota to climb by at least, or a lane that was left with next to nothing would stay there."""
@@ -58,7 +58,7 @@ _FLOOR: Final = 0.01
 """The lowest rate, as part of the quota: there must always be a way up."""
 _YIELD: Final = 0.9
 """What part to keep when another run climbs …"""
-_YIELD_AGAIN: Final = 0.7
+_YIELD_AGAIN: Final = 0.6
 """… and when it is noticed again before the first violation is forgotten."""
 
 
@@ -236,7 +236,8 @@ class AdaptiveRate:
             return _BELOW * low
         if self._searching:
             return volley.rate
-        return _BELOW_AGAIN * min(high, evidence.between(first, volley.first))
+        found = _BELOW_AGAIN * evidence.between(first, volley.first)
+        return min(_BELOW * high, max(found, _BELOW * low)) if volley.first - first > self._period else found
 
     def _end_search(self, at: float) -> bool:
         """Continue at what was accepted from the first refusal on; look again when all responses are in."""

@@ -20,8 +20,8 @@ _NARROW: Final = 0.15
 """Two bounds that differ by more than this part are worth a guess between them."""
 _LONG_VOLLEY: Final = 1.5
 """Seconds of sending too much that are enough to tell what a bucket refills."""
-_BURST_MEMORY: Final = 10.0
-"""Windows after which what was accepted before the first refusal says nothing about a burst any more."""
+_SMALL_BURST: Final = 0.5
+"""A bucket that is empty after this part of a window or less has room for little, whoever else uses it."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Evidence:
     def add(self, volley: Volley) -> None:
         """A refusal arrived that is not of the volley before."""
         elapsed = volley.first - volley.began
-        if self._burst is None and not self.volleys and elapsed < _BURST_MEMORY * self._period:
+        if self._burst is None and not self.volleys and elapsed < _SMALL_BURST * self._period:
             self._burst = self._log.accepted_between(volley.began, volley.first) + 1, elapsed
         self.windowed = self.windowed or ROUNDING < volley.until - volley.first <= self._period
         self.volleys.append(volley)
@@ -73,10 +73,21 @@ class Evidence:
 
     def bounds(self, volley: Volley) -> tuple[float, float]:
         """The least and the most that the tenant's window may have held when it was full."""
-        at, latest = volley.first, max(volley.until, volley.first + ROUNDING) - self._period
-        earliest = max(at - self._period * (1 - _JITTER), latest - ROUNDING)
+        at, (earliest, latest) = volley.first, self._edge(volley)
+        earliest = max(at - self._period * (1 - _JITTER), earliest)
         low, high = self._log.accepted_between(latest, at), self._log.accepted_between(earliest, at)
         return low / self._period, high / self._period
+
+    def _edge(self, volley: Volley) -> tuple[float, float]:
+        """Between which times the window of the volley began: all volleys that agree narrow it down."""
+        latest = max(volley.until, volley.first + ROUNDING) - self._period
+        earliest = latest - ROUNDING
+        for other in self.volleys if self.windowed else ():
+            ahead = max(other.until, other.first + ROUNDING) - latest
+            end = latest + ahead - round(ahead / self._period) * self._period
+            if abs(end - latest) < ROUNDING:
+                earliest, latest = max(earliest, end - ROUNDING), min(latest, end)
+        return earliest, latest
 
     def is_window(self, volley: Volley) -> bool:
         """Whether the pause ends just when the first request of the epoch leaves a window."""
@@ -86,7 +97,7 @@ class Evidence:
     def by_window(self, volley: Volley) -> float:
         """The limit of a window: known where all that was sent lies in it, else a careful guess."""
         low, high = self.bounds(volley)
-        if volley.began >= max(volley.until, volley.first + ROUNDING) - ROUNDING - self._period:
+        if volley.began >= self._edge(volley)[0]:
             return high
         return (low + high) / 2 if high - low > _NARROW * high else low
 
