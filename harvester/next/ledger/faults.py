@@ -44,7 +44,7 @@ def write_fault(error: sqlite3.Error, name: str, *, started: bool) -> StopRun:
         )
     if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError)):
         return InternalError(f"{name}: the ledger was used wrongly ({error})")
-    if started:
+    if started or code_of(error).startswith("SQLITE_IOERR"):
         return StoppedEarly(f"{name}: the ledger cannot be written ({error})", _RERUN)
     return _opening_fault(error, name)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harvester.next import files
-from harvester.next.errors import OutputError
+from harvester.next.errors import StoppedEarly
 from harvester.next.export.control import Control
 from harvester.next.export.destinations.base import MayReplace, Sink
 from harvester.next.export.destinations.stream import Stream
@@ -69,9 +69,9 @@ class SingleFile:
         try:
             os.write(fd, b"")
         except OSError as error:
-            raise OutputError(
-                f"{self.name}: cannot be written to ({error.strerror})", "check where it is redirected to"
-            ) from None
+            name = "stdout" if fd == 1 else self.name
+            problem = f"{name}: cannot be written to ({error.strerror})"
+            raise StoppedEarly(problem, "check where it is redirected to") from None
 
 
 class _Growing:
