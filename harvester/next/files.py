@@ -80,9 +80,10 @@ def descriptor_of(path: Path) -> int | None:
         found = _DESCRIPTOR.fullmatch(absolute)
         if found and found["pid"] in (None, str(os.getpid())):
             return _NAMES[found["name"]] if found["name"] else int(found["fd"])
-        if not path.is_symlink():
+        try:
+            path = path.parent / path.readlink()
+        except (OSError, ValueError):  # not a link, none that we may read, or no path at all
             return None
-        path = path.parent / path.readlink()
     return None
 
 
@@ -110,30 +111,19 @@ def distinct_paths(named: Mapping[str, Path], inputs: Iterable[Path] = ()) -> di
 def _identities(path: Path) -> list[object]:
     """What tells `path` apart from others: its resolved name and, if it is there, its inode (hard links)."""
     fd = descriptor_of(path)
-    if fd is not None:
-        return [] if _is_device(os.fstat(fd) if _is_open(fd) else None) else [("descriptor", fd)]
-    target = resolve(path)
+    target = resolve(path) if fd is None else fd
     found = _stat(target)
-    if _is_device(found):
+    if found is None:
+        return [target]
+    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
         return []
-    return [target] if found is None else [target, (found.st_dev, found.st_ino)]
+    return [target, (found.st_dev, found.st_ino)]
 
 
-def _is_device(found: os.stat_result | None) -> bool:
-    return found is not None and (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode))
-
-
-def _is_open(fd: int) -> bool:
+def _stat(target: Path | int) -> os.stat_result | None:
+    """What is at a path or behind a descriptor; None if there is nothing."""
     try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
+        return os.stat(target)  # noqa: PTH116  # a descriptor has no path
     except OSError:
         return None
 
@@ -194,6 +184,7 @@ class Destination:
         self.path = path
         """The final path of a regular file, else None."""
         self._fd: int | None = fd
+        self._done = False
         self._what = what
         self._started = started
 
@@ -240,20 +231,20 @@ class Destination:
 
     def commit(self) -> None:
         """Complete the destination: a regular file is synced and renamed, and its directory synced."""
-        fd = self.fileno()
         with self._errors():
-            if self.path is None:
-                self._close()
-                return
-            os.fsync(fd)
+            if self.path is not None:
+                os.fsync(self.fileno())
             self._close()
-            partial(self.path).replace(self.path)
-            sync_directory(self.path.parent)
+            if self.path is not None:
+                partial(self.path).replace(self.path)
+                sync_directory(self.path.parent)
+        self._done = True
 
     def discard(self) -> None:
-        """Close the destination; a regular file is not made. May be called at any time, and again."""
-        if self._fd is None:
+        """Close the destination; a regular file is not made. Does nothing once it is complete."""
+        if self._done:
             return
+        self._done = True
         with suppress(OSError):
             self._close()
         if self.path is not None:
@@ -261,19 +252,19 @@ class Destination:
                 partial(self.path).unlink(missing_ok=True)
 
     def _close(self) -> None:
-        fd, self._fd = self.fileno(), None
-        os.close(fd)
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._fd is not None:
-            try:
+        try:
+            if kind is None and not self._done:
                 self.commit()
-            finally:
-                self.discard()
-        self.discard()
+        finally:
+            self.discard()
 
 
 def open_destination(
