@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import socket
 import ssl
@@ -551,8 +550,9 @@ async def test_too_many_open_files_are_not_the_tenants_fault(monkeypatch: pytest
     def no_socket(*_args: object, **_options: object) -> socket.socket:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(socket, "socket", no_socket)
-    with contextlib.ExitStack():
-        fault = await fault_at("http://127.0.0.1:9")
+    async with connected("http://127.0.0.1:9") as connection:
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "socket", no_socket)
+            fault = fault_of(await get(connection))
     assert "too many files open" in fault.detail
     assert not fault.connected
