@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harvester.next.errors import StoppedEarly
 from harvester.next.ledger import Ledger, LedgerReader, opening
 from harvester.next.ledger.facts import fact
 from harvester.next.ledger.publish import make_replaceable, remove_database
@@ -213,6 +215,25 @@ def test_a_log_next_to_what_is_replaced_is_emptied_first(tmp_path: Path) -> None
     make_replaceable(path)
     assert not other.exists()
     assert list(outcomes(path)) == ["a", "b", "c"]
+
+
+def test_a_database_that_another_program_writes_is_not_replaced(tmp_path: Path) -> None:
+    """Readers would take its log for that of the new one: the run ends with 5 until it is closed."""
+    path, output, copy = tmp_path / "x.ledger.partial", tmp_path / "usages.db", tmp_path / "usages.db.partial"
+    theirs = sqlite3.connect(output)
+    theirs.execute("PRAGMA journal_mode = WAL")
+    theirs.execute("CREATE TABLE theirs (x)")
+    theirs.commit()
+    with created(path, "abc") as writer:
+        settle(writer, [harvested(account) for account in pending(writer)])
+        tonight = outcomes(path)
+        with pytest.raises(StoppedEarly, match=r"usages\.db: is open in another program") as caught:
+            writer.publish(output, copy)
+        assert caught.value.exit_status == 5
+        assert theirs.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
+        theirs.close()
+        writer.publish(output, copy)
+    assert outcomes(output) == tonight
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])

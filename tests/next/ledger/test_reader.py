@@ -254,3 +254,21 @@ def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     with pytest.raises(LedgerUnreadable, match="not a ledger"):
         LedgerReader(tmp_path / "x")
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_ledger_is_read_where_nothing_can_be_written(tmp_path: Path, finished: bool) -> None:
+    """On a read-only file system SQLite can make no file of its own, and needs none."""
+    place = tmp_path / "readonly"
+    place.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"NOT TESTED: a read-only file system cannot be mounted here ({error})")
+    try:
+        with created(place / "x", "ab") as writer:
+            writer.publish(place / "done", place / "copy")
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        assert list(outcomes(place / ("done" if finished else "x"))) == ["a", "b"]
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
