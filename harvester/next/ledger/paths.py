@@ -114,13 +114,16 @@ def _state_home(environ: Mapping[str, str]) -> Path:
 
 
 def find_ledger(name: Path) -> Path | None:
-    """The ledger that `name` means: the one of that output, finished or not, or `name` itself."""
+    """The ledger that `name` means: that of this output if finished, `name` itself, or the unfinished one."""
     target = resolve(name)
-    for suffix in (".ledger", ".ledger.partial"):
-        candidate = target.with_name(target.name + suffix)
-        if target.name and candidate.exists():
-            return candidate
-    return target if target.is_file() and _has_magic(target) else None
+    if not target.name:
+        return None
+    beside, unfinished = (target.with_name(target.name + suffix) for suffix in (".ledger", ".ledger.partial"))
+    if beside.exists():
+        return beside
+    if target.is_file() and _has_magic(target):
+        return target
+    return unfinished if unfinished.exists() else None
 
 
 def _has_magic(path: Path) -> bool:

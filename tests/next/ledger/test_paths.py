@@ -134,7 +134,7 @@ def test_tables_and_stores_are_known_by_their_spelling(
 
 
 def test_a_ledger_is_found_by_the_name_of_its_output(tmp_path: Path) -> None:
-    """The finished one first, then the unfinished one, and a ledger by its own name."""
+    """The finished one first, then a ledger by its own name, and the unfinished one if there is no other."""
     output = tmp_path / "out.ndjson"
     assert find_ledger(output) is None
     output.write_bytes(b'{"accountId":"a"}\n')
@@ -146,3 +146,9 @@ def test_a_ledger_is_found_by_the_name_of_its_output(tmp_path: Path) -> None:
         writer.publish(finished, tmp_path / "copy")
     assert find_ledger(output) == finished
     assert find_ledger(finished) == finished
+    database = tmp_path / "usages.db"
+    with created(tmp_path / "usages.db.ledger.partial", "a") as writer:
+        assert find_ledger(database) == tmp_path / "usages.db.ledger.partial"
+        writer.publish(database, tmp_path / "copy")
+        assert find_ledger(database) == database, "also while the next harvest is running"
+    assert find_ledger(Path("/")) is None
