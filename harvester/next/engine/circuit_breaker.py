@@ -9,7 +9,7 @@ Pure: the clock is passed in, and it decides without carrying anything out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -76,7 +76,8 @@ class Circuit:
         self.row.clear()
         self.unconnected = 0
         if self.suspected_at is not None and sent_at >= self.suspected_at:
-            self.suspected_at, self.open = None, False
+            self.suspected_at = self.probe = None
+            self.open = False
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +108,18 @@ class ProbeFailed:
     outage_began: bool
     refunded: list[Work]
     """Accounts that were condemned, and may be requested again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condemned:
+    """What becomes of condemned accounts now that the tenant is alive."""
+
+    failed: Sequence[Work] = ()
+    spared: Sequence[Work] = ()
+    """May be requested once more."""
+
+
+_NONE: Final = Condemned()
 
 
 class CircuitBreaker:
@@ -175,19 +188,26 @@ class CircuitBreaker:
         """`work` has no attempts left; what comes next on the lane decides whose fault that was."""
         self._lanes[lane].condemned[work] = now
 
-    def alive(self, lane: int, sent_at: float) -> list[Work]:
-        """The tenant gave an answer (other than 429) on the lane. Returns the condemned accounts to fail."""
+    def alive(self, lane: int, sent_at: float) -> Condemned:
+        """The tenant gave an answer (other than 429) on the lane, so the charges stand.
+
+        A condemned account fails now; but if all was silent between two of its last faults, it may as well
+        have been an outage, too short to be noticed: then it gets one attempt back.
+        """
         here = self._lanes[lane]
         if not (here.troubled or self.tenant.row or self.tenant.suspected_at is not None):
-            return []
+            return _NONE
         self.tenant.alive(sent_at)
         here.circuit.alive(sent_at)
-        here.charges.clear()
-        failed = [work for work, at in here.condemned.items() if at <= sent_at]
-        for work in failed:
+        decided = [work for work, at in here.condemned.items() if at <= sent_at]
+        spared = [work for work in decided if here.charges.get(work, 0) > 1]
+        for work in decided:
             del here.condemned[work]
+        here.charges = {work: here.charges.get(work, 0) for work in here.condemned}
         here.troubled = bool(here.condemned) or not here.circuit.closed
-        return failed
+        for work in spared:
+            work.attempts -= 1
+        return Condemned([work for work in decided if work not in spared], spared)
 
     def told_nothing(self, work: Work) -> None:
         """`work` ended in a way that says nothing about the tenant: 429, or it was canceled."""

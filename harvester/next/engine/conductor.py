@@ -134,6 +134,8 @@ class Conductor:
             self._unanswered(lane, work, outcome)
         elif isinstance(outcome, (TokenRejected, Refused)):
             self._refused(lane, work, outcome)
+        if work.kind is Kind.COMPARISON:
+            self.scheduler.compared(answered=not isinstance(outcome, (Fault, Throttled)))
         if not lane.proven and lane.live:
             self._fail_all(self.access.judge(lane))
         self.look()
@@ -173,7 +175,10 @@ class Conductor:
         self.scheduler.answered(work)
         breaker = self._breaker
         outage_began = breaker.tenant.suspected_at if breaker.tenant.open else None
-        self._fail_all(breaker.alive(lane.index, sent_at))
+        condemned = breaker.alive(lane.index, sent_at)
+        self._fail_all(condemned.failed)
+        for spared in condemned.spared:
+            self.scheduler.again(spared)
         if outage_began is not None and breaker.tenant.closed:
             self._observer(OutageEnded(self._clock() - outage_began))
 

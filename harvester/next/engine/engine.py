@@ -196,7 +196,7 @@ class Engine:
 
     def _next_look(self, now: float) -> float:
         times = (self._scheduler.next_due, self._breaker.next_probe(now), self._limits.deadline)
-        return min(now + _LOOK_EVERY, *(time for time in times if time is not None))
+        return min([now + _LOOK_EVERY, *(time for time in times if time is not None)])
 
     def _look(self, now: float) -> None:
         """Every wait for the tenant ends here, whatever it is for."""

@@ -82,7 +82,7 @@ class Scheduler:
         self._comparing = False
         self._probes = 0
         self._reader = -1
-        self._closed = False
+        self.closed = False
         self._list_source = Source(self._begin, USAGE)
         self._again_source = Source(self._take_again, USAGE)
         self._elsewhere_source = Source(self._take_elsewhere, USAGE)
@@ -129,7 +129,7 @@ class Scheduler:
 
     def close(self) -> None:
         """Hand out nothing more."""
-        self._closed = True
+        self.closed = True
 
     # --- taking
 
@@ -149,7 +149,7 @@ class Scheduler:
 
     def _source(self, lane: LaneStanding, now: float) -> Source | None:
         """Where the lane's next work comes from."""
-        if self._closed:
+        if self.closed:
             return None
         if not self._breaker.lets_through(lane.index):
             return self._probe_source(lane) if self._breaker.probe_due(lane.index, now) else None

@@ -56,7 +56,7 @@ class WorkerPool:
     async def purpose(self) -> str | None:
         """Wait until there is work for the lane, and say what for; None if there will be none."""
         arrived = self.conductor.work_arrived
-        while self.lane.live:
+        while self.lane.live and not self.conductor.scheduler.closed:
             purpose = self.conductor.purpose(self.lane)
             if purpose is not None:
                 return purpose
