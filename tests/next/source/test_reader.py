@@ -30,7 +30,14 @@ NOTHING = io.BytesIO()
 
 def is_plain(text: str) -> bool:
     """Whether the text is an ID in each of the formats, and nothing else in any."""
-    special = text[0] in '#{[<"=' or text.lower() in {"id", "sep=,", "sep=;"}
+    special = text[0] in '#{[<"=' or text.lower() in {
+        "id",
+        "accountid",
+        "account_id",
+        "account-id",
+        "sep=,",
+        "sep=;",
+    }
     return not special and "\ufffd" not in text and "+" not in text and "," not in text and ";" not in text
 
 
