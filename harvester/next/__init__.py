@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from harvester.next.events import Event, Observer
     from harvester.next.ledger import LedgerReader
+    from harvester.next.listing import SourceRecord, list_accounts, list_sources
     from harvester.next.model import AccountOutcome, Counts, OutputFile, Quota, Shard, UsageRow
     from harvester.next.report.result import Report
     from harvester.next.review.states import State
@@ -42,6 +43,7 @@ _PLACES = {
     ),
     "events": "Event Observer",
     "ledger": "LedgerReader",
+    "listing": "SourceRecord list_accounts list_sources",
     "model": "AccountOutcome Counts OutputFile Quota Shard UsageRow",
     "report.result": "Report",
     "review.states": "State",
@@ -91,11 +93,14 @@ __all__ = [
     "SettingError",
     "Settings",
     "Shard",
+    "SourceRecord",
     "State",
     "StopRun",
     "StoppedEarly",
     "UsageError",
     "UsageRow",
     "harvest",
+    "list_accounts",
+    "list_sources",
     "load_settings",
 ]

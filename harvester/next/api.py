@@ -25,7 +25,7 @@ from concurrent.futures import Future
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar, Unpack, cast
 from urllib.parse import urlsplit
 
 from harvester.next import parts
@@ -53,6 +53,7 @@ T = TypeVar("T")
 Ids: TypeAlias = Iterable[str] | AsyncIterable[str]
 
 _SOME_FAILED: Final = 3
+_RESUMABLE: Final = "run the same command again: it continues where it stopped"
 _HANDED_AHEAD: Final = 4
 """Batches that a caller's thread hands over ahead: reading and storing overlap, and memory stays small."""
 _LOOK_EVERY: Final = 0.2
@@ -294,9 +295,16 @@ def secrets_of(settings: Settings) -> Iterator[str]:
 # --- signals
 
 
+class Stoppable(Protocol):
+    """What a signal can stop: a `Harvest`, or anything else with such a method."""
+
+    def stop(self, why: StopRun) -> None:
+        """End in good order."""
+
+
 @contextmanager
-def signals_stopping(harvest: Harvest) -> Iterator[None]:
-    """Within it, SIGINT and SIGTERM stop the harvest in good order; a second one exits at once."""
+def signals_stopping(work: Stoppable, hint: str = _RESUMABLE) -> Iterator[None]:
+    """Within it, SIGINT and SIGTERM stop the work in good order; a second one exits at once."""
     loop = asyncio.get_running_loop()
     asked = False
 
@@ -306,8 +314,7 @@ def signals_stopping(harvest: Harvest) -> Iterator[None]:
             _exit_at_once(signum)
         asked = True
         name = signal.Signals(signum).name
-        hint = "run the same command again: it continues where it stopped"
-        harvest.stop(Interrupted(signum, f"stopped by {name}", hint))
+        work.stop(Interrupted(signum, f"stopped by {name}", hint))
 
     signums = (signal.SIGINT, signal.SIGTERM)
     for signum in signums:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, TypeAlias, TypeVar
 
 from harvester.next import parts
@@ -16,13 +16,15 @@ from harvester.next.model import ListedAccount
 from harvester.next.settings.settings import Settings
 from harvester.next.source import listed_records, pumped, read_list
 from harvester.next.source.bytestream import standard_input
+from harvester.next.tenant.account_list import account_pages
 from harvester.next.tenant.client import Tenant
-from harvester.next.tenant.listing import ACCOUNTS, list_pages
-from harvester.next.tenant.source_usage import source_statuses
+from harvester.next.tenant.source_usage import SourceUsage, source_statuses
 
 T = TypeVar("T")
 Batches: TypeAlias = AsyncGenerator[list[ListedAccount], None]
 
+_SAVE_EVERY: Final = 0.25
+"""Seconds, as in the engine."""
 _AHEAD: Final = 10_000
 """Positions that fetching may be ahead of the reader of stdout or of the library's rows."""
 
@@ -97,13 +99,17 @@ class Fetching:
     async def _run(
         self, ledger: Ledger, batches: Batches | None, ahead: int | None, release: bool
     ) -> StopRun | None:
+        own_list = batches is None and not await self._goes_on_with_its_list(ledger)
         if batches is not None:
+            await ledger.save_facts({_LISTING: None})
             await self._read(ledger, batches)
         memory = await ledger.memory()
-        async with parts.open_tenant(self._settings, observer=self._observe, memory=memory) as tenant:
+        spare = own_list and "manager" in self._settings.add
+        async with parts.open_tenant(
+            self._settings, observer=self._observe, memory=memory, spare=spare
+        ) as tenant:
             lanes = [LaneRecord(one.label, one.client.label, one.api_version) for one in tenant.lanes]
             await ledger.save_lanes(lanes)
-            own_list = batches is None
             return await _with_tokens(tenant, self._request(tenant, ledger, own_list, ahead, release))
 
     async def _request(
@@ -135,23 +141,43 @@ class Fetching:
                 await ledger.add(batch)
         self._list_ended(await ledger.end_list())
 
-    async def _list(self, tenant: Tenant, ledger: Ledger) -> None:
-        """The tenant's own accounts. An unfinished harvest that has them all goes on with those."""
-        if self._resumed and await ledger.list_complete():
-            counts = await ledger.counts()
-            settled = counts.distinct - counts.not_attempted
-            self._list_ended(ListSummary(counts.distinct, 0, settled, 0, 0, counts.distinct))
-            return
-        await self._read(ledger, self._listed(tenant))
+    async def _goes_on_with_its_list(self, ledger: Ledger) -> bool:
+        """Whether an unfinished harvest has all accounts that the tenant would list, from an earlier run."""
+        if not self._resumed or not await ledger.list_complete():
+            return False
+        if await ledger.fact(_LISTING) != _listing_fact(self._settings):
+            return False
+        counts = await ledger.counts()
+        settled = counts.distinct - counts.not_attempted
+        self._list_ended(ListSummary(counts.distinct, 0, settled, 0, 0, counts.distinct))
+        return True
 
-    async def _listed(self, tenant: Tenant) -> Batches:
+    async def _list(self, tenant: Tenant, ledger: Ledger) -> None:
+        """Add the tenant's own accounts; what is learned about sources and quotas is saved with them."""
+        usage = SourceUsage(tenant.lanes, await ledger.sources())
+        await ledger.save_facts({_LISTING: None})
+        async with _memory_saved(tenant, ledger):
+            await self._read(ledger, self._listed(tenant, ledger, usage))
+        await ledger.save_facts({_LISTING: _listing_fact(self._settings)})
+
+    async def _listed(self, tenant: Tenant, ledger: Ledger, usage: SourceUsage) -> Batches:
         first = 0
         settings = self._settings
-        pages = list_pages(tenant.lanes, ACCOUNTS, filters=settings.filters or "")
+        pages = account_pages(
+            tenant,
+            usage,
+            filters=settings.filters or "",
+            detail="FULL",
+            with_usage=settings.with_usage,
+            add=settings.add,
+        )
         async with aclosing(pages) as found:
             async for page in found:
                 yield listed_records(page, first=first, keep=settings.keep, shard=settings.shard)
                 first += len(page)
+                if news := usage.news():
+                    await ledger.save_sources(news)
+        await ledger.save_sources(usage.news())  # those whose accounts were all left out
 
     def _list_ended(self, summary: ListSummary) -> None:
         self.list_read.set()
@@ -168,6 +194,44 @@ class Fetching:
             await ledger.save_sources(await source_statuses(tenant.lanes, sources))
         elif not await ledger.source_ids():
             self._observe(_NO_SOURCES)
+
+
+_LISTING: Final = "listing"
+"""The fact that says what the tenant was asked to list; null where the list came from elsewhere."""
+
+
+def _listing_fact(settings: Settings) -> dict[str, Any]:
+    return {
+        "filters": settings.filters,
+        "with_usage": settings.with_usage,
+        "add": sorted(settings.add),
+        "keep": sorted(settings.keep),
+    }
+
+
+@asynccontextmanager
+async def _memory_saved(tenant: Tenant, ledger: Ledger) -> AsyncIterator[None]:
+    """Keep what the limiters know in the ledger for a while, as the engine does once it runs.
+
+    A run that is killed while it lists, and started again, must not overfill a window either.
+    """
+
+    async def save() -> None:
+        lanes = (*tenant.lanes, *tenant.spare_lanes)
+        await ledger.save_facts({f"lane:{lane.label}": lane.limiter.memory() for lane in lanes})
+
+    async def keep_saving() -> None:
+        while True:
+            await tenant.sleep(_SAVE_EVERY)
+            await save()
+
+    saving = asyncio.create_task(keep_saving())
+    try:
+        yield
+    finally:
+        saving.cancel()
+        await asyncio.gather(saving, return_exceptions=True)
+        await save()
 
 
 _NO_SOURCES: Final = Warned(

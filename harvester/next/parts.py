@@ -28,6 +28,9 @@ _FLAGS: Final = {
 }
 """The settings that decide which data a harvest requests. All others may change when it is resumed."""
 
+_SPARE: Final = ("v2025", "v2024", "v2026", "v3")
+"""Versions for what is not a harvest's own business, the one that most tenants serve first."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
@@ -183,8 +186,12 @@ def open_tenant(
     observer: Observer,
     memory: Mapping[str, Any],
     versions: tuple[str, ...] | None = None,
+    spare: bool = False,
 ) -> Tenant:
-    """The tenant, to be made inside the running loop. `memory` is what an earlier run knew of the lanes."""
+    """The tenant, to be made inside the running loop. `memory` is what an earlier run knew of the lanes.
+
+    With `spare`, it also has lanes on a version that no account is requested through, if there is one.
+    """
     return Tenant(
         settings.base_url,
         settings.clients,
@@ -201,7 +208,12 @@ def open_tenant(
         rng=new_rng(),
         memory=memory,
         share=settings.quota_shard,
+        spare_version=_spare_version(settings) if spare else None,
     )
+
+
+def _spare_version(settings: Settings) -> str | None:
+    return next((version for version in _SPARE if version not in settings.api_version), None)
 
 
 def new_rng() -> random.Random:

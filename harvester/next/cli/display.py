@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from logging import ERROR
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from harvester.next.api import Harvest, lane_quotas, run_blocking, secrets_of, signals_stopping
 from harvester.next.errors import ClosedPipe, StopRun
 from harvester.next.report.closing import closing_of, show_closing
-from harvester.next.report.event_log import EventLog, say_start
+from harvester.next.report.event_log import EventLog, say_error, say_start
 from harvester.next.report.github import tell_closing, tell_error
-from harvester.next.report.log import LOGGER, Lines, logging_to, say
+from harvester.next.report.log import LOGGER, Lines, logging_to
 from harvester.next.report.metrics_file import metrics_kept
 from harvester.next.report.progress import mode_of, progress_shown
 from harvester.next.report.redaction import Redactor
@@ -36,19 +35,26 @@ def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
         for warning in warnings:
             LOGGER.warning("%s", warning)
         gc.freeze()  # what is loaded by now stays: no need to look through it again and again
-        try:
+        with errors_logged(settings, redact):
             report = run_blocking(lambda: _harvest(settings, lines))
-        except ClosedPipe:
-            raise
-        except StopRun as stop:
-            if settings.log_format == "text":
-                raise
-            say(ERROR, "error", str(stop), status=stop.exit_status, problem=stop.problem, hint=stop.hint)
-            tell_error(redact(str(stop)), stop.exit_status, os.environ)
-            raise SystemExit(stop.exit_status) from None
         show_closing(report, lines, log_format=settings.log_format, verbosity=settings.verbosity)
         tell_closing(closing_of(summary_document(report), redact), os.environ)
     return report
+
+
+@contextmanager
+def errors_logged(settings: Settings, redact: Redactor) -> Iterator[None]:
+    """Within it, an error that ends the command becomes a line of the log where that is JSON."""
+    try:
+        yield
+    except ClosedPipe:
+        raise
+    except StopRun as stop:
+        if settings.log_format == "text":
+            raise
+        say_error(stop)
+        tell_error(redact(str(stop)), stop.exit_status, os.environ)
+        raise SystemExit(stop.exit_status) from None
 
 
 async def _harvest(settings: Settings, lines: Lines) -> Report:

@@ -42,14 +42,19 @@ class SettingsCommand(Command):
             raise (error if found is None else found.as_written(error)) from None
 
 
-def setting_options(*wanted: str) -> Callable[[_Decorated], _Decorated]:
+def setting_options(*wanted: str, **helps: str) -> Callable[[_Decorated], _Decorated]:
     """Add options of the table, by section or by name, and those that every command has.
 
     A decorator for the function under ``@click.command(cls=SettingsCommand)``, which then takes
-    ``**options``. Every command has --config, --profile, -v and -q.
+    ``**options``. Every command has --config, --profile, -v and -q. `helps` are the names of more options,
+    with what they mean for this command in particular.
     """
-    chosen = [one for one in TABLE if one.flag and (one.section in wanted or one.name in wanted)]
-    made = [*_configuration(), *map(_option, chosen), *_verbosity()]
+    chosen = [one for one in TABLE if one.flag and {one.section, one.name} & {*wanted, *helps}]
+    made = [
+        *_configuration(),
+        *(_option(one, helps.get(one.name, one.help)) for one in chosen),
+        *_verbosity(),
+    ]
 
     def add(function: _Decorated) -> _Decorated:
         for names, attributes in reversed(made):
@@ -127,12 +132,12 @@ def _verbosity() -> Iterator[_Made]:
     yield ("-q", "--quiet"), {"is_flag": True, "group": group, "help": "Log warnings and errors only."}
 
 
-def _option(one: Setting) -> _Made:
+def _option(one: Setting, text: str) -> _Made:
     attributes: dict[str, Any] = {
         "group": SECTIONS[one.section],
         "common": one.common,
         "default": None,
-        "help": _help(one),
+        "help": _help(one, text),
     }
     if one.switch:
         return (one.name, f"{one.flag}/{one.negative}"), attributes
@@ -141,11 +146,11 @@ def _option(one: Setting) -> _Made:
     return names, attributes | ({"multiple": True} if one.kind is TEXTS else {})
 
 
-def _help(one: Setting) -> str:
+def _help(one: Setting, text: str) -> str:
     if one.switch:
-        return f"{one.help}  [default: {one.flag}]" if one.default else one.help
+        return f"{text}  [default: {one.flag}]" if one.default else text
     shown = one.show(one.default)
-    return one.help if one.default == () and not one.unset else f"{one.help}  [default: {shown}]"
+    return text if one.default == () and not one.unset else f"{text}  [default: {shown}]"
 
 
 def _completion(one: Setting) -> Callable[..., list[CompletionItem]] | None:

@@ -195,6 +195,10 @@ class Ledger:
         """The sources on the list of which nothing is known yet, each with its name where the list has it."""
         return await self._run(self._writer.unasked_sources)
 
+    async def sources(self) -> list[SourceStatus]:
+        """What is known of the sources, by ID."""
+        return await self._run(self._writer.sources)
+
     async def save_sources(self, sources: Sequence[SourceStatus]) -> None:
         """Record what is known of sources; `next_pending` then says which accounts are unreported."""
         await self._run(self._writer.save_sources, sources)

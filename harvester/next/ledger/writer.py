@@ -103,6 +103,10 @@ class Writer:
             )
         )
 
+    def sources(self) -> list[SourceStatus]:
+        """See `facts.sources`."""
+        return notes.sources(self.database)
+
     def save_sources(self, sources: Sequence[SourceStatus]) -> None:
         """See `facts.save_sources`."""
         with self.database.transaction():

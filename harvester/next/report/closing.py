@@ -204,7 +204,8 @@ def _pace(summary: Mapping[str, Any]) -> str:
     per_second, share = summary["grantedPerSecond"], summary["quotaShare"]
     pace = [] if per_second is None else [rate(per_second)]
     if share is not None:
-        quotas = [lane["quota"] for lane in summary["lanes"].values()]
+        # a lane without one is not the harvest's: managers were read through it
+        quotas = [quota for lane in summary["lanes"].values() if (quota := lane["quota"])]
         each = f"the quota {quotas[0]}" if len(quotas) == 1 else f"the quotas of {len(quotas)} lanes"
         pace.append(f"{percent(min(share, 1.0))} of {each}")
     return ", ".join(pace)

@@ -29,6 +29,8 @@
 | `request` | debug (only with `-vv`) | `lane` `purpose` `status` `reason` `seconds` `bodyBytes` |
 | `committed` | debug (only with `-vv`) | `accounts` `rows` `seconds` |
 | `run_ended` | info, warning, error | the summary without its lists: `runId` `status` `counts` `rows` … |
+| `listing` | info | `what` `listed` (so far, every 30 s, where a command lists accounts or sources) |
+| `listed` | info | `what` `listed` `seconds` |
 | `error` | error | `status` `problem` `hint` |
 
 `-v` adds debug lines; `-q` leaves warnings and errors. All durations are in seconds; `reason` is a word of

@@ -55,9 +55,19 @@ def _list(settings: Settings) -> Iterator[Contradiction]:
     if settings.id_field and settings.input_format == "text":
         hint = "leave it out, or choose csv or ndjson as the format"
         yield Contradiction("id_field", "a text list has no columns", hint)
-    if settings.skip_unreported and settings.source_status == "off":
+    if settings.source_status == "off":
+        yield from _without_source_status(settings)
+
+
+def _without_source_status(settings: Settings) -> Iterator[Contradiction]:
+    wanted = {
+        "skip_unreported": settings.skip_unreported,
+        "with_usage": settings.with_usage,
+        "add": "usage" in settings.add,
+    }
+    for name in (name for name, given in wanted.items() if given):
         hint = "leave the source status at auto"
-        yield Contradiction("skip_unreported", "needs to know which sources report usage", hint)
+        yield Contradiction(name, "needs to know which sources report usage", hint)
 
 
 def _format(settings: Settings) -> Iterator[Contradiction]:

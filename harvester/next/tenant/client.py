@@ -39,7 +39,8 @@ class Tenant:
 
     `timeout` is for a request as a whole, in seconds. `quota` (None: no limit) and `burst` are for each lane,
     unless a client has a quota of its own; with `share`, each lane gets its share of them. `memory` has,
-    under `lane:<label>`, what the limiter of that lane knew at the end of the last run.
+    under `lane:<label>`, what the limiter of that lane knew at the end of the last run. `spare_version` is
+    an API version that no account is requested through: `spare_lanes` are on it.
 
     Raises:
         SettingError: a CA bundle or a proxy of the environment cannot be used.
@@ -65,6 +66,7 @@ class Tenant:
         wall: Callable[[], float] = time.time,
         memory: Mapping[str, Any] | None = None,
         share: Shard | None = None,
+        spare_version: str | None = None,
     ) -> None:
         self.connection = Connection(
             base_url, timeout=timeout, ca_bundle=ca_bundle, max_body_bytes=max_body_bytes, clock=clock
@@ -77,24 +79,32 @@ class Tenant:
         self._tasks: list[asyncio.Task[None]] = []
         clients = distinctly_named(clients)
         self.clients = tuple(TenantClient(one, self) for one in clients)
-        for client, credentials in zip(self.clients, clients, strict=True):
+
+        def lane(client: TenantClient, credentials: Credentials, version: str, label: str) -> Lane:
             own = shared_quota(quota if credentials.quota is None else credentials.quota, share)
+            limiter = Limiter(
+                own,
+                burst=min(burst, own.requests) if burst and own else None,
+                concurrency=concurrency,
+                label=label,
+                observer=observer,
+                clock=clock,
+                sleep=sleep,
+                rng=rng,
+                wall=wall,
+                memory=(memory or {}).get(f"lane:{label}"),
+            )
+            return Lane(label, client, version, limiter, self)
+
+        for client, credentials in zip(self.clients, clients, strict=True):
             for version in api_versions:
                 label = lane_label(credentials, version, api_versions)
-                limiter = Limiter(
-                    own,
-                    burst=min(burst, own.requests) if burst and own else None,
-                    concurrency=concurrency,
-                    label=label,
-                    observer=observer,
-                    clock=clock,
-                    sleep=sleep,
-                    rng=rng,
-                    wall=wall,
-                    memory=(memory or {}).get(f"lane:{label}"),
-                )
-                client.lanes += (Lane(label, client, version, limiter, self),)
-        self.lanes = tuple(lane for client in self.clients for lane in client.lanes)
+                client.lanes += (lane(client, credentials, version, label),)
+            if spare_version is not None:
+                label = f"{credentials.label}/{spare_version}"
+                client.spare_lanes = (lane(client, credentials, spare_version, label),)
+        self.lanes = tuple(one for client in self.clients for one in client.lanes)
+        self.spare_lanes = tuple(one for client in self.clients for one in client.spare_lanes)
 
     def __repr__(self) -> str:
         return f"<Tenant {self.host}: {len(self.lanes)} lanes, {self.requests_sent} requests sent>"
@@ -139,6 +149,7 @@ class TenantClient:
     def __init__(self, credentials: Credentials, tenant: Tenant) -> None:
         self.label = credentials.label
         self.lanes: tuple[Lane, ...] = ()
+        self.spare_lanes: tuple[Lane, ...] = ()
         self.dropped: AccessDenied | None = None
         self._observer = tenant.observer
         self.tokens = Tokens(
@@ -168,7 +179,7 @@ class TenantClient:
             self._observer(ClientDropped(self.label, str(why)))
 
     def _hold(self, retry_after: float, status: int) -> None:
-        for lane in self.lanes:
+        for lane in (*self.lanes, *self.spare_lanes):
             lane.limiter.hold(retry_after, status)
 
 

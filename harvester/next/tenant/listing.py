@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
-from harvester.next.errors import AccessDenied, SettingError, StopRun, UsageError
+from harvester.next.errors import AccessDenied, SettingError, StoppedEarly, StopRun, UsageError
 from harvester.next.model import Answered, Fault, Reason, Refused, Throttled, TokenRejected
 from harvester.next.tenant.client import Lane
 from harvester.next.tenant.connection import Response
 from harvester.next.tenant.exact_json import NotJson, loads
-from harvester.next.tenant.overlap import FetchPage, Record, read_without_gaps
+from harvester.next.tenant.overlap import (
+    LEAST_PAGE,
+    FetchPage,
+    PageTooLarge,
+    Record,
+    read_without_gaps,
+)
 from harvester.next.tenant.request import Request, api_path
 from harvester.next.tenant.responses import OK, not_json, refusal, wrong_shape
 from harvester.next.tenant.retrying import Retrying
@@ -42,6 +48,14 @@ IDENTITIES: Final = Kind(
 )
 
 
+class NotListed(Exception):
+    """The tenant gives nobody this listing. `error` says why, and what to do about it."""
+
+    def __init__(self, error: StopRun) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 async def list_pages(
     lanes: Sequence[Lane],
     kind: Kind,
@@ -53,8 +67,8 @@ async def list_pages(
     """The records that `filters` selects, in pages; accounts come in the order of their IDs.
 
     Each account and each source that exists throughout comes exactly once (see `overlap`). `detail` is for
-    accounts. Requests go to the first of `lanes` that is usable. Close the iterator if you do not read it
-    to its end.
+    accounts. Requests go to the first of `lanes` that is usable; a lane that is refused gives way to the
+    next one. Close the iterator if you do not read it to its end.
 
     Raises:
         AccessDenied: the client's credentials are refused, or lack the right.
@@ -62,23 +76,66 @@ async def list_pages(
         UsageError: the tenant has no such listing, or is not reachable for a reason that waiting cannot help.
         StoppedEarly: the tenant was unavailable for too long, or the listing never settles.
     """
-    retrying = Retrying(lanes, f"the list of {kind.subject}")
+    try:
+        async for page in record_pages(lanes, kind, filters=filters, detail=detail, page_size=page_size):
+            yield page
+    except NotListed as refused:
+        raise refused.error from None
 
-    async def fetch(offset: int, limit: int) -> list[Record]:
-        query = _query(kind, offset, limit, filters, detail)
-        request = Request(api_path(kind.api, retrying.lane.api_version), query, _read_records)
-        answer = await retrying.ask(request, kind.purpose)
-        if isinstance(answer, (Refused, Fault)):
-            raise _refused(answer, kind, retrying.lane, filters)
-        return answer
 
+async def record_pages(
+    lanes: Sequence[Lane], kind: Kind, *, filters: str = "", detail: Detail = "SLIM", page_size: int
+) -> AsyncGenerator[list[Record], None]:
+    """As `list_pages`, for callers who can do without the listing.
+
+    Raises:
+        NotListed: no lane may list this, or the tenant has no such listing.
+        StopRun: as `list_pages`, for any other reason.
+    """
+    asking = _Asking(lanes, kind, filters, detail)
     pages = (
-        read_without_gaps(fetch, kind.subject, page_size=page_size)
+        read_without_gaps(asking.fetch, kind.subject, page_size=page_size)
         if kind.overlapping
-        else _pages(fetch, page_size)
+        else _pages(asking.fetch, page_size)
     )
     async for page in pages:
         yield page
+
+
+class _Asking:
+    """Requests pages of one listing."""
+
+    def __init__(self, lanes: Sequence[Lane], kind: Kind, filters: str, detail: Detail) -> None:
+        self._retrying = Retrying(lanes, f"the list of {kind.subject}")
+        self._kind = kind
+        self._filters = filters
+        self._detail = detail
+
+    async def fetch(self, offset: int, limit: int) -> list[Record]:
+        """The records at `offset`."""
+        query = _query(self._kind, offset, limit, self._filters, self._detail)
+        while True:
+            lane = self._retrying.lane
+            request = Request(api_path(self._kind.api, lane.api_version), query, _read_records)
+            answer = await self._retrying.ask(request, self._kind.purpose)
+            if isinstance(answer, Fault):
+                raise self._too_large(answer, limit)
+            if not isinstance(answer, Refused):
+                return answer
+            self._pass_over(lane, answer)
+
+    def _too_large(self, fault: Fault, limit: int) -> Exception:
+        if self._kind.overlapping and limit > LEAST_PAGE:
+            return PageTooLarge()
+        return StoppedEarly(f"the list of {self._kind.subject} cannot be read: {fault.detail}", "try again")
+
+    def _pass_over(self, lane: Lane, refused: Refused) -> None:
+        """Go on with the next lane: another client may have the right, another version the listing."""
+        error = _refused(refused, self._kind, lane, self._filters)
+        if isinstance(error, SettingError):
+            raise error
+        if not self._retrying.pass_over(lane):
+            raise NotListed(error)
 
 
 async def _pages(fetch: FetchPage, page_size: int) -> AsyncGenerator[list[Record], None]:
@@ -119,7 +176,7 @@ def _read_records(
     return Answered(sent_at, records)
 
 
-def _refused(refused: Refused | Fault, kind: Kind, lane: Lane, filters: str) -> StopRun:
+def _refused(refused: Refused, kind: Kind, lane: Lane, filters: str) -> StopRun:
     host, status = lane.tenant.host, refused.status
     detail = refused.detail.removeprefix(f"{status} ")  # some texts of the tenant begin with it
     if refused.reason == Reason.FORBIDDEN:

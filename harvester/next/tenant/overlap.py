@@ -26,12 +26,18 @@ Record: TypeAlias = dict[str, Any]
 FetchPage: TypeAlias = Callable[[int, int], Awaitable[list[Record]]]
 """Requests the records at (offset, limit), in an order that does not change."""
 
+LEAST_PAGE: Final = 2
+"""The smallest page that can overlap with another and still have something new."""
 _REMEMBERED: Final = 16_000
 """IDs, about 2 MB: memory cannot prove the join only if more records than these come or go at one place."""
 _EVIDENCE: Final = 50
 """Neighbors in ascending order, as no other collation would give them by chance."""
 _FRUITLESS: Final = 200
 """So many pages in a row without a new record, and the listing changes faster than it can be read."""
+
+
+class PageTooLarge(Exception):
+    """A page of so many records is larger than a response may be."""
 
 
 async def read_without_gaps(
@@ -47,7 +53,8 @@ async def read_without_gaps(
     Every record that exists from beginning to end is yielded exactly once. One that is added or deleted
     meanwhile may be yielded, once at most as long as fewer than `remembered` come at one place. `overlap`
     records are requested twice at each join, and one more page at the end: a short page alone proves
-    nothing, as the tenant may cap the limit. `subject` names the records in messages.
+    nothing, as the tenant may cap the limit. Pages get smaller where `fetch_page` raises PageTooLarge.
+    `subject` names the records in messages.
 
     Raises:
         StoppedEarly: the listing changes so fast that it cannot be read without a gap.
@@ -56,9 +63,13 @@ async def read_without_gaps(
         raise ValueError(f"overlap must be between 1 and {page_size - 1}, not {overlap}")
     seam = _Seam(remembered)
     offset = fruitless = 0
-    full = 2  # the largest page seen
+    full = LEAST_PAGE  # the largest page seen
     while fruitless <= _FRUITLESS:
-        page = {str(record["id"]): record for record in await fetch_page(offset, page_size)}
+        try:
+            page = {str(record["id"]): record for record in await fetch_page(offset, page_size)}
+        except PageTooLarge:
+            page_size, full = max(page_size // 2, LEAST_PAGE), LEAST_PAGE
+            continue
         full = max(full, len(page))
         fresh = seam.join(list(page), at_start=offset == 0)
         if fresh is None and offset == 0:

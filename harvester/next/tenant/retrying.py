@@ -55,13 +55,21 @@ class Retrying:
         denied = next((lane.client.dropped for lane in self._lanes if lane.client.dropped), None)
         raise denied or UsageError(f"{self._tenant.host} serves none of the API versions")
 
+    def pass_over(self, lane: Lane) -> bool:
+        """Use another lane from now on, for these questions only; False if there is none that is usable."""
+        others = [one for one in self._lanes if one is not lane]
+        if all(one.dropped for one in others):
+            return False
+        self._lanes = others
+        return True
+
     async def ask(
         self, request: Request[T], purpose: str, *, tries: int | None = None
     ) -> T | Refused | Fault:
         """The answer, or the refusal that repeating the request would not change.
 
-        With `tries`, a fault or a 429 that stays is returned as a `Fault` after so many, and nothing is
-        waited for any longer; without, only those two are ever returned.
+        A response that is too large is a `Fault` which repeating would not change either. With `tries`, so
+        is a fault or a 429 that stays: it is returned after so many, and nothing is waited for any longer.
 
         Raises:
             AccessDenied: the client's credentials are refused, or its tokens are.
@@ -75,6 +83,8 @@ class Retrying:
                 self._recovered()
                 return outcome.value
             if isinstance(outcome, Refused):
+                return outcome
+            if isinstance(outcome, Fault) and outcome.reason is Reason.TOO_LARGE:
                 return outcome
             if isinstance(outcome, TokenRejected):
                 rejections += 1

@@ -56,7 +56,8 @@ class SourceUsage:
         self._coverage = coverage
         self._failed_in_a_row = 0
         self._problem = "the tenant gives no status that is documented"
-        self._news: list[SourceStatus] = []
+        self._asked: list[SourceStatus] = []
+        self._handed_out = 0
 
     async def of(self, source_id: str, name: str | None) -> SourceStatus:
         """What is known about one source, which is asked about if that is nothing yet.
@@ -67,22 +68,26 @@ class SourceUsage:
         if source_id not in self._known:
             found = await self._find_out(source_id, name)
             self._known[source_id] = found
-            self._news.append(found)
+            self._asked.append(found)
         return self._known[source_id]
 
     def news(self) -> list[SourceStatus]:
         """What was learned since the last call."""
-        news, self._news = self._news, []
+        news = self._asked[self._handed_out :]
+        self._handed_out = len(self._asked)
         return news
 
     def warn(self, consequence: str) -> None:
-        """Emit one warning if some sources are unknown; `consequence` says what that means for them."""
-        unknown = sum(source.status is None for source in self._known.values())
+        """Emit one warning if some of the sources asked about are unknown.
+
+        `consequence` says what that means for them.
+        """
+        unknown = sum(source.status is None for source in self._asked)
         if unknown:
             self._observer(
                 Warned(
                     "source_status_unknown",
-                    f"{unknown} of {len(self._known)} sources do not say whether they report usage "
+                    f"{unknown} of {len(self._asked)} sources do not say whether they report usage "
                     f"({self._problem})",
                     f"{consequence}; the scope idn:identity-history:manage is needed",
                 )

@@ -107,7 +107,7 @@ def test_every_event_is_logged_as_documented() -> None:
         assert line["level"] in levels
         assert set(line) - {"time", "level", "event", "message"} == fields
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
-    elsewhere = {"run_started", "progress", "run_ended", "error"}
+    elsewhere = {"run_started", "progress", "run_ended", "listing", "listed", "error"}
     assert {line["event"] for line in lines} == set(table) - elsewhere
 
 

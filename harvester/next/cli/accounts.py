@@ -1,0 +1,113 @@
+"""`harvester accounts`: the tenant's accounts as NDJSON, for `harvester run` to read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import click
+
+from harvester.next.cli.help import GroupedOption
+from harvester.next.cli.listing import (
+    API_VERSION,
+    TENANT_OPTIONS,
+    output_option,
+    settings_for_listing,
+    write_lines,
+)
+from harvester.next.cli.options import SettingsCommand, setting_options
+from harvester.next.events import Observer
+from harvester.next.listing import Detail, list_accounts
+from harvester.next.report.log import LOGGER
+from harvester.next.settings.settings import SECTIONS, Settings
+from harvester.next.tenant.account_list import ADDED
+from harvester.next.tenant.overlap import Record
+
+_EXAMPLES = """\b
+Examples:
+  harvester accounts --with-usage --add usage,manager --detail full -o accounts.ndjson.gz
+  harvester accounts --filters 'source.displayableName eq "Employees"' --fields id,name,sourceId
+  set -o pipefail; harvester accounts --api-version v2025 | harvester run - -o usages.ndjson"""
+
+
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES)
+@click.option(
+    "--fields",
+    metavar="NAME,…",
+    default="",
+    cls=GroupedOption,
+    group=SECTIONS["input"],
+    help="Only these properties (a.b is nested) and those of --add, null where absent.  [default: all]",
+)
+@click.option(
+    "--detail",
+    type=click.Choice(["slim", "full"]),
+    default="slim",
+    show_default=True,
+    cls=GroupedOption,
+    group=SECTIONS["input"],
+    help="How much the tenant says of each account. The owner, the identity and `disabled` take full.",
+)
+@output_option
+@setting_options(
+    *TENANT_OPTIONS,
+    filters="Which accounts, in the API's filter language.",
+    with_usage="Only the accounts of sources that report usage.",
+    add="Add usageStatus and usageSince (usage), managerName and managerEmail (manager).",
+    api_version=API_VERSION,
+)
+def command(*, fields: str, detail: Detail, output: str, **options: Any) -> None:
+    """List the tenant's accounts, one JSON object a line, for `harvester run` to read.
+
+    They come in the order of their IDs, each once, even if others are added or deleted meanwhile. The
+    default, --detail slim, is quick and has IDs, names and sources; `harvester unused` can say whose an
+    account is and leave out disabled ones only with --detail full. To list and harvest in one run that can
+    be resumed, use `harvester run --list`: a pipe cannot tell a list that was cut short from a complete one.
+
+    FILTER is the API's, for example: sourceId eq "…", identityId in ("…","…"), id sw "ef", modified gt
+    2026-01-01T00:00:00Z. With --with-usage, the accounts of sources of which it is not known whether they
+    report usage are listed, too, with a warning.
+
+    Scopes: idn:accounts:read, idn:identity-history:manage for --with-usage and --add usage, and
+    sp:scopes:default for --add manager.
+    """
+    found = settings_for_listing(options, accounts=True)
+    names = [name.strip() for name in fields.split(",") if name.strip()]
+    if names:
+        names += [name for addition in found.settings.add for name in ADDED[addition]]
+
+    def pages(observe: Observer) -> AsyncGenerator[Sequence[Record], None]:
+        return _accounts(found.settings, observe, detail, list(dict.fromkeys(names)))
+
+    write_lines(found, output, "accounts", pages)
+
+
+async def _accounts(
+    settings: Settings, observe: Observer, detail: Detail, names: list[str]
+) -> AsyncGenerator[Sequence[Record], None]:
+    absent = set(names)
+    listed = False
+    async with aclosing(list_accounts(settings, observe, detail=detail)) as pages:
+        async for page in pages:
+            listed = True
+            yield [_chosen(account, names, absent) for account in page] if names else page
+    if absent and listed:
+        hint = "" if detail == "full" else ": try --detail full"
+        LOGGER.warning("no account has %s%s", " or ".join(sorted(absent)), hint)
+
+
+def _chosen(account: Mapping[str, Any], names: list[str], absent: set[str]) -> Record:
+    """The named properties in their order; those found are struck from `absent`."""
+    chosen = {}
+    for name in names:
+        value: Any = account
+        for step in name.split("."):
+            if not isinstance(value, Mapping) or step not in value:
+                value = None
+                break
+            value = value[step]
+        else:
+            absent.discard(name)
+        chosen[name] = value
+    return chosen
