@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harvester.next.api import lane_quotas
 from harvester.next.errors import UsageError
@@ -24,7 +24,8 @@ _TOKEN_USE = 749.0 - 90.0
 class Plan:
     """A harvest in figures, before it begins. `per_second` is None without a quota.
 
-    `unreported` counts the pending accounts of sources that the list says report no usage.
+    `unreported` counts the pending accounts of sources that the list says report no usage; `by_source`
+    has the other pending ones by the source that the list names.
     """
 
     distinct: int
@@ -36,6 +37,7 @@ class Plan:
     lanes: int
     per_second: float | None
     output: str
+    by_source: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -119,4 +121,5 @@ def _plan(settings: Settings, preview: Preview) -> Plan:
         lanes=len(quotas),
         per_second=sum(known) if len(known) == len(quotas) else None,
         output=settings.output,
+        by_source=preview.by_source,
     )

@@ -22,6 +22,9 @@ from harvester.next.cli.streams import settle_stdout, take_over_streams
 _COMMANDS = {
     "run": "Harvest the usage rows of a list of accounts.",
     "unused": "Show which accounts nobody uses.",
+    "accounts": "List the tenant's accounts as NDJSON, for `run` to read.",
+    "sources": "List the sources, and which of them report usage.",
+    "check": "Test configuration, credentials and quota; estimate how long a list takes.",
     "export": "Write another output of a harvest; sends nothing.",
     "verify": "Prove that an output is complete and intact.",
     "config": "Show the settings and where each comes from, or write a file to start from.",

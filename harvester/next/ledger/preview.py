@@ -11,7 +11,9 @@ import orjson
 from harvester.next.ledger.reader import LedgerReader
 from harvester.next.model import ListedAccount
 
-_TABLE: Final = "CREATE TABLE seen (id TEXT PRIMARY KEY, settled INTEGER, unreported INTEGER) WITHOUT ROWID"
+_TABLE: Final = (
+    "CREATE TABLE seen (id TEXT PRIMARY KEY, settled INTEGER, unreported INTEGER, source TEXT) WITHOUT ROWID"
+)
 _AT_ONCE: Final = 500
 
 
@@ -33,8 +35,8 @@ class Preview:
     def add(self, batch: Sequence[ListedAccount]) -> None:
         """Take the next accounts of the list."""
         settled = self._settled([account.id for account in batch])
-        rows = [(one.id, one.id in settled, self._is_unreported(one)) for one in batch]
-        added = self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", rows).rowcount
+        rows = [(one.id, one.id in settled, *self._source(one)) for one in batch]
+        added = self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", rows).rowcount
         self.repeated += len(rows) - added
 
     @property
@@ -52,6 +54,13 @@ class Preview:
         """Those of sources without usage that are not settled."""
         return self._count("unreported AND NOT settled")
 
+    @property
+    def by_source(self) -> dict[str, int]:
+        """Those that are neither settled nor known as unreported, by the source that the list names."""
+        where = "source IS NOT NULL AND NOT settled AND NOT unreported"
+        statement = f"SELECT source, count(*) FROM seen WHERE {where} GROUP BY source"  # noqa: S608  # words of ours
+        return dict(self._database.execute(statement))
+
     def _count(self, condition: str) -> int:
         found: int = self._database.execute(f"SELECT count(*) FROM seen WHERE {condition}").fetchone()[0]  # noqa: S608  # words of ours
         return found
@@ -67,11 +76,14 @@ class Preview:
             found.update(row[0] for row in self._earlier.connection().execute(statement, some))
         return found
 
-    def _is_unreported(self, account: ListedAccount) -> bool:
+    def _source(self, account: ListedAccount) -> tuple[bool, str | None]:
+        """Whether the account's source reports no usage, and which it is, as far as that is known."""
         if account.kept is None:
-            return False
+            return False, None
         kept = orjson.loads(account.kept)
-        return kept.get("usageStatus") == "INCOMPLETE" or kept.get("sourceId") in self._silent
+        source = kept.get("sourceId")
+        source = source if isinstance(source, str) else None
+        return kept.get("usageStatus") == "INCOMPLETE" or source in self._silent, source
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,16 @@
+"""What stands between a configuration and a harvest, found out with a few requests.
+
+::
+
+    Check            the findings one after the other, until one makes the rest pointless
+    ├── network      the host's name, its certificate, the proxy
+    ├── access       each client's token, its right to read usages on each version, its other scopes
+    │   └── asking   single requests on a lane, each with a short bound
+    └── estimate     the combined quota, how long a list takes, what --skip-unreported saves
+"""
+
+from harvester.next.check.check import Check
+from harvester.next.check.estimate import Workload
+from harvester.next.check.finding import Finding, Verdict, failed, of_error, ok, warning
+
+__all__ = ["Check", "Finding", "Verdict", "Workload", "failed", "of_error", "ok", "warning"]
