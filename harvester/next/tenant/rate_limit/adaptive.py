@@ -95,8 +95,8 @@ class AdaptiveRate:
 
     @property
     def window(self) -> float:
-        """Requests a second that a whole window may hold: a search isn't delayed by what was sent before."""
-        return self.top if self._searching else self.rate
+        """Requests a second that a whole window may hold; a bucket forgets what was sent before sooner."""
+        return self.rate if self._evidence.windowed else self.top
 
     # --- as time passes
 
@@ -170,7 +170,7 @@ class AdaptiveRate:
         if not volleys:
             return False
         self._evidence.extend(at)
-        if volleys[-1].first == at and self._began is None:
+        if self._began is None:
             self._adapt()
         return self.rate != before
 
@@ -247,10 +247,10 @@ class AdaptiveRate:
         self._searching = at < end and known < at - _KNOWN * self._period
         self._next_step = end if self._searching else self._quiet_until()
         if not self._searching and len(evidence.volleys) == 1 and not evidence.is_long(first):
-            found = self._search_rate
+            self.rate = self._search_rate
         else:
             found = max(evidence.between(first, last), evidence.between(first, known))
-        self.rate = min(self._search_rate, max(self.floor, _BELOW * found))
+            self.rate = min(self._search_rate, max(self.floor, _BELOW * found))
         return True
 
     def memory(self, pause: float, quota: Quota, sent: list[float]) -> Memory:

@@ -18,6 +18,8 @@ _JITTER: Final = 0.005
 """Part of a window by which requests may have arrived later than they were sent."""
 _NARROW: Final = 0.15
 """Two bounds that differ by more than this part are worth a guess between them."""
+_SHORT_VOLLEY: Final = 0.1
+"""A volley that lasts longer than this part of a window may have violated two: no time for a guess."""
 _LONG_VOLLEY: Final = 1.5
 """Seconds of sending too much that are enough to tell what a bucket refills."""
 _SMALL_BURST: Final = 0.5
@@ -97,6 +99,8 @@ class Evidence:
     def by_window(self, volley: Volley) -> float:
         """The limit of a window: known where all that was sent lies in it, else a careful guess."""
         low, high = self.bounds(volley)
+        if volley.last - volley.first > _SHORT_VOLLEY * self._period:
+            return low
         if volley.began >= self._edge(volley)[0]:
             return high
         return (low + high) / 2 if high - low > _NARROW * high else low
