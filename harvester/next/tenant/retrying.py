@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeGuard, TypeVar
 
 from harvester.next.errors import AccessDenied, StoppedEarly, StopRun, UsageError
 from harvester.next.events import OutageBegan, OutageEnded, OutageProbed
 from harvester.next.model import Answered, Fault, Outcome, Reason, Refused, Throttled, TokenRejected
 from harvester.next.tenant.client import Lane
 from harvester.next.tenant.request import Request
-from harvester.next.waiting import UnavailableUntil
+from harvester.next.waiting import UnavailableUntil, delay
 
 T = TypeVar("T")
 
@@ -69,7 +69,8 @@ class Retrying:
         """The answer, or the refusal that repeating the request would not change.
 
         A response that is too large is a `Fault` which repeating would not change either. With `tries`, so
-        is a fault or a 429 that stays: it is returned after so many, and nothing is waited for any longer.
+        is a fault or a 429 that stays: it is returned after so many, and is not an outage, unless the tenant
+        cannot even be connected to.
 
         Raises:
             AccessDenied: the client's credentials are refused, or its tokens are.
@@ -82,9 +83,7 @@ class Retrying:
             if isinstance(outcome, Answered):
                 self._recovered()
                 return outcome.value
-            if isinstance(outcome, Refused):
-                return outcome
-            if isinstance(outcome, Fault) and outcome.reason is Reason.TOO_LARGE:
+            if isinstance(outcome, Refused) or _is_too_large(outcome):
                 return outcome
             if isinstance(outcome, TokenRejected):
                 rejections += 1
@@ -92,9 +91,12 @@ class Retrying:
                     raise self._denied(outcome)
             if isinstance(outcome, (Fault, Throttled)):
                 failures += 1
-                if failures == tries:
+                if tries is None or _is_unconnected(outcome):
+                    await self._wait(outcome, failures)
+                elif failures >= tries:
                     return _as_fault(outcome)
-                await self._wait(outcome, failures)
+                else:
+                    await self._wait_a_little(outcome, failures)
 
     async def _send(self, request: Request[T], purpose: str) -> Outcome[T]:
         """Send once, looking meanwhile whether what it waits for is worth the wait."""
@@ -142,6 +144,10 @@ class Retrying:
         if isinstance(outcome, Fault):  # after a 429, the lane itself waits
             await self._tenant.sleep(seconds)
 
+    async def _wait_a_little(self, outcome: Fault | Throttled, failures: int) -> None:
+        if isinstance(outcome, Fault):  # after a 429, the lane itself waits
+            await self._tenant.sleep(delay(failures, self._tenant.rng))
+
     def _recovered(self) -> None:
         if self._availability.attempts >= _REPORTED:
             self._tenant.observer(OutageEnded(self._availability.seconds))
@@ -153,6 +159,14 @@ class Retrying:
             f"(401: {rejected.detail})",
             "check client ID, secret and base URL; a ready token must belong to this tenant",
         )
+
+
+def _is_too_large(outcome: Outcome[T]) -> TypeGuard[Fault]:
+    return isinstance(outcome, Fault) and outcome.reason is Reason.TOO_LARGE
+
+
+def _is_unconnected(outcome: Fault | Throttled) -> bool:
+    return isinstance(outcome, Fault) and not outcome.connected
 
 
 def _as_fault(outcome: Fault | Throttled) -> Fault:

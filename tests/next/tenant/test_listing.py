@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
@@ -336,3 +337,20 @@ async def test_source_ids_stay_in_their_segment() -> None:
     async with stage(constantly(INCOMPLETE)) as on:
         await on.statuses("../../x?y")
         assert on.server.requests[0].target == "/v2024/source-usages/..%2F..%2Fx%3Fy/status"
+
+
+async def test_a_tenant_that_is_away_is_an_outage_also_while_sources_are_asked_about() -> None:
+    """Sources must not be unknown for a whole harvest because the tenant was gone for a moment."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    events: list[Event] = []
+    options: dict[str, Any] = {"quota": None, "rng": Random(1), "max_outage": 0.2} | in_real_time()
+    async with (
+        Tenant(url, (READY,), observer=events.append, **options) as tenant,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tenant.start(tasks)
+        with pytest.raises(StoppedEarly, match="has not been available"):
+            await source_statuses(tenant.lanes, {"a": None})
+        tenant.stop()
+    assert not any(isinstance(event, Warned) for event in events)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.next.errors import StoppedEarly
-from harvester.next.tenant.overlap import Record, read_without_gaps
+from harvester.next.tenant.overlap import PageTooLarge, Record, read_without_gaps
 
 Change = Callable[["Tenant"], None]
 
@@ -231,3 +231,16 @@ def _watch_deletions(tenant: Tenant) -> set[str]:
 
     tenant.changes = [watched(change) for change in tenant.changes]
     return deleted
+
+
+@pytest.mark.parametrize("fits", [2, 3, 40, 100])
+async def test_pages_that_are_too_large_become_smaller(fits: int) -> None:
+    """However few records fit in a response, each comes once."""
+    ids = [f"{n:05}" for n in range(300)]
+
+    async def fetch(offset: int, limit: int) -> list[Record]:
+        if limit > fits:
+            raise PageTooLarge
+        return [{"id": one} for one in ids[offset : offset + limit]]
+
+    assert [record["id"] async for page in read_without_gaps(fetch, "accounts") for record in page] == ids
