@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harvester.next.api import AccountUsages, Harvest, harvest
+    from harvester.next.api import AccountUsages, Harvest
+    from harvester.next.blocking import harvest
     from harvester.next.credentials import Credentials
     from harvester.next.errors import (
         AccessDenied,
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
     from harvester.next.listing import SourceRecord, list_accounts, list_sources
     from harvester.next.model import AccountOutcome, Counts, OutputFile, Quota, Shard, UsageRow
     from harvester.next.report.result import Report
-    from harvester.next.review.states import State
-    from harvester.next.review.unused import Question, Review, ReviewedAccount
+    from harvester.next.review.account import ReviewedAccount
+    from harvester.next.review.question import Question
+    from harvester.next.review.review import Review
+    from harvester.next.review.states import Judgment, State, Why
+    from harvester.next.review.totals import Totals
     from harvester.next.settings.load import load_settings
     from harvester.next.settings.settings import Settings
 
 _PLACES = {
-    "api": "AccountUsages Harvest harvest",
+    "api": "AccountUsages Harvest",
+    "blocking": "harvest",
     "credentials": "Credentials",
     "errors": (
         "AccessDenied ClosedPipe HarvesterError InputError InternalError Interrupted InvalidAccountId "
@@ -46,8 +51,11 @@ _PLACES = {
     "listing": "SourceRecord list_accounts list_sources",
     "model": "AccountOutcome Counts OutputFile Quota Shard UsageRow",
     "report.result": "Report",
-    "review.states": "State",
-    "review.unused": "Question Review ReviewedAccount",
+    "review.account": "ReviewedAccount",
+    "review.question": "Question",
+    "review.review": "Review",
+    "review.states": "Judgment State Why",
+    "review.totals": "Totals",
     "settings.load": "load_settings",
     "settings.settings": "Settings",
 }
@@ -79,6 +87,7 @@ __all__ = [
     "InternalError",
     "Interrupted",
     "InvalidAccountId",
+    "Judgment",
     "LedgerReader",
     "NoCredentials",
     "Observer",
@@ -97,8 +106,10 @@ __all__ = [
     "State",
     "StopRun",
     "StoppedEarly",
+    "Totals",
     "UsageError",
     "UsageRow",
+    "Why",
     "harvest",
     "list_accounts",
     "list_sources",

@@ -1,4 +1,4 @@
-"""The library: `Harvest` for programs with an event loop, `harvest` for scripts and notebooks.
+"""The library: `Harvest`, for programs with an event loop; `blocking.harvest` is for all others.
 
 ::
 
@@ -8,34 +8,26 @@
     async with Harvest(load_settings()) as h:
         async for row in h.rows(ids):
             ...
-
-    report = harvest(ids, output="usages.ndjson")
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import queue
-import signal
-import sys
-import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar, Unpack, cast
+from typing import Final, Self, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 from harvester.next import parts
-from harvester.next.errors import InternalError, Interrupted, StoppedEarly, StopRun
+from harvester.next.errors import InternalError, StoppedEarly, StopRun
 from harvester.next.events import Observer
 from harvester.next.export.control import Control
 from harvester.next.export.rows import decoded, slices
 from harvester.next.fetching import Batches, Fetching, inputs_of
 from harvester.next.ledger import Entry, Ledger
-from harvester.next.model import AccountOutcome, ListedAccount, Quota, UsageRow
+from harvester.next.model import AccountOutcome, ListedAccount, UsageRow
 from harvester.next.report.observers import Listener, fan_out
 from harvester.next.report.redaction import Redactor
 from harvester.next.report.result import Report, check_counts
@@ -43,21 +35,13 @@ from harvester.next.report.summary import summary_json
 from harvester.next.report.tally import FailureGroup, Tally
 from harvester.next.report.version import program_version
 from harvester.next.run import Run
-from harvester.next.settings.load import load_settings
-from harvester.next.settings.options import Options
 from harvester.next.settings.settings import Settings
 from harvester.next.source.ids import BATCH, listed
-from harvester.next.tenant.client import distinctly_named, lane_label, shared_quota
 
 T = TypeVar("T")
 Ids: TypeAlias = Iterable[str] | AsyncIterable[str]
 
 _SOME_FAILED: Final = 3
-_RESUMABLE: Final = "run the same command again: it continues where it stopped"
-_HANDED_AHEAD: Final = 4
-"""Batches that a caller's thread hands over ahead: reading and storing overlap, and memory stays small."""
-_LOOK_EVERY: Final = 0.2
-"""Seconds after which a thread that waits to hand something over looks whether it is still wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +125,7 @@ class Harvest:
     async def _conclude(self, run: Run, stop: StopRun | None, started: datetime) -> Report:
         """Summary and finished ledger. Whatever cannot be written makes the run end early."""
         report = self._report(run, stop, started)
-        redact = Redactor(secrets_of(self.settings))
+        redact = Redactor(parts.secrets_of(self.settings))
         try:
             await run.write_summary(summary_json(report, redact))
             await run.finish(stop, report.status)
@@ -186,7 +170,7 @@ class Harvest:
             api_versions=settings.api_version,
             shard=None if settings.shard is None else str(settings.shard),
             version=program_version(),
-            quotas=lane_quotas(settings),
+            quotas=parts.lane_quotas(settings),
             tally=self.tally,
         )
 
@@ -273,164 +257,3 @@ async def _grouped(ids: AsyncIterable[str]) -> AsyncGenerator[list[str], None]:
             yield group
             group = []
     yield group
-
-
-def lane_quotas(settings: Settings) -> dict[str, Quota | None]:
-    """The quota of each lane that a harvest with these settings uses, by the lane's label."""
-    return {
-        lane_label(client, version, settings.api_version): shared_quota(
-            client.quota or settings.quota, settings.quota_shard
-        )
-        for client in distinctly_named(settings.clients)
-        for version in settings.api_version
-    }
-
-
-def secrets_of(settings: Settings) -> Iterator[str]:
-    """Every secret that the settings hold, to be masked wherever text leaves the program."""
-    for client in settings.clients:
-        yield from filter(None, (client.client_secret, client.access_token))
-
-
-# --- signals
-
-
-class Stoppable(Protocol):
-    """What a signal can stop: a `Harvest`, or anything else with such a method."""
-
-    def stop(self, why: StopRun) -> None:
-        """End in good order."""
-
-
-@contextmanager
-def signals_stopping(work: Stoppable, hint: str = _RESUMABLE) -> Iterator[None]:
-    """Within it, SIGINT and SIGTERM stop the work in good order; a second one exits at once."""
-    loop = asyncio.get_running_loop()
-    asked = False
-
-    def stop(signum: int) -> None:
-        nonlocal asked
-        if asked:
-            _exit_at_once(signum)
-        asked = True
-        name = signal.Signals(signum).name
-        work.stop(Interrupted(signum, f"stopped by {name}", hint))
-
-    signums = (signal.SIGINT, signal.SIGTERM)
-    for signum in signums:
-        loop.add_signal_handler(signum, stop, signum)
-    try:
-        yield
-    finally:
-        for signum in signums:
-            loop.remove_signal_handler(signum)
-
-
-def _exit_at_once(signum: int) -> None:
-    # What is committed is committed, and the lock goes with the process.
-    with suppress(OSError):
-        if os.isatty(2):
-            os.write(2, b"\n")  # the prompt gets a line of its own, below the progress
-    os._exit(128 + signum)
-
-
-# --- without an event loop
-
-
-def harvest(
-    ids: Iterable[str] | None = None, settings: Settings | None = None, **options: Unpack[Options]
-) -> Report:
-    """Harvest `ids`, or the list that the settings name, and return when it is done.
-
-    For scripts, and for notebooks, where an event loop is running already: the harvest then has one of
-    its own on another thread. `ids` is iterated in the caller's thread in any case. Without `settings`,
-    they are found as the command line finds them; `options` are settings by name.
-
-    Raises:
-        UsageError: the list, the output or a setting is wrong.
-        InvalidAccountId, TypeError: `ids` has something that is not an account ID.
-    """
-    if settings is not None and options:
-        raise TypeError("give either settings or options, not both")
-    found = load_settings(**options) if settings is None else settings
-    running = Harvest(found)
-
-    async def main(given: Ids | None) -> Report:
-        async with running:
-            return await running.run(given)
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return run_blocking(lambda: main(ids))
-    return _on_another_thread(running, main, ids)
-
-
-def _on_another_thread(
-    running: Harvest, main: Callable[[Ids | None], Coroutine[Any, Any, Report]], ids: Iterable[str] | None
-) -> Report:
-    handed: queue.Queue[list[str] | BaseException | None] = queue.Queue(_HANDED_AHEAD)
-    done: Future[Report] = Future()
-
-    def work() -> None:
-        try:
-            done.set_result(run_blocking(lambda: main(None if ids is None else _taken(handed))))
-        except BaseException as error:  # noqa: BLE001  # raised where the result is awaited
-            done.set_exception(error)
-
-    thread = threading.Thread(target=work, name="harvester")
-    thread.start()
-    try:
-        if ids is not None:
-            _hand_over(ids, handed, done)
-        return done.result()
-    except BaseException:
-        running.stop_from_thread(StoppedEarly("the caller was interrupted"))
-        raise
-    finally:
-        thread.join()
-
-
-def _hand_over(
-    ids: Iterable[str], handed: queue.Queue[list[str] | BaseException | None], done: Future[Report]
-) -> None:
-    """Iterate `ids` in this thread, as far as the harvest wants them."""
-
-    def put(item: list[str] | BaseException | None) -> bool:
-        while not done.done():
-            with suppress(queue.Full):
-                handed.put(item, timeout=_LOOK_EVERY)
-                return True
-        return False
-
-    try:
-        for batch in listed(ids):
-            if not put([account.id for account in batch]):
-                return
-    except BaseException as error:
-        put(error)
-        raise
-    put(None)
-
-
-async def _taken(handed: queue.Queue[list[str] | BaseException | None]) -> AsyncGenerator[str, None]:
-    while (item := await asyncio.to_thread(handed.get)) is not None:
-        if isinstance(item, BaseException):
-            raise item
-        for account_id in item:
-            yield account_id
-
-
-def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run `main()` on a new event loop: uvloop's where it runs, which takes half the CPU time."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32" or sys.implementation.name != "cpython":
-        return None
-    import uvloop  # noqa: PLC0415  # not available everywhere
-
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +15,9 @@ from harvester.next.events import Observer
 from harvester.next.export.spec import OutputSpec
 from harvester.next.files import distinct_paths, try_out
 from harvester.next.ledger import Ledger, LedgerPaths, ledger_paths
+from harvester.next.model import Quota
 from harvester.next.settings.settings import Settings
-from harvester.next.tenant.client import Tenant
+from harvester.next.tenant.client import Tenant, distinctly_named, lane_label, shared_quota
 
 _FLAGS: Final = {
     "base_url": "--base-url",
@@ -240,3 +241,20 @@ def check_inputs(settings: Settings, given: bool) -> None:
     """Raise SettingError where IDs are `given` to the library and named by the settings, too."""
     if given and settings.list:
         raise SettingError("list", "the account IDs are given already", "leave it out, or give no IDs")
+
+
+def lane_quotas(settings: Settings) -> dict[str, Quota | None]:
+    """The quota of each lane that a harvest with these settings uses, by the lane's label."""
+    return {
+        lane_label(client, version, settings.api_version): shared_quota(
+            client.quota or settings.quota, settings.quota_shard
+        )
+        for client in distinctly_named(settings.clients)
+        for version in settings.api_version
+    }
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """Every secret that the settings hold, to be masked wherever text leaves the program."""
+    for client in settings.clients:
+        yield from filter(None, (client.client_secret, client.access_token))

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from harvester.next.api import lane_quotas
 from harvester.next.errors import UsageError
 from harvester.next.fetching import list_of
 from harvester.next.ledger import LedgerReader, ledger_paths
 from harvester.next.ledger.preview import Preview
+from harvester.next.parts import lane_quotas
 from harvester.next.report.figures import plural, rate, span
 from harvester.next.settings.settings import Settings
 

@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from harvester.next.api import Harvest, lane_quotas, run_blocking, secrets_of, signals_stopping
+from harvester.next.api import Harvest
 from harvester.next.errors import ClosedPipe, StopRun
+from harvester.next.event_loop import run_blocking, signals_stopping
+from harvester.next.parts import lane_quotas, secrets_of
 from harvester.next.report.closing import closing_of, show_closing
 from harvester.next.report.event_log import EventLog, say_error, say_start
 from harvester.next.report.github import tell_closing, tell_error

@@ -13,16 +13,17 @@ from typing import Any, Final, TypeAlias
 import click
 import orjson
 
-from harvester.next.api import run_blocking, secrets_of, signals_stopping
 from harvester.next.cli.display import errors_logged
 from harvester.next.cli.help import GroupedOption
 from harvester.next.cli.options import loaded
 from harvester.next.errors import StopRun
+from harvester.next.event_loop import run_blocking, signals_stopping
 from harvester.next.events import Observer
 from harvester.next.export.control import Control
 from harvester.next.export.destinations.stream import Stream
 from harvester.next.export.formats.compress import Compressed, compression_of
 from harvester.next.files import Destination, descriptor_of, open_destination, try_out
+from harvester.next.parts import secrets_of
 from harvester.next.report.event_log import EventLog
 from harvester.next.report.figures import span
 from harvester.next.report.log import LOGGER, logging_to, say
