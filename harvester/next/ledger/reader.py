@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -39,6 +40,9 @@ FROM (
     SELECT position, id, outcome, rows, rowCount, settledAt, lane, run, kept FROM entry
     WHERE position > ? AND position < ? ORDER BY position LIMIT ?
 )
+"""
+_ROWS_AT: Final = """
+SELECT position, rows FROM entry WHERE position IN (SELECT value FROM json_each(?)) AND rowCount > 0
 """
 _BEYOND: Final = (1 << 63) - 1
 
@@ -139,6 +143,10 @@ class LedgerReader:
             self._lanes |= {number: (label, api_version) for number, label, api_version in found}
         if not runs <= self._runs.keys():
             self._runs |= dict(self._database.rows("SELECT number, id FROM run"))
+
+    def rows_at(self, positions: Sequence[int]) -> dict[int, bytes]:
+        """The usage rows of the accounts at these positions (see `Entry`), of those that have any."""
+        return dict(self._database.rows(_ROWS_AT, orjson.dumps(positions).decode()))
 
     def last_position(self) -> int | None:
         """The position of the last account on the list, None if there is none (yet)."""

@@ -1,64 +1,71 @@
-"""The answer as lines: CSV for reviewers, NDJSON and IDs for programs, totals; a summary for auditors."""
+"""One pass over a review: the accounts asked for, the totals of all, and the summary for auditors."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from typing import Any
 
-import orjson
-
+from harvester.next.review.account import ReviewedAccount, cell_text
 from harvester.next.review.months import month_text
-from harvester.next.review.spreadsheet import csv_lines
+from harvester.next.review.review import Review
 from harvester.next.review.states import State
-from harvester.next.review.unused import Review, ReviewedAccount, Totals, cell_text
-
-TABLE_COLUMNS: Final = (
-    "state",
-    "accountId",
-    "name",
-    "sourceName",
-    "managerName",
-    "lastActiveMonth",
-    "reason",
-)
-"""What fits on a terminal."""
-TOTALS_COLUMNS: Final = ("accounts", *map(str, State), "unusedShare")
+from harvester.next.review.totals import NOT_USED, Totals, rounded
 
 
 class Answer:
-    """One pass over a review: the accounts in `states`, and the totals of all, by `by` too if given."""
+    """The accounts in `states` and the totals of all, by the column `by` too if given.
 
-    def __init__(self, review: Review, states: Collection[State], by: str | None = None) -> None:
-        self._review = review
-        self._states = states
-        self._by = by
+    `totals` is complete once `accounts` has been read to its end. Without `activity`, accounts come without
+    exact figures of the last twelve months, which cost a look at all their rows.
+    """
+
+    def __init__(
+        self,
+        review: Review,
+        states: Collection[State] = NOT_USED,
+        by: str | None = None,
+        *,
+        activity: bool = True,
+    ) -> None:
+        self.review = review
+        self.states = frozenset(states)
         self.totals = Totals()
+        self._by = by
+        self._activity = activity
         self._groups: defaultdict[str, Totals] = defaultdict(Totals)
 
     @property
     def selected(self) -> int:
         """Accounts in the states asked for, among those read so far."""
-        return sum(self.totals.states[state] for state in self._states)
+        return sum(self.totals.states[state] for state in self.states)
 
     def accounts(self) -> Iterator[ReviewedAccount]:
         """The accounts in the states asked for, in the order of the list; all are counted on the way."""
-        for account in self._review.accounts():
+        for some in self.review.slices():
+            self._count(some)
+            selected = [one for one in some if one.state in self.states]
+            yield from self.review.with_activity(selected) if self._activity else selected
+
+    def count(self) -> None:
+        """Read all accounts for their totals alone."""
+        for some in self.review.slices():
+            self._count(some)
+
+    def _count(self, accounts: Collection[ReviewedAccount]) -> None:
+        for account in accounts:
             self.totals.add(account.judgment)
             if self._by is not None:
                 self._groups[cell_text(account.get(self._by))].add(account.judgment)
-            if account.state in self._states:
-                yield account
 
     def groups(self) -> list[tuple[str, Totals]]:
-        """The totals of each value of `by`, the most unused accounts first. Reads all accounts."""
-        for _ in self.accounts():
-            pass
-        return sorted(self._groups.items(), key=lambda group: (-_unused(group[1]), group[0]))
+        """The totals of each value of `by`, those with the most accounts not used first."""
+        return sorted(self._groups.items(), key=lambda group: (-group[1].not_used, group[0]))
 
     def summary(self) -> dict[str, Any]:
         """For auditors: of which harvest the answer is, to which question, and the counts."""
-        review, question, window = self._review, self._review.question, self._review.window
+        review, window = self.review, self.review.window
         return {
             "runId": review.run_id,
             "tenant": review.tenant,
@@ -66,57 +73,30 @@ class Answer:
             "harvestSince": review.since,
             "asOf": month_text(window.as_of),
             "windowFrom": month_text(window.first),
-            "graceFrom": window.new_from.isoformat(),
+            "newFrom": window.new_from.isoformat(),
+            "graceDays": None if review.question.grace is None else review.question.grace / timedelta(days=1),
             "includeDisabled": window.include_disabled,
             "assumeReported": window.assume_reported,
-            "exclusions": [
-                {
-                    "accountId": one.account_id,
-                    "reason": one.reason,
-                    "until": None if one.until is None else one.until.isoformat(),
-                    "matched": one.account_id not in review.unmatched,
-                    "expired": not one.counts_on(review.began.date()),
-                }
-                for one in question.exclusions.values()
-            ],
-            "states": [str(state) for state in State if state in self._states],
-            "counts": {str(state): self.totals.states[state] for state in State},
+            "exclusions": self._exclusions(),
+            "states": [str(state) for state in State if state in self.states],
+            "selected": self.selected,
             "accounts": self.totals.accounts,
-            "judged": self.totals.judged,
-            "unusedShare": share(self.totals.unused_share),
+            "counts": {str(state): self.totals.states[state] for state in State},
             "countsByReason": dict(sorted(self.totals.reasons.items())),
-        }
+            "judged": self.totals.judged,
+            "unusedShare": rounded(self.totals.unused_share),
+            "unknownShare": rounded(self.totals.unknown_share),
+        }  # fmt: skip
 
-
-def _unused(totals: Totals) -> int:
-    return totals.states[State.UNUSED] + totals.states[State.NEVER]
-
-
-def share(value: float | None) -> float | None:
-    """A share to four digits; None where there is none."""
-    return None if value is None else round(value, 4)
-
-
-def csv_of(
-    accounts: Iterable[ReviewedAccount], columns: Sequence[str], *, guard: bool = True, bom: bool = False
-) -> Iterator[str]:
-    """One line an account, safe to open in a spreadsheet unless `guard` is off."""
-    rows = ([account.get(column) for column in columns] for account in accounts)
-    return csv_lines(columns, rows, guard=guard, bom=bom)
-
-
-def ndjson_of(accounts: Iterable[ReviewedAccount], columns: Sequence[str]) -> Iterator[str]:
-    """One object an account, with null where nothing is known."""
-    for account in accounts:
-        yield orjson.dumps({column: account.get(column) for column in columns}).decode() + "\n"
-
-
-def ids_of(accounts: Iterable[ReviewedAccount]) -> Iterator[str]:
-    """One account ID a line."""
-    return (f"{account.account_id}\n" for account in accounts)
-
-
-def totals_rows(groups: Iterable[tuple[str, Totals]]) -> Iterator[list[Any]]:
-    """The cells of each group: its value, all accounts, the accounts in each state, the unused share."""
-    for value, totals in groups:
-        yield [value, totals.accounts, *(totals.states[one] for one in State), share(totals.unused_share)]
+    def _exclusions(self) -> list[dict[str, Any]]:
+        day, unmatched = self.review.began.date(), self.review.unmatched
+        return [
+            {
+                "accountId": one.account_id,
+                "reason": one.reason,
+                "until": None if one.until is None else one.until.isoformat(),
+                "expired": not one.counts_on(day),
+                "matched": one.account_id not in unmatched,
+            }
+            for one in self.review.question.exclusions.values()
+        ]

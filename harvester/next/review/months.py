@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from functools import lru_cache
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 
 
-def month_number(text: str | None) -> int | None:
+def month_number(text: object) -> int | None:
     """The month that `text` begins with (``YYYY-MM``, a date, a timestamp); None if it begins with none."""
-    found = _MONTH.match(text) if text else None
+    return _number(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=4096)
+def _number(text: str) -> int | None:
+    found = _MONTH.match(text)
     return None if found is None else int(found[1]) * 12 + int(found[2]) - 1
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from harvester.next.model import AccountOutcome
 from harvester.next.review.months import last_day, month_of
@@ -66,7 +67,7 @@ class Window:
         include_disabled: bool = False,
         assume_reported: bool = False,
     ) -> Window:
-        """The window from `first` to `as_of`; `since` is the harvest's own first month, if it has one."""
+        """The window from `first` to `as_of`; `since` is the first month that the harvest can know of."""
         observed = as_of - _MONTHS_REPORTED + 1
         return cls(
             as_of=as_of,
@@ -78,8 +79,7 @@ class Window:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What is known about one account. Months are numbers (see `months`).
 
     `last_active` is the latest month up to the window's end with an active day. `source_status` is
@@ -97,8 +97,7 @@ class Evidence:
     harvested: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Judgment:
+class Judgment(NamedTuple):
     """The state of one account, with its reason where it has one.
 
     `unused_days_at_least` is a lower bound of the days without use, for unused accounts.
