@@ -38,6 +38,10 @@ _SEARCH_BELOW: Final = 0.97
 """What part of the rate to search with."""
 _LATE: Final = 0.25
 """Windows after the search in which the last responses arrive."""
+_LONG_ACCEPTED: Final = 3.0
+"""A rate that was accepted for so many windows is hardly put in doubt by one refusal …"""
+_WINDOW_ACCEPTED: Final = 1.15
+"""… and for so many, what the last window held at least is not."""
 _KNOWN: Final = 0.05
 """Windows that the latest response may lie behind for all to be known."""
 _EARLY: Final = 3.0
@@ -58,7 +62,7 @@ _FLOOR: Final = 0.01
 """The lowest rate, as part of the quota: there must always be a way up."""
 _YIELD: Final = 0.9
 """What part to keep when another run climbs …"""
-_YIELD_AGAIN: Final = 0.6
+_YIELD_AGAIN: Final = 0.5
 """… and when it is noticed again before the first violation is forgotten."""
 
 
@@ -217,7 +221,8 @@ class AdaptiveRate:
             if evidence.windowed or found < _SEARCH_BELOW * volley.rate:
                 return _BELOW * found
         self._searching = True
-        self._search_rate = _SEARCH_BELOW * volley.rate
+        long = volley.first - volley.began >= _LONG_ACCEPTED * self._period
+        self._search_rate = (_BELOW if long else _SEARCH_BELOW) * volley.rate
         return self._search_rate
 
     def _after_climb(self, low: float, high: float, volley: Volley) -> float:
@@ -241,17 +246,26 @@ class AdaptiveRate:
 
     def _end_search(self, at: float) -> bool:
         """Continue at what was accepted from the first refusal on; look again when all responses are in."""
-        evidence, known = self._evidence, self._log.known_until
-        first, last = evidence.volleys[0].first, evidence.volleys[-1].last
-        end = first + (_SEARCH + _LATE) * self._period
+        volleys, known = self._evidence.volleys, self._log.known_until
+        end = volleys[0].first + (_SEARCH + _LATE) * self._period
         self._searching = at < end and known < at - _KNOWN * self._period
         self._next_step = end if self._searching else self._quiet_until()
-        if not self._searching and len(evidence.volleys) == 1 and not evidence.is_long(first):
-            self.rate = self._search_rate
-        else:
-            found = max(evidence.between(first, last), evidence.between(first, known))
-            self.rate = min(self._search_rate, max(self.floor, _BELOW * found))
+        self.rate = min(
+            self._search_rate, max(self.floor, self._found(volleys[0].first, volleys[-1].last, known))
+        )
         return True
+
+    def _found(self, first: float, last: float, known: float) -> float:
+        evidence = self._evidence
+        found = _BELOW * max(evidence.between(first, last), evidence.between(first, known))
+        if self._searching or len(evidence.volleys) > 1 or evidence.is_long(first):
+            return found
+        # A single refusal: what was accepted for long before it is hardly in doubt.
+        accepted = (first - evidence.volleys[0].began) / self._period
+        if accepted >= _LONG_ACCEPTED:
+            return self._search_rate
+        low, _ = evidence.bounds(evidence.volleys[0])
+        return max(found, _BELOW * low) if accepted >= _WINDOW_ACCEPTED else found
 
     def memory(self, pause: float, quota: Quota, sent: list[float]) -> Memory:
         """What the next run must know."""

@@ -100,7 +100,7 @@ class Traffic:
 
     async def _drive(self) -> None:
         if self.world.stall_every:
-            self._stall()
+            self.loop.call_later(self.rng.expovariate(1 / self.world.stall_every), self._stall)
         async with asyncio.TaskGroup() as tasks:
             for lane in self.lanes:
                 tasks.create_task(lane.drive())
