@@ -43,7 +43,7 @@ class Pace(NamedTuple):
     def time(self, requests: int) -> str:
         """How long they take, in words."""
         if self.per_second is None:
-            return "as fast as the tenant answers"
+            return "as long as the tenant needs: there is no quota"
         return span(requests / self.per_second) if requests else "no time"
 
 

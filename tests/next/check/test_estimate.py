@@ -1,0 +1,66 @@
+"""How long accounts take: pure arithmetic and its words."""
+
+from __future__ import annotations
+
+import pytest
+
+from harvester.next.check.estimate import Pace, Workload, estimate, pace_of
+from harvester.next.check.finding import detail_of
+from harvester.next.model import Quota
+
+TEN = Quota(100, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("quotas", "concurrency", "seconds", "expected"),
+    [
+        ([TEN], None, [], 10.0),
+        ([TEN, TEN, Quota(50, 10.0)], None, [0.2], 25.0),
+        ([TEN, None], None, [0.2], None),
+        ([TEN, TEN], 1, [0.5, 0.4, 9.0], 4.0),  # each lane has one request in flight, half a second long
+        ([TEN, TEN], 100, [0.5], 20.0),
+        ([None], 2, [0.5], 4.0),
+        ([None], 2, [], None),
+        ([None], 2, [0.0], None),
+    ],
+)
+def test_the_pace_of_several_lanes(
+    quotas: list[Quota | None], concurrency: int | None, seconds: list[float], expected: float | None
+) -> None:
+    """The sum of the quotas, unless too few requests in flight, at the latency observed, are slower."""
+    assert pace_of(quotas, concurrency, seconds).per_second == expected
+
+
+@pytest.mark.parametrize(
+    ("workload", "rate", "skipped", "text"),
+    [
+        (Workload(1), 10.0, 0, "1 account takes 100 ms at 10.0/s"),
+        (Workload(36_000), 10.0, 0, "36,000 accounts take 1 h 00 min at 10.0/s"),
+        (Workload(36_000), 10.0, 35_000, "1,000 accounts take 1 min 40 s at 10.0/s"),
+        (Workload(100), None, 0, "100 accounts take as long as the tenant needs: there is no quota"),
+        (
+            Workload(0, settled=5),
+            10.0,
+            0,
+            "0 accounts take no time (5 more were settled by an unfinished run)",
+        ),
+    ],
+)
+def test_the_words_of_an_estimate(workload: Workload, rate: float | None, skipped: int, text: str) -> None:
+    """One request an account, at the combined pace."""
+    assert estimate(workload, Pace(rate), skipped=skipped).text == text
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "shown"),
+    [
+        (503, "HTTP 503", "503"),
+        (403, "403 Forbidden", "403: Forbidden"),
+        (400, "Bad request", "400: Bad request"),
+        (200, "the response is not valid JSON", "the response is not valid JSON"),
+        (None, "no answer", "no answer"),
+    ],
+)
+def test_the_status_is_said_once(status: int | None, detail: str, shown: str) -> None:
+    """Some texts of the tenant begin with the status themselves."""
+    assert detail_of(status, detail) == shown
