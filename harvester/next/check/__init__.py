@@ -9,8 +9,9 @@
     └── estimate     the combined quota, how long a list takes, what --skip-unreported saves
 """
 
+from harvester.next.check.asking import PATIENCE
 from harvester.next.check.check import Check
 from harvester.next.check.estimate import Workload
 from harvester.next.check.finding import Finding, Verdict, failed, of_error, ok, warning
 
-__all__ = ["Check", "Finding", "Verdict", "Workload", "failed", "of_error", "ok", "warning"]
+__all__ = ["PATIENCE", "Check", "Finding", "Verdict", "Workload", "failed", "of_error", "ok", "warning"]

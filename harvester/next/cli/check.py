@@ -14,10 +14,11 @@ from typing import Any, Final
 import click
 
 from harvester.next import parts
-from harvester.next.api import lane_quotas, run_blocking, secrets_of
-from harvester.next.check import Check, Finding, Verdict, Workload, of_error, ok, warning
+from harvester.next.check import PATIENCE, Check, Finding, Verdict, Workload, of_error, ok, warning
 from harvester.next.cli.options import SettingsCommand, inputs_argument, loaded, setting_options
 from harvester.next.errors import InputError, StopRun
+from harvester.next.event_loop import run_blocking
+from harvester.next.parts import lane_quotas, secrets_of
 from harvester.next.plan import plan
 from harvester.next.report.event_log import EventLog
 from harvester.next.report.figures import plural
@@ -100,6 +101,7 @@ class _Run:
                 filters=settings.filters or "",
                 listing=settings.list,
                 skipping=settings.skip_unreported,
+                patience=min(PATIENCE, settings.max_outage),
                 shards=1 if settings.shard is None else settings.shard.count,
             )
             async with aclosing(check.findings()) as findings:

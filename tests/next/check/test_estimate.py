@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from harvester.next.check.estimate import Pace, Workload, estimate, pace_of
+from harvester.next.check.estimate import Pace, Workload, about_quota, estimate, pace_of
 from harvester.next.check.finding import detail_of
 from harvester.next.model import Quota
 
@@ -64,3 +67,22 @@ def test_the_words_of_an_estimate(workload: Workload, rate: float | None, skippe
 def test_the_status_is_said_once(status: int | None, detail: str, shown: str) -> None:
     """Some texts of the tenant begin with the status themselves."""
     assert detail_of(status, detail) == shown
+
+
+@pytest.mark.parametrize(
+    ("quotas", "loopback", "throttled", "verdict"),
+    [
+        ([TEN], False, False, "ok"),
+        ([TEN], False, True, "warning"),
+        ([None], True, False, "ok"),
+        ([TEN, None], False, False, "warning"),
+    ],
+)
+def test_a_quota_that_a_tenant_will_not_like(
+    quotas: list[Quota | None], loopback: bool, throttled: bool, verdict: str
+) -> None:
+    """None at all is for the sandbox only, and a 429 in a few requests says that somebody else is at it."""
+    asking: Any = SimpleNamespace(seconds=[0.04, 0.042], quota_headers={}, throttled=throttled)
+    finding = about_quota(asking, quotas, pace_of(quotas, None, []), loopback=loopback)
+    assert finding.verdict == verdict
+    assert "the tenant answers in 41 ms" in finding.text
