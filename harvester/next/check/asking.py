@@ -22,7 +22,7 @@ _QUOTA_WORDS: Final = ("ratelimit", "rate-limit")
 
 
 class Asking:
-    """Asks one question at a time, at most twice; use it as an async context, which ends the token tasks.
+    """Asks one question at a time, at most twice. To be closed, which ends the token tasks.
 
     `seconds` has the latencies of the answers so far, `quota_headers` what they say of a quota, and
     `throttled` whether one was 429.

@@ -52,6 +52,7 @@ class Check:
         self._filters = filters
         self._skipping = skipping
         self._shards = shards
+        self._patience = patience
         self._now = now or datetime.now(UTC)
         self._asking = Asking(tenant, patience=patience)
         self._access = Access(self._asking, filters=filters, accounts_needed=listing)
@@ -63,7 +64,9 @@ class Check:
             SettingError: a CA bundle cannot be used.
         """
         route = self._tenant.connection.route
-        way = await look(route, tls=self._tls, ca_bundle=self._ca_bundle, now=self._now)
+        way = await look(
+            route, tls=self._tls, ca_bundle=self._ca_bundle, patience=self._patience, now=self._now
+        )
         try:
             for finding in way.findings:
                 yield finding

@@ -30,8 +30,8 @@ class Way(NamedTuple):
     topic: str
 
 
-async def look(route: Route, *, tls: bool, ca_bundle: Path | None, now: datetime) -> Way:
-    """Find the host, connect to it once and look at its certificate.
+async def look(route: Route, *, tls: bool, ca_bundle: Path | None, patience: float, now: datetime) -> Way:
+    """Find the host, connect to it once and look at its certificate, in `patience` seconds each.
 
     Raises:
         SettingError: a CA bundle cannot be used.
@@ -40,7 +40,7 @@ async def look(route: Route, *, tls: bool, ca_bundle: Path | None, now: datetime
         return Way([], "proxy")
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(route.timeout):
+        async with asyncio.timeout(patience):
             found = await loop.getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError):
         return Way([], "dns")
@@ -50,7 +50,7 @@ async def look(route: Route, *, tls: bool, ca_bundle: Path | None, now: datetime
     if not tls:
         return Way(findings, "connection")
     try:
-        async with asyncio.timeout(route.timeout):
+        async with asyncio.timeout(patience):
             _, writer = await asyncio.open_connection(
                 route.host, route.port, ssl=tls_context(ca_bundle, os.environ), server_hostname=route.host
             )
@@ -62,7 +62,7 @@ async def look(route: Route, *, tls: bool, ca_bundle: Path | None, now: datetime
     version = writer.get_extra_info("ssl_object").version()
     writer.close()
     with suppress(OSError, TimeoutError):
-        await asyncio.wait_for(writer.wait_closed(), route.timeout)
+        await asyncio.wait_for(writer.wait_closed(), patience)
     return Way([*findings, _certificate(shown, version, now)], "connection")
 
 
