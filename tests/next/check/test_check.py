@@ -127,10 +127,10 @@ async def test_an_untrusted_certificate(tmp_path: Path) -> None:
     async with raw_server(small_tenant(), authority.context("127.0.0.1")) as server:
         url = f"https://127.0.0.1:{server.port}"
         with quickly():
-            found = await checked(url, WRONG)
+            found = await checked(url, WRONG, patience=5.0)
         assert (found.topics, found.status, server.requests) == (["dns", "tls"], 2, [])
         assert "--ca-bundle" in found.of("tls").hint
-        found = await checked(url, ca_bundle=authority.file)
+        found = await checked(url, ca_bundle=authority.file, patience=5.0)
     assert found.bad == []
     assert "certificate by trustme" in found.of("tls").text
 
@@ -140,7 +140,7 @@ async def test_a_certificate_that_has_expired_or_will_soon(days: int, status: in
     """An expired certificate stops everything; one that expires soon is a warning."""
     authority = Authority(tmp_path)
     async with raw_server(small_tenant(), authority.context("127.0.0.1", days=days)) as server:
-        found = await checked(f"https://127.0.0.1:{server.port}", ca_bundle=authority.file)
+        found = await checked(f"https://127.0.0.1:{server.port}", ca_bundle=authority.file, patience=5.0)
     assert found.status == status
     assert found.bad == [("tls", "failed" if status else "warning")]
     assert "must renew it" in found.of("tls").hint
@@ -150,7 +150,7 @@ async def test_a_certificate_for_another_host(tmp_path: Path) -> None:
     """The address is wrong then, not the trust."""
     authority = Authority(tmp_path)
     async with raw_server(small_tenant(), authority.context("acme.example")) as server:
-        found = await checked(f"https://127.0.0.1:{server.port}", ca_bundle=authority.file)
+        found = await checked(f"https://127.0.0.1:{server.port}", ca_bundle=authority.file, patience=5.0)
     assert (found.topics, found.status) == (["dns", "tls"], 2)
     assert "--base-url" in found.of("tls").hint
 
