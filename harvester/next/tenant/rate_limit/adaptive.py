@@ -22,6 +22,7 @@ from typing import Final
 from harvester.next.model import Quota
 from harvester.next.tenant.rate_limit.evidence import Evidence, Volley
 from harvester.next.tenant.rate_limit.memory import Memory
+from harvester.next.tenant.rate_limit.random_rejection import RandomRejectionDetector
 from harvester.next.tenant.rate_limit.sent_log import SentLog
 
 _BELOW: Final = 0.985
@@ -66,13 +67,17 @@ _YIELD_AGAIN: Final = 0.5
 """… and when it is noticed again before the first violation is forgotten."""
 
 
+_NOT_SHUT_OUT: Final = 3
+"""A tenant that was refusing in so many windows, and still answers, shuts nobody out."""
+
+
 class AdaptiveRate:
     """The rate to send at, in requests a second: `rate`, changed by refusals and by `sent` as time passes."""
 
     __slots__ = (
         "_before", "_began", "_ceiling", "_climbing", "_evidence", "_held", "_log", "_next_step", "_period",
-        "_quiet", "_refused_since", "_search_rate", "_searching", "_steps", "_used", "_used_since", "floor",
-        "rate", "top",
+        "_quiet", "_random", "_refused_since", "_search_rate", "_searching", "_steps", "_used", "_used_since",
+        "floor", "rate", "top",
     )  # fmt: skip  # one name a line would fill the screen
 
     def __init__(self, quota: Quota, log: SentLog, known: Memory) -> None:
@@ -92,6 +97,7 @@ class AdaptiveRate:
         self._searching = False
         self._search_rate = self.rate
         self._next_step = math.inf if self.rate >= self.top else -math.inf
+        self._random = RandomRejectionDetector()
         self._refused_since = math.inf  # the first refusal since something was accepted
         self._began: float | None = None  # when the present epoch of sending began
         self._used = 0
@@ -162,11 +168,20 @@ class AdaptiveRate:
         if proven:
             self._refused_since = at
             self._quiet = _QUIET_MOST if self._climbing and self._steps <= _RESTS else _QUIET
-            self._adapt()
+            held = self._judge(began, at)
+            if held is None:
+                self._adapt()
+            else:
+                self.rate, self._searching = held, False
         self._began = None
         self._next_step = self._quiet_until()
         if self._searching:
             self._next_step = evidence.volleys[0].first + _SEARCH * self._period
+
+    def _judge(self, began: float, at: float) -> float | None:
+        """The rate to continue at if refusals have nothing to do with it."""
+        harmless = not self._evidence.shuts_out and self._evidence.violated_windows() >= _NOT_SHUT_OUT
+        return self._random.judge(self._log.accepted_between(began, at), self.rate, harmless=harmless)
 
     def refused_too(self, at: float) -> bool:
         """The request sent at `at` belongs to the same volley; True if that lowered the rate."""
@@ -174,7 +189,7 @@ class AdaptiveRate:
         if not volleys:
             return False
         self._evidence.extend(at)
-        if self._began is None:
+        if self._began is None and not self._random.trying:
             self._adapt()
         return self.rate != before
 
@@ -185,7 +200,7 @@ class AdaptiveRate:
         """
         self._climbing = False
         since, self._refused_since = self._refused_since, math.inf
-        if self._searching or not self._evidence.volleys:
+        if self._searching or self._random.trying or not self._evidence.volleys:
             return False
         last = self._evidence.volleys[-1].first
         if not 0.0 < last - since < self._period:

@@ -7,6 +7,7 @@ refusals. Rates are in requests a second, times in seconds of the lane's clock.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,7 +43,7 @@ class Volley:
 class Evidence:
     """The volleys of refusals that still count, and what they say together."""
 
-    __slots__ = ("_burst", "_log", "_period", "volleys", "windowed")
+    __slots__ = ("_burst", "_log", "_period", "shuts_out", "volleys", "windowed")
 
     def __init__(self, log: SentLog, period: float, volleys: list[Volley]) -> None:
         self._log = log
@@ -50,6 +51,8 @@ class Evidence:
         self.volleys = volleys
         self.windowed = False
         """The tenant counts in windows: a `Retry-After` was longer than any bucket's would be."""
+        self.shuts_out = False
+        """The tenant has asked for a longer pause than its window."""
         self._burst: tuple[int, float] | None = (
             None  # fewer were accepted before the first refusal, and in what time
         )
@@ -64,12 +67,21 @@ class Evidence:
         if self._burst is None and not self.volleys and elapsed < _SMALL_BURST * self._period:
             self._burst = self._log.accepted_between(volley.began, volley.first) + 1, elapsed
         self.windowed = self.windowed or ROUNDING < volley.until - volley.first <= self._period
+        self.shuts_out = self.shuts_out or volley.until - volley.first > self._period
         self.volleys.append(volley)
 
     def extend(self, at: float) -> None:
         """The request sent at `at` was refused, too; responses need not arrive in order."""
         volley = self.volleys[-1]
         volley.first, volley.last = min(volley.first, at), max(volley.last, at)
+
+    def violated_windows(self) -> int:
+        """In how many windows, at least, something was refused."""
+        count, last = 0, -math.inf
+        for volley in self.volleys:
+            if volley.first >= last + self._period:
+                count, last = count + 1, volley.first
+        return count
 
     # --- windows
 
