@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from typing import Final, Self, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
+import orjson
+
 from harvester.next import parts
 from harvester.next.errors import InternalError, StoppedEarly, StopRun
 from harvester.next.events import Observer
@@ -123,25 +125,45 @@ class Harvest:
             self._running = None
 
     async def _conclude(self, run: Run, stop: StopRun | None, started: datetime) -> Report:
-        """Summary and finished ledger. Whatever cannot be written makes the run end early."""
-        report = self._report(run, stop, started)
-        redact = Redactor(parts.secrets_of(self.settings))
+        """Summary, page and finished ledger. Whatever cannot be written makes the run end early.
+
+        A page that cannot be written keeps nothing else from being published.
+        """
+        complete = stop is None
+        report = self._report(run, stop, started, complete=complete)
         try:
-            await run.write_summary(summary_json(report, redact))
-            await run.finish(stop, report.status)
+            await self._write_summary(run, report)
+            if (unwritten := await self._write_page(run, report)) is not None and complete:
+                report = self._report(run, unwritten, started, complete=True)
+                await self._write_summary(run, report)
+            await run.finish(stop, report.status, orjson.loads(self._summary(report)))
         except StopRun as error:
-            if stop is None:
-                report = self._report(run, error, started)
+            if complete:
+                report = self._report(run, error, started, complete=False)
                 with suppress(StopRun):  # it may be the summary that cannot be written
-                    await run.write_summary(summary_json(report, redact))
+                    await self._write_summary(run, report)
         return report
+
+    async def _write_summary(self, run: Run, report: Report) -> None:
+        await run.write_summary(self._summary(report))
+
+    def _summary(self, report: Report) -> str:
+        return summary_json(report, Redactor(parts.secrets_of(self.settings)))
+
+    async def _write_page(self, run: Run, report: Report) -> StopRun | None:
+        """Write the HTML page if one is wanted; return why it could not be written."""
+        try:
+            await run.write_page(orjson.loads(self._summary(report)))
+        except StopRun as error:
+            return error
+        return None
 
     def _start(self, running: Run | Fetching) -> None:
         self._running = running
         if self._stop is not None:
             running.stop(self._stop)
 
-    def _report(self, run: Run, stop: StopRun | None, started: datetime) -> Report:
+    def _report(self, run: Run, stop: StopRun | None, started: datetime, *, complete: bool) -> Report:
         settings, figures = self.settings, run.figures
         self.tally.finish()
         groups = {
@@ -164,7 +186,7 @@ class Harvest:
             rows=figures.rows,
             outputs=run.outputs,
             output=settings.output,
-            ledger=_text(run.kept_ledger(complete=stop is None)),
+            ledger=_text(run.kept_ledger(complete=complete)),
             failures=_text(run.files.failures),
             tenant=urlsplit(settings.base_url).hostname or "",
             api_versions=settings.api_version,

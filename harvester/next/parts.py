@@ -16,6 +16,7 @@ from harvester.next.export.spec import OutputSpec
 from harvester.next.files import distinct_paths, try_out
 from harvester.next.ledger import Ledger, LedgerPaths, ledger_paths
 from harvester.next.model import Quota
+from harvester.next.report.html.places import list_beside, require_drawing
 from harvester.next.settings.settings import Settings
 from harvester.next.tenant.client import Tenant, distinctly_named, lane_label, shared_quota
 
@@ -90,6 +91,9 @@ def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
         "--report": files.report,
         "--metrics": files.metrics,
     }
+    if files.report is not None:
+        require_drawing("report")
+        named["the list of accounts next to --report"] = list_beside(files.report)
     mine = {name: path for name, path in named.items() if path is not None}
     own: dict[str, Path] = {}
     if ledger is not None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from harvester.next import parts
 from harvester.next.errors import AccessDenied, SettingError, StoppedEarly, StopRun, UsageError
@@ -29,6 +29,7 @@ from harvester.next.ledger.earlier import LedgerCopy
 from harvester.next.model import Counts, OutputFile
 from harvester.next.parts import RunFiles
 from harvester.next.report.version import program_version
+from harvester.next.reporting import write_report
 from harvester.next.settings.settings import Settings
 
 T = TypeVar("T")
@@ -262,15 +263,32 @@ class Run:
                 self._output.write_beside("_summary.json", data)
             self._output.complete()
 
-    async def finish(self, stop: StopRun | None, status: int) -> None:
-        """Record how the run ended; a harvest that is complete gets its finished ledger.
+    async def write_page(self, summary: Mapping[str, Any]) -> None:
+        """Write the HTML page of the run and the list of accounts next to it, if one is wanted.
+
+        Raises:
+            StoppedEarly: something cannot be written.
+        """
+        if self.files.report is not None:
+            await asyncio.to_thread(self._write_page, self.files.report, summary)
+
+    def _write_page(self, path: Path, summary: Mapping[str, Any]) -> None:
+        with LedgerReader(self._ledger.path) as reader:
+            mode = self._settings.file_mode
+            try:
+                write_report(path, summary, reader, mode=mode, started=True, unpublished=True)
+            except StopRun as error:
+                raise StoppedEarly(error.problem, _PAGE_LATER) from error
+
+    async def finish(self, stop: StopRun | None, status: int, summary: Mapping[str, Any]) -> None:
+        """Record how the run ended, and its figures; a harvest that is complete gets its finished ledger.
 
         Raises:
             StoppedEarly: the finished ledger cannot be written.
         """
         if self._ledger.closed:
             return
-        await self._ledger.end_run({"ended": time.time(), "status": status})
+        await self._ledger.end_run({"ended": time.time(), "status": status, "summary": summary})
         if stop is None and self.files.ledger is not None:
             await self._publish_ledger(self.files.ledger)
 
@@ -290,6 +308,9 @@ class Run:
     def _prepare_state(self, path: Path) -> LedgerCopy:
         with LedgerReader(self._ledger.path) as reader:
             return prepare_state(reader, path, self._settings.file_mode)
+
+
+_PAGE_LATER: Final = "everything else is written: make the page with `harvester report` once that is fixed"
 
 
 def _settled(counts: Counts) -> int:

@@ -27,7 +27,9 @@ _COMMANDS = {
     "check": "Test configuration, credentials and quota; estimate how long a list takes.",
     "export": "Write another output of a harvest; sends nothing.",
     "verify": "Prove that an output is complete and intact.",
+    "report": "Make an HTML page of a harvest: the answer, charts, the run.",
     "config": "Show the settings and where each comes from, or write a file to start from.",
+    "demo": "Harvest a simulated tenant and show its unused accounts; nothing to configure.",
     "sandbox": "Serve a simulated tenant on this machine, to try everything out.",
     "completion": "Print the completion script for bash, zsh or fish.",
 }

@@ -42,7 +42,7 @@ FROM (
 )
 """
 _ROWS_AT: Final = """
-SELECT position, rows FROM entry WHERE position IN (SELECT value FROM json_each(?)) AND rowCount > 0
+SELECT position, rows FROM entry WHERE position IN (SELECT value FROM json_each(?)) AND length(rows) > 2
 """
 _BEYOND: Final = (1 << 63) - 1
 
@@ -145,7 +145,7 @@ class LedgerReader:
             self._runs |= dict(self._database.rows("SELECT number, id FROM run"))
 
     def rows_at(self, positions: Sequence[int]) -> dict[int, bytes]:
-        """The usage rows of the accounts at these positions (see `Entry`), of those that have any."""
+        """The usage rows of the accounts at these positions (see `Entry`), of those that have any (still)."""
         return dict(self._database.rows(_ROWS_AT, orjson.dumps(positions).decode()))
 
     def last_position(self) -> int | None:

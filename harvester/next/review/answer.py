@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -41,10 +41,18 @@ class Answer:
         """Accounts in the states asked for, among those read so far."""
         return sum(self.totals.states[state] for state in self.states)
 
-    def accounts(self) -> Iterator[ReviewedAccount]:
-        """The accounts in the states asked for, in the order of the list; all are counted on the way."""
+    def accounts(
+        self, observe: Callable[[ReviewedAccount], object] | None = None
+    ) -> Iterator[ReviewedAccount]:
+        """The accounts in the states asked for, in the order of the list.
+
+        All are counted on the way, and shown to `observe`.
+        """
         for some in self.review.slices():
             self._count(some)
+            if observe is not None:
+                for account in some:
+                    observe(account)
             selected = [one for one in some if one.state in self.states]
             yield from self.review.with_activity(selected) if self._activity else selected
 

@@ -84,7 +84,7 @@ def write_answer(review: Review, wanted: Wanted, inputs: Iterable[Path] = ()) ->
         files = {"files": _write_split(answer, wanted, summary)}
     else:
         with open_destination(wanted.output or "-", wanted.file_mode, what=_WHAT) as destination:
-            _write(destination, _lines(answer, wanted, form))
+            write_lines(destination, _lines(answer, wanted, form))
     if summary is not None:
         document = orjson.dumps(
             answer.summary() | files, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -102,7 +102,8 @@ def _lines(answer: Answer, wanted: Wanted, form: Form) -> Iterator[str]:
     return account_lines(answer.accounts(), form, columns, **how)
 
 
-def _write(destination: Destination, lines: Iterator[str]) -> None:
+def write_lines(destination: Destination, lines: Iterable[str]) -> None:
+    """Write lines, many at a time."""
     chunk: list[str] = []
     for line in lines:
         chunk.append(line)

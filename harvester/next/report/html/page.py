@@ -9,14 +9,13 @@ from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib import import_module
-from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from harvester.next.errors import InputError, SettingError
+from harvester.next.errors import InputError
 from harvester.next.files import write_atomically
 from harvester.next.report.closing import closing_of
 from harvester.next.report.html import answer as answer_texts
@@ -24,30 +23,18 @@ from harvester.next.report.html import run
 from harvester.next.report.html.answer import Answer
 from harvester.next.report.html.answer_charts import answer_charts
 from harvester.next.report.html.drawing import ToSvg, draw
+from harvester.next.report.html.places import require_drawing
 from harvester.next.report.html.run_charts import run_charts
 from harvester.next.report.summary import SCHEMA_VERSION
 from harvester.next.report.text import safe
 
 _HERE: Final = Path(__file__).parent
-_NEEDED: Final = ("jinja2", "vl_convert")
-_INSTALL: Final = "pip install 'account-usage-harvester[report]'"
 _HINT: Final = "give a ledger, or a summary that `harvester run` wrote (DEST.summary.json)"
 RUN_ONLY: Final = (
     "A summary has no accounts in it, so this page shows the run only. To see which accounts nobody uses, "
     "make it from the ledger: harvester report DEST.ledger"
 )
 """Why a page made from a summary does not open with the answer."""
-
-
-def require_drawing(setting: str) -> None:
-    """Check that what draws the page is installed, without loading it.
-
-    Raises:
-        SettingError: it is not; `setting` is what asked for it.
-    """
-    for name in _NEEDED:
-        if find_spec(name) is None:
-            raise SettingError(setting, f"an HTML report needs {name}, which is not installed", _INSTALL)
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -106,15 +93,18 @@ def write_page(
     *,
     note: str = RUN_ONLY,
     mode: int = 0o600,
+    started: bool = False,
 ) -> None:
     """Put the page at `path`, in one step; a device or descriptor is written to.
 
     Raises:
-        OutputError, StoppedEarly: it cannot be written (2, or 5 on a full disk).
+        OutputError, StoppedEarly: it cannot be written (2; 5 on a full disk, or once the harvest `started`).
         SettingError, InputError: as `html_page`.
     """
     page = html_page(summary, answer, note=note)
-    write_atomically(path, [page.encode("utf-8", "backslashreplace")], mode, what="the report")
+    write_atomically(
+        path, [page.encode("utf-8", "backslashreplace")], mode, what="the report", started=started
+    )
 
 
 def _run(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from harvester.next.errors import InputError, OutputError, SettingError
 from harvester.next.report.html import answer as texts
 from harvester.next.report.html import page as page_module
+from harvester.next.report.html import places as places_module
 from harvester.next.report.html import run_charts as run_charts_module
 from harvester.next.report.html.answer import Totals
 from harvester.next.report.html.answer_charts import answer_charts
@@ -270,6 +271,6 @@ def test_a_damaged_summary_is_refused() -> None:
 
 def test_what_draws_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then it says what to install."""
-    monkeypatch.setattr(page_module, "find_spec", lambda _: None)
+    monkeypatch.setattr(places_module, "find_spec", lambda _: None)
     with pytest.raises(SettingError, match=r"--report: an HTML report needs jinja2.*pip install"):
-        page_module.require_drawing("--report")
+        places_module.require_drawing("--report")
