@@ -7,7 +7,8 @@ runs. `rows` is the same for the Python API.
 
 from harvester.next.export.changes import Changes
 from harvester.next.export.control import Control
-from harvester.next.export.export import Exported, export, is_complete
+from harvester.next.export.export import export, is_complete
+from harvester.next.export.exporter import Exported
 from harvester.next.export.failures import failure_line, failure_lines, write_failures
 from harvester.next.export.output import Output, open_output
 from harvester.next.export.records import COLUMNS

@@ -9,7 +9,7 @@ no answer for has no changes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -17,7 +17,9 @@ from typing import Final
 import orjson
 
 from harvester.next.export.blob import EMPTY, join, members, row_of, split
-from harvester.next.export.records import CHANGE
+from harvester.next.export.records import CHANGE, Record, Stamper
+from harvester.next.ledger import Entry, LedgerReader
+from harvester.next.ledger.earlier import known_rows
 
 _MONTH: Final = len("2026-10")
 _MONTHS_CERTAIN: Final = 12
@@ -71,6 +73,26 @@ class Comparison:
             if _month(row) >= self._earliest:
                 self.changes.gone += 1
                 yield _marked(row, "gone")
+
+
+def changed_records(
+    comparison: Comparison, earlier: LedgerReader | None, stamper: Stamper
+) -> Callable[[Sequence[Entry]], list[Record]]:
+    """What makes the records of accounts: one for each whose rows differ from the `earlier` ones."""
+
+    def made(entries: Sequence[Entry]) -> list[Record]:
+        before = {} if earlier is None else known_rows(earlier, [entry.id for entry in entries])
+        found = []
+        for entry in entries:
+            if entry.rows is None:
+                continue
+            blob, rows = comparison.difference(before.get(entry.id), entry.rows)
+            if rows:
+                stamp = stamper.stamp(entry.settled_at or 0, entry.api_version, entry.run_id)
+                found.append(Record(entry.id, stamper.cleared(blob), rows, stamp))
+        return found
+
+    return made
 
 
 def earliest_month(begun: float, since: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from harvester.next.export.blob import without
+from harvester.next.ledger import Entry
 
 COLUMNS: Final = ("harvestedAt", "tenant", "apiVersion", "runId")
 """All that ``--columns`` can add, in the order in which outputs have them."""
@@ -94,14 +95,33 @@ class Stamper:
         return Stamp(moment, values, b"," + orjson.dumps(values)[1:-1] if values else b"")
 
 
-def in_parts(records: Iterable[Record], most: int, written: int) -> Iterator[tuple[list[Record], bool]]:
+def records(stamper: Stamper) -> Callable[[Sequence[Entry]], list[Record]]:
+    """What makes the records of accounts: one for each that was answered."""
+    stamp, cleared = stamper.stamp, stamper.cleared
+
+    def made(entries: Sequence[Entry]) -> list[Record]:
+        return [
+            Record(
+                entry.id,
+                cleared(entry.rows),
+                entry.row_count,
+                stamp(entry.settled_at or 0, entry.api_version, entry.run_id),
+            )
+            for entry in entries
+            if entry.rows is not None
+        ]
+
+    return made
+
+
+def in_parts(those: Iterable[Record], most: int, written: int) -> Iterator[tuple[list[Record], bool]]:
     """Records in groups that belong to one part, each with whether that part ends behind it.
 
     A part ends behind the account with which it has `most` rows or more: no account is split, and where the
     seams are depends on the content alone. `written` is how many rows the part under way has.
     """
     group: list[Record] = []
-    for record in records:
+    for record in those:
         group.append(record)
         written += record.rows
         if written >= most:

@@ -10,16 +10,14 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
 import orjson
 
 from harvester.next.errors import StoppedEarly
 from harvester.next.export.control import Control
-from harvester.next.export.slices import followed
+from harvester.next.export.slices import Idleness, followed
 from harvester.next.ledger import Entry, LedgerReader
-from harvester.next.waiting import UnavailableUntil
 
 _MAX_OUTAGE: Final = 1800.0
 _LONG: Final = re.compile(rb"\d{19}")
@@ -33,7 +31,6 @@ async def rows(
     on_position: Callable[[int], None] | None = None,
     max_outage: float = _MAX_OUTAGE,
     clock: Callable[[], float] = time.monotonic,
-    rng: Random | None = None,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Each row of the ledger as a dict with `accountId` first, once it and everything before it is settled.
 
@@ -44,9 +41,7 @@ async def rows(
     Raises:
         StoppedEarly: nobody has settled accounts for `max_outage` seconds, or `control` stopped it.
     """
-    async with aclosing(
-        slices(ledger, control=control, max_outage=max_outage, clock=clock, rng=rng)
-    ) as found:
+    async with aclosing(slices(ledger, control=control, max_outage=max_outage, clock=clock)) as found:
         async for entries in found:
             for entry in entries:
                 for row in decoded(entry):
@@ -61,11 +56,10 @@ async def slices(
     control: Control | None = None,
     max_outage: float = _MAX_OUTAGE,
     clock: Callable[[], float] = time.monotonic,
-    rng: Random | None = None,
 ) -> AsyncGenerator[list[Entry], None]:
     """The accounts of the ledger in slices, as they are settled; see `rows`."""
     control = control or Control()
-    idle = UnavailableUntil("the harvest", most=max_outage, clock=clock, rng=rng or Random())  # noqa: S311
+    idle = Idleness(max_outage, clock)
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(1, "export")
     reader = await loop.run_in_executor(thread, LedgerReader, ledger)

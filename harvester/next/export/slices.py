@@ -7,14 +7,13 @@ is slow.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
 from harvester.next.errors import InputError, StoppedEarly
 from harvester.next.export.control import POLL, Control
 from harvester.next.ledger import Entry, LedgerReader
-from harvester.next.waiting import UnavailableUntil
 
 _MOST: Final = 1000
 """Accounts read at once: about 1 MB of the usual rows."""
@@ -30,14 +29,36 @@ def settled(reader: LedgerReader) -> Iterator[list[Entry]]:
             yield found
 
 
-def followed(reader: LedgerReader, control: Control, idle: UnavailableUntil) -> Iterator[list[Entry]]:
+class Idleness:
+    """Bounds the wait for a harvest that no run continues: at most `most` seconds of `clock`."""
+
+    def __init__(self, most: float, clock: Callable[[], float]) -> None:
+        self._most = most
+        self._clock = clock
+        self._since: float | None = None
+
+    def check(self, reader: LedgerReader) -> None:
+        """Raise StoppedEarly once nobody has held the ledger for too long."""
+        if reader.being_written():
+            self._since = None
+            return
+        now = self._clock()
+        self._since = now if self._since is None else self._since
+        if now - self._since >= self._most:
+            raise StoppedEarly(
+                f"{reader.path}: no run has continued this harvest for {now - self._since:.0f} s",
+                "finish it with `harvester run`, then run the same command again",
+            )
+
+
+def followed(reader: LedgerReader, control: Control, idle: Idleness) -> Iterator[list[Entry]]:
     """All accounts, each slice as soon as it is settled and everything before it; waits for the next one.
 
     Ends with the last account of the list, or with the last one settled once `control` says that no more
     will be.
 
     Raises:
-        StoppedEarly: no run has been settling accounts for as long as `idle` allows, or the list has changed.
+        StoppedEarly: no run settles accounts for too long, or the list has changed amid its accounts.
     """
     after = -1
     version = reader.list_version()
@@ -45,15 +66,24 @@ def followed(reader: LedgerReader, control: Control, idle: UnavailableUntil) -> 
         last = _end_of_list(reader)  # asked, like the next, before what is there is read
         no_more = control.ended
         for slice_ in _read(reader, prefix=True, after=after):
+            if reader.list_version() != version:  # its positions are of another list
+                break
             yield slice_
             after = slice_[-1].position
-        if reader.list_version() != version and after >= 0:
-            raise StoppedEarly(
-                f"{reader.path}: the list of the harvest has changed meanwhile", "run the same command again"
-            )
+        if (now := reader.list_version()) != version:
+            _refuse_changed_list(reader, after)
+            version = now
+            continue
         if no_more or (last is not None and after >= last):
             return
         _await_more(reader, control, idle)
+
+
+def _refuse_changed_list(reader: LedgerReader, after: int) -> None:
+    if after >= 0:
+        raise StoppedEarly(
+            f"{reader.path}: the list of the harvest has changed meanwhile", "run the same command again"
+        )
 
 
 def _end_of_list(reader: LedgerReader) -> int | None:
@@ -64,12 +94,9 @@ def _end_of_list(reader: LedgerReader) -> int | None:
     return -1 if last is None else last
 
 
-def _await_more(reader: LedgerReader, control: Control, idle: UnavailableUntil) -> None:
+def _await_more(reader: LedgerReader, control: Control, idle: Idleness) -> None:
     while not (reader.changed() or control.ended):
-        if reader.being_written():
-            idle.recovered()
-        else:
-            idle.failed("no run is working on it")
+        idle.check(reader)
         control.sleep(POLL)
 
 

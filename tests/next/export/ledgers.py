@@ -77,9 +77,11 @@ async def write(
     begun: float = BEGUN,
     order: Callable[[list[Settled]], Iterable[Settled]] = lambda batch: batch,
     offset: float = 0.0,
+    begin: bool = True,
 ) -> None:
     """Write a harvest of these accounts in any order; positions are those in the whole list."""
-    await ledger.begin_run({"id": run_id, "started": begun, "version": "2"})
+    if begin:
+        await ledger.begin_run({"id": run_id, "started": begun, "version": "2"})
     await ledger.save_lanes([LaneRecord("client", "client", "v2024")])
     places = [(position, one) for position, one in enumerate(listed) if keep(one)]
     await ledger.add([ListedAccount(position, one) for position, one in places])

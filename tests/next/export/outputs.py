@@ -60,7 +60,8 @@ def written(ledgers: Path | Sequence[Path], output: Output, **options: Any) -> E
         paths = [ledgers] if isinstance(ledgers, Path) else ledgers
         readers = [stack.enter_context(LedgerReader(path)) for path in paths]
         exported = export(readers, output, **options)
-        output.complete()
+        if exported.files:
+            output.complete()
         return exported
 
 
@@ -202,6 +203,7 @@ def in_child(action: Callable[[], object]) -> int:
     """Run `action` in a process of its own; its exit status, or minus the signal that ended it."""
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # whatever happens to whoever waits for it
         status = 1
         try:
             action()

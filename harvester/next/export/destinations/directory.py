@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from harvester.next.errors import OutputError
+from harvester.next.errors import InternalError, OutputError
 from harvester.next.export.destinations.base import MayReplace, Sink
 from harvester.next.export.destinations.places import Place
 from harvester.next.export.manifest import PROGRAM, SCHEMA_VERSION, encoded
@@ -40,6 +40,7 @@ class Directory:
         self._ours: set[str] = set()
         self._begun: list[str] = []
         self._noted = 0
+        self._published = False
 
     def try_out(self, may_replace: MayReplace) -> None:
         """See the protocol; what no manifest names is refused, too."""
@@ -79,6 +80,7 @@ class Directory:
         self._place.write(MANIFEST, [encoded(manifest)])
         self._place.remove(sorted(self._ours - _named(manifest)))
         self._place.remove([JOURNAL])
+        self._published = True
 
     def write_beside(self, name: str, pieces: Iterable[bytes]) -> None:
         """Such as ``_failures.ndjson``."""
@@ -86,6 +88,8 @@ class Directory:
 
     def complete(self) -> None:
         """``_SUCCESS`` is an empty file."""
+        if not self._published:
+            raise InternalError(f"{self.name} is to be marked as complete, but nothing was published")
         self._place.write(SUCCESS, [])
 
     def discard(self) -> None:
