@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -273,12 +273,17 @@ class Run:
             await asyncio.to_thread(self._write_page, self.files.report, summary)
 
     def _write_page(self, path: Path, summary: Mapping[str, Any]) -> None:
-        with LedgerReader(self._ledger.path) as reader:
-            mode = self._settings.file_mode
-            try:
-                write_report(path, summary, reader, mode=mode, started=True, unpublished=True)
-            except StopRun as error:
-                raise StoppedEarly(error.problem, _PAGE_LATER) from error
+        mode = self._settings.file_mode
+        try:
+            with ExitStack() as stack:
+                reader = None
+                if not self._ledger.closed:
+                    reader = stack.enter_context(LedgerReader(self._ledger.path))
+                write_report(
+                    path, summary, reader, note=_NOT_BEGUN, mode=mode, started=True, unpublished=True
+                )
+        except StopRun as error:
+            raise StoppedEarly(error.problem, _PAGE_LATER) from error
 
     async def finish(self, stop: StopRun | None, status: int, summary: Mapping[str, Any]) -> None:
         """Record how the run ended, and its figures; a harvest that is complete gets its finished ledger.
@@ -310,6 +315,7 @@ class Run:
             return prepare_state(reader, path, self._settings.file_mode)
 
 
+_NOT_BEGUN: Final = "No account was answered, so this page shows the run only."
 _PAGE_LATER: Final = "everything else is written: make the page with `harvester report` once that is fixed"
 
 

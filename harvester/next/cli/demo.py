@@ -23,7 +23,7 @@ from harvester.next.report.figures import plural
 from harvester.next.review import Question, Review, Wanted, write_answer
 from harvester.next.settings.settings import Settings
 
-_ACCOUNTS: Final = 1500
+_ACCOUNTS: Final = 1400
 _QUOTA: Final = Quota(2000, 10.0)
 """Twenty times what SailPoint permits, so that the demo ends soon."""
 _TENANT: Final = (
@@ -35,7 +35,7 @@ _TENANT: Final = (
     "--jitter=0.02",
     "--token-life=8",
     "--hopeless=5",
-    "--faults=500=0.01,503=0.01,reset=0.005,truncate=0.005,garbage=0.005,outage=1s@#600",
+    "--faults=500=0.01,503=0.01,reset=0.005,truncate=0.005,garbage=0.005,outage=1s@#500",
 )
 _FINISHED: Final = (0, 3)
 """The five accounts that always fail are part of the show."""
@@ -75,9 +75,7 @@ def command(folder: Path, seed: int) -> int:
     usages = folder / "usages.ndjson"
     _say("Starting a simulated tenant (harvester sandbox) …")
     with _sandbox(seed) as url:
-        _say(
-            f"It has {_ACCOUNTS:,} accounts on 8 sources, and permits {_QUOTA.per_second:.0f} requests a second."
-        )
+        _say(f"It has {_ACCOUNTS:,} accounts on 8 sources, and permits {_QUOTA.per_second:.0f} requests/s.")
         _say(
             "It is not always well: tokens expire, responses break, it is down for a second. Harvesting it:\n"
         )
