@@ -70,7 +70,8 @@ def command(*, fields: str, detail: Detail, output: str, **options: Any) -> None
     report usage are listed, too, with a warning.
 
     Scopes: idn:accounts:read, idn:identity-history:manage for --with-usage and --add usage, and
-    sp:scopes:default for --add manager.
+    sp:scopes:default for --add manager, which reads the identities once, through an API version that is not
+    in --api-version if the tenant serves one.
     """
     found = settings_for_listing(options, accounts=True)
     names = [name.strip() for name in fields.split(",") if name.strip()]
