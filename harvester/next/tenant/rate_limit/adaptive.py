@@ -183,12 +183,12 @@ class AdaptiveRate:
         harmless = not self._evidence.shuts_out and self._evidence.violated_windows() >= _NOT_SHUT_OUT
         return self._random.judge(self._log.accepted_between(began, at), self.rate, harmless=harmless)
 
-    def refused_too(self, at: float) -> bool:
+    def refused_too(self, at: float, wait: float | None) -> bool:
         """The request sent at `at` belongs to the same volley; True if that lowered the rate."""
         volleys, before = self._evidence.volleys, self.rate
         if not volleys:
             return False
-        self._evidence.extend(at)
+        self._evidence.extend(at, at + (wait or 0.0))
         if self._began is None and not self._random.trying:
             self._adapt()
         return self.rate != before
@@ -272,6 +272,9 @@ class AdaptiveRate:
 
     def _found(self, first: float, last: float, known: float) -> float:
         evidence = self._evidence
+        low, _ = evidence.bounds(evidence.volleys[0])
+        if evidence.windowed:
+            return _BELOW * low
         found = _BELOW * max(evidence.between(first, last), evidence.between(first, known))
         if self._searching or len(evidence.volleys) > 1 or evidence.is_long(first):
             return found
@@ -279,7 +282,6 @@ class AdaptiveRate:
         accepted = (first - evidence.volleys[0].began) / self._period
         if accepted >= _LONG_ACCEPTED:
             return self._search_rate
-        low, _ = evidence.bounds(evidence.volleys[0])
         return max(found, _BELOW * low) if accepted >= _WINDOW_ACCEPTED else found
 
     def memory(self, pause: float, quota: Quota, sent: list[float]) -> Memory:

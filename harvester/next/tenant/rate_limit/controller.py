@@ -21,8 +21,8 @@ _MOST_REQUESTS: Final = 65_536
 class RateController:
     """When the next request may go, as far as the quota is concerned.
 
-    `turn`, then wait for `free_at`, then `sent`. Refusals and the passing of time change `rate`: `sent`
-    and `proven` return True when they did.
+    `turn`, then wait for `free_at`, then `sent`. Responses and the passing of time change `rate`; the
+    methods that report them return True when they did.
     """
 
     __slots__ = ("_adaptive", "_clock", "_log", "_pace", "_period", "_quota", "_sleep")
@@ -72,7 +72,7 @@ class RateController:
             await self._sleep(early)
 
     def sent(self, sent_at: float) -> bool:
-        """Count a request as sent; True if the rate rose."""
+        """Count a request as sent; True if that changed the rate."""
         self._pace.sent(sent_at)
         self._log.add(sent_at)
         return self._retuned(self._adaptive.sent(sent_at))
@@ -89,13 +89,13 @@ class RateController:
         self._adaptive.refused(sent_at, retry_after, proven=proven)
         self._retune()
 
-    def refused_too(self, sent_at: float) -> bool:
+    def refused_too(self, sent_at: float, retry_after: float | None) -> bool:
         """The request sent at `sent_at` was in flight when another was refused, and was refused too.
 
         True if that lowered the rate.
         """
         self._log.refuse(sent_at)
-        return self._retuned(self._adaptive.refused_too(sent_at))
+        return self._retuned(self._adaptive.refused_too(sent_at, retry_after))
 
     def accepted(self, sent_at: float) -> None:
         """The request sent at `sent_at` was accepted."""

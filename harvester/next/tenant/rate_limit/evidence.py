@@ -70,10 +70,15 @@ class Evidence:
         self.shuts_out = self.shuts_out or volley.until - volley.first > self._period
         self.volleys.append(volley)
 
-    def extend(self, at: float) -> None:
-        """The request sent at `at` was refused, too; responses need not arrive in order."""
+    def extend(self, at: float, until: float) -> None:
+        """The request sent at `at` was refused, too, until `until`; responses need not arrive in order."""
         volley = self.volleys[-1]
         volley.first, volley.last = min(volley.first, at), max(volley.last, at)
+        self.shuts_out = self.shuts_out or until - at > self._period
+        if volley.last - volley.first >= _LONG_VOLLEY and not self._log.accepted_between(
+            volley.first, volley.last
+        ):
+            self.windowed = True  # a bucket would have accepted what it refilled
 
     def violated_windows(self) -> int:
         """In how many windows, at least, something was refused."""

@@ -95,7 +95,7 @@ class Limiter:
             self._in_flight[sent_at] = None
             pause.sent(sent_at)
             if controller is not None and controller.sent(sent_at):
-                self._report_rise(controller)
+                self._report_change(controller)
             return sent_at
 
     # --- after it
@@ -130,7 +130,7 @@ class Limiter:
         if sent_at > self._reacted_at:
             self._react(sent_at, retry_after)
         else:
-            if self._controller is not None and self._controller.refused_too(sent_at):
+            if self._controller is not None and self._controller.refused_too(sent_at, retry_after):
                 self._report_rate(self._controller)
             if retry_after is not None:
                 self._close(retry_after + _SAFETY, 429, asked=True)
@@ -215,8 +215,9 @@ class Limiter:
         if observe:
             self._concurrency.observe(self._clock() - sent_at)
 
-    def _report_rise(self, controller: RateController) -> None:
-        if controller.at_top or controller.rate >= _REPORT_RATE * (self._reported or 0.0):
+    def _report_change(self, controller: RateController) -> None:
+        reported = self._reported or 0.0
+        if controller.at_top or not reported <= controller.rate < _REPORT_RATE * reported:
             self._report_rate(controller)
 
     def _report_rate(self, controller: RateController) -> None:

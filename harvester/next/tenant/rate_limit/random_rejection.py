@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_VAIN: Final = 8
+_VAIN: Final = 6
 """So many refusals in a row whose falls brought no longer stretches were in vain …"""
 _DEPTH: Final = 0.6
 """… if the later half of them came at this part of the rate of the earlier half or less."""
@@ -22,7 +22,7 @@ _TRIAL: Final = 5
 """Stretches at the old rate before the experiment is judged."""
 _SHORTER: Final = 0.5
 """Below this part of the stretches at the low rate, the rate did matter."""
-_IGNORED: Final = 24
+_IGNORED: Final = 60
 """Refusals that are ignored once the experiment has shown that they mean nothing."""
 
 
