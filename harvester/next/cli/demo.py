@@ -34,7 +34,7 @@ _TENANT: Final = (
     "--latency=0.03",
     "--jitter=0.02",
     "--token-life=8",
-    "--hopeless=5",
+    "--hopeless=5:404/403/400",
     "--faults=500=0.01,503=0.01,reset=0.005,truncate=0.005,garbage=0.005,outage=1s@#500",
 )
 _FINISHED: Final = (0, 3)

@@ -16,6 +16,8 @@ from harvester.next.report.text import safe
 _BOM: Final = "\ufeff"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NOT_GUARDED: Final = "accountId"
+_QUOTED: Final = "\r\n"
+"""What ends a line for the writer, which puts the characters of that in quotes."""
 _KEPT: Final = "\t\r\n"
 """What acts on a terminal, but belongs into cells."""
 
@@ -43,14 +45,14 @@ def csv_lines(
 def csv_writer(columns: Sequence[str], *, guard: bool = True) -> Callable[[Sequence[Any]], str]:
     """What makes a line of the cells of one row."""
     buffer = StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer, lineterminator=_QUOTED)
     cells = [_text if guard and column != _NOT_GUARDED else _plain for column in columns]
 
     def line(row: Sequence[Any]) -> str:
         buffer.seek(0)
         buffer.truncate()
         writer.writerow([cell(value) for cell, value in zip(cells, row, strict=True)])
-        return buffer.getvalue()
+        return buffer.getvalue()[: -len(_QUOTED)] + "\n"
 
     return line
 
