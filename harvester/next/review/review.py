@@ -144,16 +144,19 @@ class Review:
         kept: dict[str, Any] = orjson.loads(row.kept) if row.kept else {}
         source = self._known.get(row.source_id or "", UNKNOWN_SOURCE)
         evidence = evidence_of(row, kept, source, last=last, listed=exclusion is not None)
+        judgment = judge(evidence, self.window)
+        # no days are 0 days only where they would have been reported
+        counted = bool(row.months) or judgment.state is State.NEVER
         return ReviewedAccount(
             row.position,
             row.account_id,
-            judge(evidence, self.window),
+            judgment,
             kept,
             row.source_id,
             kept.get("sourceName") or source.name,
             None if last is None else month_text(last),
-            row.days,
-            row.months,
+            row.days if counted else None,
+            row.months if counted else None,
             row.settled_at,
             exclusion,
         )
