@@ -127,7 +127,7 @@ class LedgerReader:
             end += length or 0
             answered = (_OUTCOMES[outcome or 0], rows, row_count, settled_at, *lanes[lane], runs[run])
             entries.append(Entry(position, id_, *answered, kept and kept.encode()))
-        return entries
+        return _settled_prefix(entries) if settled_only_prefix else entries
 
     def _measure(self, after: int, limit: int) -> tuple[int, int | None]:
         """A `limit` whose rows fit into memory, and the first position there without an outcome."""
@@ -211,3 +211,9 @@ class LedgerReader:
     def being_written(self) -> bool:
         """Whether a run holds this ledger, in this process or another."""
         return self._descriptor.locked_by_a_run()
+
+
+def _settled_prefix(entries: list[Entry]) -> list[Entry]:
+    """Up to the first entry without an outcome: accounts may be added between the two queries of a slice."""
+    pending = (index for index, entry in enumerate(entries) if entry.outcome is None)
+    return entries[: next(pending, None)]

@@ -13,7 +13,7 @@ import pytest
 
 from harvester.next.errors import InputError, StoppedEarly, StopRun
 from harvester.next.export import Control, Exported, Output, rows, slices
-from harvester.next.ledger import Ledger
+from harvester.next.ledger import Ledger, LedgerReader
 from harvester.next.model import ListedAccount, Settled
 from tests.next.export.ledgers import BEGUN, FACTS, accounts, finished, settled, unfinished, write
 from tests.next.export.outputs import (
@@ -219,6 +219,24 @@ def test_an_unfinished_harvest_is_refused(tmp_path: Path) -> None:
     exported = written(path, opened(tmp_path / "out.ndjson"), unfinished=True)
     assert not exported.complete
     assert (tmp_path / "out.ndjson").read_bytes() == expected_ndjson(LISTED | {"account-00007": None})
+
+
+async def test_a_list_that_is_added_between_two_queries_is_not_taken_for_settled(tmp_path: Path) -> None:
+    """Or accounts would be passed over that are not requested yet."""
+    loop = asyncio.get_running_loop()
+    async with await Ledger.create(tmp_path / "l", facts=FACTS) as ledger:
+        with LedgerReader(tmp_path / "l") as reader:
+            query = reader._database.row
+
+            def row(*values: Any) -> Any:
+                found = query(*values)
+                reader._database.row = query  # type: ignore[method-assign]
+                asyncio.run_coroutine_threadsafe(write(ledger, {"a": None, "b": None}), loop).result(20)
+                return found
+
+            reader._database.row = row  # type: ignore[method-assign,assignment]
+            assert await asyncio.to_thread(reader.entries, -1, 10) == []
+            assert len(reader.entries(-1, 10, settled_only_prefix=False)) == 2
 
 
 # --- the Python API

@@ -23,6 +23,10 @@ class Sink(Protocol):
         """What was written is durable. It may not have its final name yet."""
         ...
 
+    def discard(self) -> None:
+        """Let go of the file; nothing is made of it. May be called at any time."""
+        ...
+
 
 class Destination(Protocol):
     """Where an output goes. In this order: `try_out`, `begin`, `open` for each file, `publish`, `complete`.

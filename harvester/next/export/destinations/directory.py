@@ -40,6 +40,7 @@ class Directory:
         self._ours: set[str] = set()
         self._begun: list[str] = []
         self._noted = 0
+        self._sink: Sink | None = None
         self._published = False
 
     def try_out(self, may_replace: MayReplace) -> None:
@@ -70,7 +71,8 @@ class Directory:
             self._write_journal([_part(one, suffix) for one in range(1, self._noted + 1)])
         name = _part(number, suffix)
         self._begun.append(name)
-        return self._place.create(name)
+        self._sink = self._place.create(name)
+        return self._sink
 
     def publish(self, manifest: Mapping[str, Any]) -> None:
         """The parts, then the manifest; then what is left of the older output goes, and the journal."""
@@ -94,6 +96,8 @@ class Directory:
 
     def discard(self) -> None:
         """What was staged goes, and makes room; the journal still names what was put into a store."""
+        if self._sink is not None:
+            self._sink.discard()
         self._place.discard(self._begun)
 
     def _refuse_strangers(self) -> None:

@@ -84,3 +84,6 @@ class _Growing:
 
     def close(self) -> None:
         """It is synced when it is published."""
+
+    def discard(self) -> None:
+        self._opened.discard()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -93,20 +94,31 @@ class _Part:
     def __init__(self, path: Path, staged: Path, mode: int) -> None:
         self.name = path.name
         self._path = path
+        self._fd: int | None = None
         with disk_errors(path, "the output", started=True):
             staged.unlink(missing_ok=True)
             self._fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             os.fchmod(self._fd, mode)  # whatever the umask says
 
     def write(self, data: bytes) -> None:
+        fd = self._open()
         with disk_errors(self._path, "the output", started=True):
             rest = memoryview(data)
             while rest:
-                rest = rest[os.write(self._fd, rest) :]
+                rest = rest[os.write(fd, rest) :]
 
     def close(self) -> None:
         with disk_errors(self._path, "the output", started=True):
-            try:
-                os.fsync(self._fd)
-            finally:
-                os.close(self._fd)
+            os.fsync(self._open())
+        self.discard()
+
+    def discard(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            with suppress(OSError):
+                os.close(fd)
+
+    def _open(self) -> int:
+        if self._fd is None:
+            raise ValueError(f"{self.name} is closed")
+        return self._fd

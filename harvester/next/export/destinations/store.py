@@ -93,9 +93,12 @@ class Store:
     def write(self, name: str, pieces: Iterable[bytes]) -> None:
         """Put like a part."""
         sink = self.create(name)
-        for piece in pieces:
-            sink.write(piece)
-        sink.close()
+        try:
+            for piece in pieces:
+                sink.write(piece)
+            sink.close()
+        finally:
+            sink.discard()
 
     def create(self, name: str) -> Sink:
         """The object is put when it is closed."""
@@ -207,6 +210,10 @@ class _Spooled:
             with _spooling():
                 self._file.flush()
             self._store.upload(self.name, self._file, self._size)
+
+    def discard(self) -> None:
+        with suppress(OSError):
+            self._file.close()
 
 
 @contextmanager

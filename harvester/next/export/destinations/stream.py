@@ -45,6 +45,9 @@ class Stream:
     def close(self) -> None:
         """Nothing waits in memory."""
 
+    def discard(self) -> None:
+        """What was written has been read."""
+
     def _piece(self) -> int:
         return _AT_ONCE if stat.S_ISREG(os.fstat(self._fd).st_mode) else _CERTAIN
 
