@@ -26,7 +26,8 @@ class ReviewedAccount(NamedTuple):
 
     `kept` has the properties that the list gave, by their names. Months are ``YYYY-MM``, `harvested_at`
     is RFC 3339 in UTC, None for an account that was never requested. `active_days` and `active_months`
-    are those of the twelve months that end with the window, 0 only where days are reported. `exclusion` is the one that applied.
+    are those of the twelve months that end with the window, 0 only where days are reported.
+    `exclusion` is the one that applied.
     """
 
     position: int

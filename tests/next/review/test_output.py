@@ -61,7 +61,8 @@ Olga Owner,,,0,0,2025-12,2024-01-01T00:00:00.000Z,false,true,true,2026-11-20T08:
 unknown,source_without_usage,id-4,'+4,,Workday,s-silent,,,,,,,,,,,,,,,2026-11-20T08:31:00Z
 unknown,harvest_failed,id-5,,,,,,,,,,,,,,,,,,,2026-11-20T08:31:00Z
 excluded,disabled,id-6,user.6,"CN=user 6,OU=People",Salesforce,s-reporting,User 6,identity-6,\
-B\xc3\xa9la Brandt,bela@acme.example,Olga Owner,2026-06,,1,1,,2024-01-01T00:00:00.000Z,true,false,true,2026-11-20T08:31:00Z
+B\xc3\xa9la Brandt,bela@acme.example,Olga Owner,2026-06,,1,1,,\
+2024-01-01T00:00:00.000Z,true,false,true,2026-11-20T08:31:00Z
 """
 
 
