@@ -1,9 +1,9 @@
-"""A nightly harvest as an Airflow 3 DAG: list the accounts, harvest them, prove the output whole.
+"""A nightly harvest as an Airflow 3 DAG: harvest the tenant's accounts, prove that the output is complete.
 
-Install `account-usage-harvester` beside Airflow, or in a virtual environment of its own whose `harvester`
-is named by the variable `harvester_program`. The connection `sailpoint` has the tenant's host, and as login
-and password a personal access token's id and secret; they reach the program by its environment, which no
-process list shows. A try that was stopped is taken up by the next one: the folder must outlive a task.
+Install `account-usage-harvester` next to Airflow, or in a virtual environment of its own whose `harvester` the
+variable `harvester_program` names. The connection `sailpoint` has the tenant's host, and as login and password
+the ID and secret of a personal access token; the program gets them in its environment, which no process list
+shows. A run that stopped early is continued by the next try, so the directory must outlive a task.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import BaseHook, Variable, dag, task
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-FOLDER = Path(os.environ.get("HARVESTER_FOLDER", "/var/lib/harvester"))
-LIST = FOLDER / "accounts.ndjson"
-USAGES = FOLDER / "usages.ndjson.zst"
+try:
+    from airflow.sdk.exceptions import AirflowFailException
+except ImportError:  # before Airflow 3.2
+    from airflow.exceptions import AirflowFailException
+
+DIRECTORY = Path(os.environ.get("HARVESTER_DIRECTORY", "/var/lib/harvester"))
+USAGES = DIRECTORY / "usages.ndjson.zst"
 
 FINISHED = {0, 3}
-"""3: finished, some accounts failed; they are in the failures file."""
-HOPELESS = {2, 4}
-"""Configuration and credentials: trying again is no help."""
+"""3: finished; some accounts failed, and the failures file has them."""
+CONTINUES = {5, 130, 143}
+"""Stopped early: the same command continues."""
 
 
 def harvester(*arguments: str) -> int:
-    """Run the program, log what it says, and fail the task as its status means."""
+    """Run the program, whose log goes to the task's, and return its exit status."""
     connection = BaseHook.get_connection("sailpoint")
     environment = os.environ | {
         "SAIL_BASE_URL": f"https://{connection.host}",
@@ -35,12 +38,7 @@ def harvester(*arguments: str) -> int:
         "SAIL_CLIENT_SECRET": connection.password or "",
     }
     program = Variable.get("harvester_program", default="harvester")
-    status = subprocess.run([program, *arguments], env=environment, check=False).returncode
-    if status in HOPELESS:
-        raise AirflowFailException(f"harvester {arguments[0]} ended with {status}: see the log above")
-    if status not in FINISHED:
-        raise AirflowException(f"harvester {arguments[0]} stopped with {status}: the next try goes on")
-    return status
+    return subprocess.run([program, *arguments], env=environment, check=False).returncode
 
 
 @dag(
@@ -48,28 +46,28 @@ def harvester(*arguments: str) -> int:
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 12, "retry_delay": timedelta(minutes=10)},
+    default_args={"retries": 0},
     tags=["sailpoint"],
     doc_md=__doc__,
 )
 def account_usages() -> None:
-    """List, harvest, verify."""
+    """Harvest, then verify."""
 
-    @task
-    def list_accounts() -> None:
-        # A list that a stopped harvest was begun with stays as it is until that is finished.
-        if not USAGES.with_name(f"{USAGES.name}.ledger").exists():
-            harvester("accounts", "-o", str(LIST))
+    @task(retries=12, retry_delay=timedelta(minutes=10))
+    def harvest() -> None:
+        status = harvester("run", "--list", "-o", str(USAGES), "--progress", "off")
+        if status in CONTINUES:
+            raise RuntimeError(f"harvester run stopped early ({status}): the next try continues")
+        if status not in FINISHED:  # 2 configuration, 4 credentials: trying again does not help
+            raise AirflowFailException(f"harvester run ended with {status}: see the log above")
 
-    @task
-    def harvest() -> int:
-        return harvester("run", str(LIST), "-o", str(USAGES), "--progress", "off")
-
-    @task
+    @task  # not tried again: what it finds does not go away by waiting
     def verify() -> None:
-        harvester("verify", str(USAGES), "--input", str(LIST))
+        status = harvester("verify", str(USAGES))
+        if status != 0:
+            raise AirflowFailException(f"harvester verify ended with {status}: see the findings above")
 
-    list_accounts() >> harvest() >> verify()
+    harvest() >> verify()
 
 
 account_usages()
