@@ -14,10 +14,17 @@ from harvester.next.cli import harvester as program
 from harvester.next.cli.exit_status import explain, status_of
 from harvester.next.ledger import ledger_paths
 from tests.next.cli.program import harvester
-from tests.next.review.ledgers import REPORTING, Listed, make_ledger
+from tests.next.review.ledgers import REPORTING, SILENT, Listed, make_ledger
 
 Unused = Callable[..., tuple[int, str, str]]
-ACCOUNTS = (
+ACCOUNTS = [
+    Listed("a1", {"2026-11": 3}, {"sourceId": REPORTING, "sourceName": "Salesforce", "name": "user.1"}),
+    Listed("a2", {"2026-05": 3}, {"sourceId": REPORTING, "sourceName": "Salesforce", "name": "user.2"}),
+    Listed("a3", {}, {"sourceId": REPORTING, "sourceName": "Salesforce", "name": "\x1b[31muser\n3\u202e"}),
+    Listed("a4", {}, {"sourceId": SILENT, "sourceName": "Workday", "name": "=4"}),
+    Listed("a5", {"2026-07": 3}, {"sourceId": REPORTING, "disabled": True}),
+]
+COUNTS = (
     "5 accounts: 1 excluded, 1 active, 1 unused, 0 new, 1 never, 1 unknown"
     " (66.7% of those judged are not used)"
 )
