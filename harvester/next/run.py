@@ -149,7 +149,7 @@ class Run:
         Raises:
             UsageError: something was wrong before anything was answered; nothing was written.
         """
-        live = self._output.live and self._earlier is None
+        live = self._output.live and self._earlier is None and not await self._ledger.is_exclusive()
         exporting = asyncio.create_task(self._export(follow=True)) if live else None
         if exporting is not None:
             exporting.add_done_callback(self._export_ended)
@@ -218,6 +218,8 @@ class Run:
 
     async def _export(self, *, follow: bool) -> Exported:
         await self.fetching.list_read.wait()
+        if not follow:
+            await self._ledger.let_others_read()
         loop = asyncio.get_running_loop()
 
         def reader_at(position: int) -> None:

@@ -17,7 +17,7 @@ from harvester.next.engine.recorder import Recorder
 from harvester.next.engine.scheduler import PAGE, Scheduler, Stall
 from harvester.next.engine.standing import Standings
 from harvester.next.engine.workers import WorkerPool
-from harvester.next.errors import Interrupted, StopRun
+from harvester.next.errors import ClosedPipe, Interrupted, StopRun
 from harvester.next.events import Observer, Stopping
 
 _LOOK_EVERY: Final = 1.0
@@ -168,7 +168,7 @@ class Engine:
     async def _drain(self) -> None:
         """Let what is in flight finish for a while, then leave it."""
         why = self._conductor.stopping
-        if why is not None:
+        if why is not None and not isinstance(why, ClosedPipe):  # which ends any command quietly
             self._observer(Stopping(why.problem, self._stop_grace, isinstance(why, Interrupted)))
         self._scheduler.close()
         for pool in self._pools:

@@ -278,6 +278,16 @@ class Ledger:
         """Record how this run ended: `ended`, `status`, `requests`, and anything that JSON can hold."""
         await self._run(self._writer.end_run, figures)
 
+    # --- who may read it
+
+    async def is_exclusive(self) -> bool:
+        """Whether nobody can read along, as on a file system without shared memory (NFS)."""
+        return await self._run(self._writer.is_exclusive)
+
+    async def let_others_read(self) -> None:
+        """Make an exclusive ledger readable, once everything is settled: it is slower to write from now on."""
+        await self._run(self._writer.let_others_read)
+
     # --- the thread
 
     async def _query(self, query: Callable[..., T], *values: Any) -> T:

@@ -129,6 +129,19 @@ class Writer:
             with self.database.transaction(full_sync=True):
                 notes.end_run(self.database, self._run, figures)
 
+    # --- who may read it
+
+    def is_exclusive(self) -> bool:
+        """Whether nobody can read along, for lack of shared memory."""
+        return bool(self.database.value("PRAGMA locking_mode") == "exclusive")
+
+    def let_others_read(self) -> None:
+        """Give up the log, which is what needs shared memory, and the lock that stands in for it."""
+        if self.is_exclusive():
+            self.database.rows("PRAGMA journal_mode = DELETE")
+            self.database.execute("PRAGMA locking_mode = NORMAL")
+            self.database.begun()  # any reading lets go of the lock
+
     # --- the end
 
     def publish(self, path: Path, copy: Path) -> None:

@@ -194,6 +194,9 @@ def test_without_shared_memory_the_ledger_is_exclusive(
         assert caught.value.exit_status == 2
         with pytest.raises(OutputError):
             opening.resume(path)
+        writer.let_others_read()
+        with LedgerReader(path) as reader:
+            assert reader.counts().harvested == 3
     shared.rename(tmp_path / "away")
     assert len(outcomes(path)) == 3
     with resumed(path) as writer:
