@@ -40,7 +40,6 @@ Examples:
     help="List of account IDs to compare with, in place of the ledger's.",
 )
 @click.option("--summary", metavar="FILE", type=click.Path(path_type=Path), help="[default: next to OUTPUT]")
-@click.option("--failures", metavar="FILE", type=click.Path(path_type=Path), help="[default: next to OUTPUT]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     output: str,
@@ -48,7 +47,6 @@ def command(
     ledgers: tuple[Path, ...],
     inputs: tuple[str, ...],
     summary: Path | None,
-    failures: Path | None,
     as_json: bool,
 ) -> int:
     """Prove that OUTPUT, a file or a directory of a harvest, is complete and intact.
@@ -57,7 +55,7 @@ def command(
     account on the list is accounted for. Changes nothing. Exit status 0 if all is well, 1 with each finding.
     """
     accounts = read_list(inputs, stdin=standard_input()) if inputs else None
-    verdict = verify(Path(output), ledgers=ledgers, accounts=accounts, summary=summary, failures=failures)
+    verdict = verify(Path(output), ledgers=ledgers, accounts=accounts, summary=summary)
     if as_json:
         click.echo(orjson.dumps(verdict.to_json(), option=orjson.OPT_INDENT_2))
     else:

@@ -25,7 +25,8 @@ class Verdict:
     """What was read and what was found. `notes` say what could not be checked, and why.
 
     `accounts` counts those that the output mentions, `failed` the lines of the failures file. `listed` is
-    how many accounts of the list were accounted for, None where there was no list to compare with.
+    how many accounts of the list were accounted for, None where there was no list to compare with. `more`
+    counts the findings beyond those kept.
     """
 
     files: int = 0
@@ -35,18 +36,17 @@ class Verdict:
     listed: int | None = None
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
-    """Findings beyond those kept."""
     notes: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.findings and not self.more
+        return not self.findings
 
-    def add(self, place: str, problem: str) -> None:
+    def add(self, place: object, problem: str) -> None:
         """Something is wrong at `place`."""
         if len(self.findings) < MOST:
-            self.findings.append(Finding(place, problem))
+            self.findings.append(Finding(str(place), problem))
         else:
             self.more += 1
 
