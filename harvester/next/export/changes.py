@@ -9,7 +9,7 @@ no answer for has no changes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -19,7 +19,7 @@ import orjson
 from harvester.next.export.blob import EMPTY, join, members, row_of, split
 from harvester.next.export.records import CHANGE, Record, Stamper
 from harvester.next.ledger import Entry, LedgerReader
-from harvester.next.ledger.earlier import known_rows
+from harvester.next.ledger.earlier import rows_before
 
 _MONTH: Final = len("2026-10")
 _MONTHS_CERTAIN: Final = 12
@@ -76,12 +76,15 @@ class Comparison:
 
 
 def changed_records(
-    comparison: Comparison, earlier: LedgerReader | None, stamper: Stamper
+    comparison: Comparison, earlier: LedgerReader | None, own: Collection[str], stamper: Stamper
 ) -> Callable[[Sequence[Entry]], list[Record]]:
-    """What makes the records of accounts: one for each whose rows differ from the `earlier` ones."""
+    """What makes the records of accounts: one for each whose rows differ from the `earlier` ones.
+
+    `own` has the IDs of the harvests compared, whose state may have moved already.
+    """
 
     def made(entries: Sequence[Entry]) -> list[Record]:
-        before = {} if earlier is None else known_rows(earlier, [entry.id for entry in entries])
+        before = {} if earlier is None else rows_before(earlier, [entry.id for entry in entries], own)
         found = []
         for entry in entries:
             if entry.rows is None:

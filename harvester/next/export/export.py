@@ -76,10 +76,11 @@ def export(
     content = _content(readers, harvests, output, live=live)
     stamper = Stamper(content.columns, harvests[0].tenant)
     comparison = _comparison(harvests) if content.changes else None
+    own = [harvest.run_id for harvest in harvests]
     exporter = Exporter(
         output,
         content,
-        records(stamper) if comparison is None else changed_records(comparison, earlier, stamper),
+        records(stamper) if comparison is None else changed_records(comparison, earlier, own, stamper),
     )
     changes: Changes | None = None if comparison is None else comparison.changes
     try:

@@ -1,8 +1,8 @@
 """The state of ``--changes LEDGER``: the harvest that the next one is compared with.
 
 It moves last. Its successor is prepared, with all that can fail, before the finished ledger gets its name;
-then it is renamed. A run that is killed in between leaves the old state, so the next harvest reports these
-changes again: a row may be told twice, but none is missed.
+then it is renamed. As it remembers what it was before, a run that is killed even then tells the same
+changes when it is repeated.
 """
 
 from __future__ import annotations
@@ -44,4 +44,4 @@ def prepare_state(reader: LedgerReader, path: Path, mode: int) -> LedgerCopy:
     """
     target = resolve(path)
     with disk_errors(path, "the state of --changes", started=True):
-        return LedgerCopy(reader, partial(target), target, mode, earlier=target if target.exists() else None)
+        return LedgerCopy(reader, partial(target), target, mode, state=True)
