@@ -1,9 +1,10 @@
 """A nightly harvest as an Airflow 3 DAG: harvest the tenant's accounts, prove that the output is complete.
 
-Install `account-usage-harvester` next to Airflow, or in a virtual environment of its own whose `harvester` the
-variable `harvester_program` names. The connection `sailpoint` has the tenant's host, and as login and password
-the ID and secret of a personal access token; the program gets them in its environment, which no process list
-shows. A run that stopped early is continued by the next try, so the directory must outlive a task.
+Install `account-usage-harvester` next to Airflow, or in a virtual environment of its own whose `harvester`
+the variable `harvester_program` names. The connection `sailpoint` has the tenant's host, and as login and
+password the ID and secret of a personal access token; the program gets them in its environment, which no
+process list shows. A run that stopped early is continued by the next try, so the directory must outlive a
+task.
 """
 
 from __future__ import annotations
