@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from harvester.next.model import AccountOutcome, Counts, OutputFile, Quota, Shard, UsageRow
     from harvester.next.report.result import Report
     from harvester.next.review.account import ReviewedAccount
+    from harvester.next.review.excluded import Exclusion, read_exclusions
+    from harvester.next.review.output import Wanted, write_answer
     from harvester.next.review.question import Question
     from harvester.next.review.review import Review
     from harvester.next.review.states import Judgment, State, Why
@@ -52,6 +54,8 @@ _PLACES = {
     "model": "AccountOutcome Counts OutputFile Quota Shard UsageRow",
     "report.result": "Report",
     "review.account": "ReviewedAccount",
+    "review.excluded": "Exclusion read_exclusions",
+    "review.output": "Wanted write_answer",
     "review.question": "Question",
     "review.review": "Review",
     "review.states": "Judgment State Why",
@@ -81,6 +85,7 @@ __all__ = [
     "Counts",
     "Credentials",
     "Event",
+    "Exclusion",
     "Harvest",
     "HarvesterError",
     "InputError",
@@ -109,9 +114,12 @@ __all__ = [
     "Totals",
     "UsageError",
     "UsageRow",
+    "Wanted",
     "Why",
     "harvest",
     "list_accounts",
     "list_sources",
     "load_settings",
+    "read_exclusions",
+    "write_answer",
 ]

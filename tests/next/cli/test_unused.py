@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from harvester.next import LedgerReader, Question, Review, State, Wanted, read_exclusions, write_answer
 from harvester.next.cli import harvester as program
 from harvester.next.cli.exit_status import explain, status_of
 from harvester.next.ledger import ledger_paths
@@ -181,6 +183,25 @@ def test_wrong_usage_is_one_sentence(unused: Unused, options: list[str], says: s
     assert (status, out) == (2, "")
     assert says in err
     assert sorted(Path.cwd().iterdir()) == before
+
+
+def test_the_library_writes_the_same_bytes(unused: Unused, tmp_path: Path) -> None:
+    """Every option is a keyword."""
+    Path("exclude.csv").write_text("a3,on leave\n")
+    unused("--months", "6", "--include", "disabled", "--exclude", "exclude.csv", "--grace", "2d", "-o", "cli.csv",
+           "--states", "unused,excluded", "--assume-reported")  # fmt: skip
+    question = Question(
+        months=6,
+        include_disabled=True,
+        assume_reported=True,
+        grace=timedelta(days=2),
+        exclusions=read_exclusions(Path("exclude.csv")),
+    )
+    with LedgerReader(tmp_path / "usages.ndjson.ledger") as reader:
+        states = frozenset({State.UNUSED, State.EXCLUDED})
+        write_answer(Review(reader, question), Wanted(states=states, output="library.csv"))
+    for name in ("{}.csv", "{}.csv.summary.json"):
+        assert Path(name.format("cli")).read_bytes() == Path(name.format("library")).read_bytes()
 
 
 # --- which ledger
