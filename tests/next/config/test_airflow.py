@@ -23,7 +23,9 @@ DAG = CONFIG / "airflow_dag.py"
 def test_airflow_imports_the_dag(machine: Machine) -> None:
     """Airflow's own loader finds the DAG with its two tasks in their order."""
     script = (
-        "import sys; from airflow.dag_processing.dagbag import DagBag\n"
+        "import sys\n"
+        "try: from airflow.dag_processing.dagbag import DagBag\n"
+        "except ImportError: from airflow.models.dagbag import DagBag  # before Airflow 3.2\n"
         "bag = DagBag(sys.argv[1], collect_dags=False); bag.process_file(sys.argv[1])\n"
         "assert not bag.import_errors, bag.import_errors\n"
         "dag, = bag.dags.values(); print(dag.dag_id, *dag.task_ids)\n"
