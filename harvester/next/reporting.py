@@ -20,7 +20,7 @@ from harvester.next.report.html.answer import Totals as PageTotals
 from harvester.next.report.html.page import RUN_ONLY, write_page
 from harvester.next.report.html.places import list_beside, require_drawing
 from harvester.next.review import Answer, Question, Review, ReviewedAccount, Totals
-from harvester.next.review.account import COLUMNS
+from harvester.next.review.account import COLUMNS, values_of
 from harvester.next.review.months import last_day, month_text
 from harvester.next.review.output import write_lines
 from harvester.next.review.spreadsheet import csv_lines
@@ -72,7 +72,7 @@ def _answer(review: Review, listed: Path | None, mode: int, *, started: bool) ->
         for _ in figures.accounts():
             pass
     else:
-        rows = ([account.get(column) for column in COLUMNS] for account in figures.accounts())
+        rows = map(values_of(COLUMNS), figures.accounts())
         with open_destination(listed, mode, what="the list of accounts", started=started) as file:
             write_lines(file, csv_lines(COLUMNS, rows))
     return figures.answer(None if listed is None else listed.name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from harvester.next.review.excluded import Exclusion
 from harvester.next.review.months import month_text
@@ -83,24 +85,35 @@ class ReviewedAccount(NamedTuple):
 
     def get(self, column: str) -> Any:
         """The value of one of `COLUMNS`, or of another property that the list gave; None where none is."""
-        known = _VALUES.get(column)
-        return self.kept.get(column) if known is None else known(self)
+        return _getter(column)(self)
 
 
-_VALUES: Final[Mapping[str, Callable[[ReviewedAccount], Any]]] = {
-    "state": lambda one: one.judgment.state.value,
-    "reason": lambda one: one.reason,
-    "accountId": lambda one: one.account_id,
-    "sourceName": lambda one: one.source_name,
-    "sourceId": lambda one: one.source_id,
-    "lastActiveMonth": lambda one: one.last_active_month,
-    "unusedDaysAtLeast": lambda one: one.judgment.unused_days_at_least,
-    "activeDays12m": lambda one: one.active_days,
-    "activeMonths12m": lambda one: one.active_months,
-    "observedSince": lambda one: one.observed_since,
-    "harvestedAt": lambda one: one.harvested_at,
+_Getter: TypeAlias = Callable[[ReviewedAccount], Any]
+_VALUES: Final[Mapping[str, _Getter]] = {
+    "state": attrgetter("judgment.state"),
+    "reason": attrgetter("reason"),
+    "accountId": attrgetter("account_id"),
+    "sourceName": attrgetter("source_name"),
+    "sourceId": attrgetter("source_id"),
+    "lastActiveMonth": attrgetter("last_active_month"),
+    "unusedDaysAtLeast": attrgetter("judgment.unused_days_at_least"),
+    "activeDays12m": attrgetter("active_days"),
+    "activeMonths12m": attrgetter("active_months"),
+    "observedSince": attrgetter("observed_since"),
+    "harvestedAt": attrgetter("harvested_at"),
 }
 """Everything else is a property that the list gave."""
+
+
+@cache
+def _getter(column: str) -> _Getter:
+    return _VALUES.get(column) or (lambda one: one.kept.get(column))
+
+
+def values_of(columns: Sequence[str]) -> Callable[[ReviewedAccount], list[Any]]:
+    """What gives the values of these columns for one account after another."""
+    getters = [_getter(column) for column in columns]
+    return lambda account: [get(account) for get in getters]
 
 
 def cell_text(value: Any) -> str:

@@ -10,7 +10,7 @@ import orjson
 
 from harvester.next.report.figures import percent, plural
 from harvester.next.report.text import cut, safe, safe_json
-from harvester.next.review.account import ReviewedAccount, cell_text
+from harvester.next.review.account import ReviewedAccount, cell_text, values_of
 from harvester.next.review.spreadsheet import csv_lines
 from harvester.next.review.states import State
 from harvester.next.review.totals import Totals, rounded
@@ -45,10 +45,10 @@ def account_lines(
     if form == "table":
         return _account_table(iter(accounts), columns)
     columns = columns or ()
+    rows = map(values_of(columns), accounts)
     if form == "csv":
-        rows = ([account.get(column) for column in columns] for account in accounts)
         return csv_lines(columns, rows, guard=guard, bom=bom)
-    return (_json_line((column, account.get(column)) for column in columns) for account in accounts)
+    return (_json_line(zip(columns, row, strict=True)) for row in rows)
 
 
 def totals_lines(

@@ -14,7 +14,7 @@ import orjson
 
 from harvester.next.errors import OutputError
 from harvester.next.files import disk_errors, resolve, sync_directory, sync_file
-from harvester.next.review.account import ReviewedAccount, cell_text
+from harvester.next.review.account import ReviewedAccount, cell_text, values_of
 from harvester.next.review.file_names import file_names, key_of
 from harvester.next.review.spreadsheet import csv_writer
 
@@ -45,7 +45,7 @@ class SplitFiles:
         """The name of the file of each value, once they have appeared."""
         self._directory = resolve(directory)
         self._field = field
-        self._columns = columns
+        self._values = values_of(columns)
         self._mode = mode
         self._line: Callable[[Sequence[Any]], str] = csv_writer(columns, guard=guard)
         self._header = ("\ufeff" if bom else "") + self._line(columns)
@@ -56,7 +56,7 @@ class SplitFiles:
     def add(self, accounts: Iterable[ReviewedAccount]) -> None:
         """Add these accounts to the files of their values."""
         for account in accounts:
-            line = self._line([account.get(column) for column in self._columns])
+            line = self._line(self._values(account))
             self._waiting[cell_text(account.get(self._field))].append(line)
             self._characters += len(line)
             if self._characters > _MOST_WAITING:

@@ -7,6 +7,7 @@ since programs join by them. Line breaks in a cell are kept, in quotes.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
 from typing import Any, Final
@@ -16,6 +17,9 @@ from harvester.next.report.text import safe
 _BOM: Final = "\ufeff"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NOT_GUARDED: Final = "accountId"
+_SUSPECT: Final = re.compile(r'(?:^|[,"])[=+\-@]')
+"""Where a line may have a cell that begins like a formula."""
+_WORDS: Final = {True: "true", False: "false"}
 _QUOTED: Final = "\r\n"
 """What ends a line for the writer, which puts the characters of that in quotes."""
 _KEPT: Final = "\t\r\n"
@@ -46,22 +50,24 @@ def csv_writer(columns: Sequence[str], *, guard: bool = True) -> Callable[[Seque
     """What makes a line of the cells of one row."""
     buffer = StringIO()
     writer = csv.writer(buffer, lineterminator=_QUOTED)
-    cells = [_text if guard and column != _NOT_GUARDED else _plain for column in columns]
+    texts = [column != _NOT_GUARDED for column in columns]
 
-    def line(row: Sequence[Any]) -> str:
+    def write(cells: Sequence[Any]) -> str:
         buffer.seek(0)
         buffer.truncate()
-        writer.writerow([cell(value) for cell, value in zip(cells, row, strict=True)])
-        return buffer.getvalue()[: -len(_QUOTED)] + "\n"
+        writer.writerow(cells)
+        return buffer.getvalue()[: -len(_QUOTED)]
+
+    def line(row: Sequence[Any]) -> str:
+        cells = [value if type(value) is not bool else _WORDS[value] for value in row]
+        text = write(cells)
+        if guard and (_SUSPECT.search(text) or not text.isprintable()):  # few are: most lines are done
+            text = write(
+                [
+                    guarded(cell) if is_text and isinstance(cell, str) else cell
+                    for cell, is_text in zip(cells, texts, strict=True)
+                ]
+            )
+        return f"{text}\n"
 
     return line
-
-
-def _text(value: Any) -> Any:
-    return guarded(value) if isinstance(value, str) else _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else value

@@ -188,8 +188,8 @@ def test_wrong_usage_is_one_sentence(unused: Unused, options: list[str], says: s
 def test_the_library_writes_the_same_bytes(unused: Unused, tmp_path: Path) -> None:
     """Every option is a keyword."""
     Path("exclude.csv").write_text("a3,on leave\n")
-    unused("--months", "6", "--include", "disabled", "--exclude", "exclude.csv", "--grace", "2d", "-o", "cli.csv",
-           "--states", "unused,excluded", "--assume-reported")  # fmt: skip
+    options = ("--months", "6", "--include", "disabled", "--exclude", "exclude.csv", "--grace", "2d")
+    unused(*options, "--states", "unused,excluded", "--assume-reported", "-o", "cli.csv")
     question = Question(
         months=6,
         include_disabled=True,
