@@ -28,8 +28,6 @@ from harvester.next.review import (
     write_answer,
 )
 from harvester.next.review.totals import NOT_USED
-from harvester.next.settings import parse
-from harvester.next.settings.parse import BadValue
 
 _LONGEST_GRACE: Final = 3650 * 86400.0
 """Seconds; accounts that are older are not new by anybody's measure."""
@@ -154,8 +152,10 @@ def _inputs(path: Path, named: str, exclude: Path | None) -> list[Path]:
 def _grace(text: str | None) -> timedelta | None:
     if text is None:
         return None
+    from harvester.next.settings.parse import BadValue, duration  # noqa: PLC0415  # slow, and seldom needed
+
     try:
-        seconds = parse.duration(text)
+        seconds = duration(text)
     except BadValue as bad:
         raise SettingError("grace", f"{text!r} {bad.problem}", "write it as in 30d or 12h") from None
     return timedelta(seconds=min(seconds, _LONGEST_GRACE))

@@ -7,7 +7,6 @@ since programs join by them. Line breaks in a cell are kept, in quotes.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
 from typing import Any, Final
@@ -17,8 +16,8 @@ from harvester.next.report.text import safe
 _BOM: Final = "\ufeff"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NOT_GUARDED: Final = "accountId"
-_SUSPECT: Final = re.compile(r'(?:^|[,"])[=+\-@]')
-"""Where a line may have a cell that begins like a formula."""
+_SUSPECT: Final = tuple(before + sign for before in ',"' for sign in "=+-@")
+"""What a line has somewhere if one of its cells, but not the first, begins like a formula."""
 _WORDS: Final = {True: "true", False: "false"}
 _QUOTED: Final = "\r\n"
 """What ends a line for the writer, which puts the characters of that in quotes."""
@@ -61,7 +60,7 @@ def csv_writer(columns: Sequence[str], *, guard: bool = True) -> Callable[[Seque
     def line(row: Sequence[Any]) -> str:
         cells = [value if type(value) is not bool else _WORDS[value] for value in row]
         text = write(cells)
-        if guard and (_SUSPECT.search(text) or not text.isprintable()):  # few are: most lines are done
+        if guard and _may_act(text):
             text = write(
                 [
                     guarded(cell) if is_text and isinstance(cell, str) else cell
@@ -71,3 +70,8 @@ def csv_writer(columns: Sequence[str], *, guard: bool = True) -> Callable[[Seque
         return f"{text}\n"
 
     return line
+
+
+def _may_act(line: str) -> bool:
+    """Whether a cell of this line may have to be guarded: few lines have one, and this is soon found out."""
+    return line.startswith(_FORMULA) or not line.isprintable() or any(suspect in line for suspect in _SUSPECT)
