@@ -10,6 +10,7 @@ import orjson
 
 from harvester.next.errors import UsageError
 from harvester.next.ledger import find_ledger, is_remote, ledger_paths
+from harvester.next.settings import load
 
 
 def ledger_named(name: str) -> Path:
@@ -55,8 +56,6 @@ def _of_remote(name: str) -> Path:
 
 def _base_url() -> str:
     """The tenant that a harvest to this destination would be of, wherever that is configured."""
-    from harvester.next.settings import load  # noqa: PLC0415  # slow to import, and seldom needed
-
     return load({}, environ=os.environ, needs_tenant=False).settings.base_url
 
 

@@ -28,6 +28,7 @@ from harvester.next.review import (
     write_answer,
 )
 from harvester.next.review.totals import NOT_USED
+from harvester.next.settings.parse import BadValue, duration
 
 _LONGEST_GRACE: Final = 3650 * 86400.0
 """Seconds; accounts that are older are not new by anybody's measure."""
@@ -152,8 +153,6 @@ def _inputs(path: Path, named: str, exclude: Path | None) -> list[Path]:
 def _grace(text: str | None) -> timedelta | None:
     if text is None:
         return None
-    from harvester.next.settings.parse import BadValue, duration  # noqa: PLC0415  # slow, and seldom needed
-
     try:
         seconds = duration(text)
     except BadValue as bad:
