@@ -30,7 +30,7 @@ def script(machine: Machine) -> Path:
     """The script of the ConfigMap, with the volume in the machine's directory."""
     path = machine.directory / "harvest.sh"
     text = documents(MANIFEST.name)[0]["data"]["harvest.sh"]
-    path.write_text(text.replace("/data/", f"{machine.directory}/"))
+    path.write_text(text.replace("/harvest/", f"{machine.directory}/"))
     return path
 
 
