@@ -41,7 +41,7 @@ class SingleFile:
         """There is nothing to prepare."""
 
     def open(self, number: int, suffix: str) -> Sink:  # noqa: ARG002  # there is one file, named by the user
-        """A FIFO is waited for until somebody reads it."""
+        """Waits until somebody reads a FIFO."""
         opened = files.open_destination(self.name, self._mode, started=True)
         self._opened = opened
         if opened.path is None:

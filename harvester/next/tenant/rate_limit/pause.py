@@ -42,7 +42,7 @@ class Pause:
         return self._planned - self.remaining
 
     async def wait(self) -> None:
-        """Return when it is open; a pause that grows meanwhile is waited for to its new end."""
+        """Return when it is open; a pause that grows meanwhile is awaited to its new end."""
         while not self.is_open:
             if (remaining := self.remaining) > 0:
                 await self._sleep(remaining)
