@@ -71,6 +71,10 @@ _NOT_SHUT_OUT: Final = 3
 """A tenant that was refusing in so many windows, and still answers, shuts nobody out."""
 
 
+_REMEMBERED: Final = 12
+"""The latest volleys are those that the next run is told of."""
+
+
 class AdaptiveRate:
     """The rate to send at, in requests a second: `rate`, changed by refusals and by `sent` as time passes."""
 
@@ -86,22 +90,30 @@ class AdaptiveRate:
         self.top = quota.per_second
         self.floor = _FLOOR * self.top
         self.rate = self.top if known.rate is None else min(self.top, max(self.floor, known.rate))
-        volleys = [Volley(first, last, first, self.rate, first) for first, last in known.refused]
-        self._evidence = Evidence(log, self._period, volleys)
+        volleys = [Volley(first, last, until, self.rate, first) for first, last, until in known.volleys]
+        self._evidence = Evidence(log, self._period, volleys, windowed=known.windowed)
         self._held = known.held  # where the last climb began: accepted for long
         self._before = self.rate  # the step before the present one
-        self._ceiling = math.inf  # the most that the last refusal allows for
-        self._climbing = False
-        self._steps = 0
+        self._ceiling = known.ceiling or math.inf  # the most that the last refusal allows for
+        self._climbing = known.climb is not None
+        self._steps = known.climb[0] if known.climb else 0
         self._quiet = _QUIET
-        self._searching = False
-        self._search_rate = self.rate
-        self._next_step = math.inf if self.rate >= self.top else -math.inf
+        self._searching = known.search is not None and bool(volleys)
+        self._search_rate = known.search or self.rate
+        self._next_step = self._next_after(known)
         self._random = RandomRejectionDetector()
         self._refused_since = math.inf  # the first refusal since something was accepted
         self._began: float | None = None  # when the present epoch of sending began
         self._used = 0
         self._used_since = -math.inf
+
+    def _next_after(self, known: Memory) -> float:
+        """When the run before would have looked at its rate next."""
+        if self.rate >= self.top:
+            return math.inf
+        if self._searching:
+            return self._evidence.volleys[0].first + _SEARCH * self._period
+        return known.climb[1] if known.climb else -math.inf
 
     @property
     def window(self) -> float:
@@ -118,8 +130,8 @@ class AdaptiveRate:
 
     def _step(self, at: float) -> bool:
         if self._searching:
-            return self._end_search(at)
-        quiet_until = self._quiet_until()
+            return self._refused_since == math.inf and self._end_search(at)
+        quiet_until = math.inf if self.rate >= self.top else self._quiet_until()
         if at < quiet_until:
             self._next_step = quiet_until
             return False
@@ -194,23 +206,35 @@ class AdaptiveRate:
         return self.rate != before
 
     def proven(self) -> bool:
-        """A request sent after the last pause was accepted; True if that changed the rate.
-
-        If probes were refused in between, the count of a sliding window has fallen to the limit meanwhile.
-        """
-        self._climbing = False
+        """A request sent after the last pause was accepted; True if that changed the rate."""
         since, self._refused_since = self._refused_since, math.inf
-        if self._searching or self._random.trying or not self._evidence.volleys:
+        if since == math.inf:
             return False
-        last = self._evidence.volleys[-1].first
-        if not 0.0 < last - since < self._period:
+        self._climbing = False
+        probes = [volley for volley in self._evidence.volleys if volley.first > since]
+        if not probes or self._random.trying:
             return False
-        count = self._log.accepted_between(last - self._period, last)
-        return self._lower(_BELOW * count / self._period)
+        return self._probed(since, probes)
 
-    def _lower(self, rate: float) -> bool:
-        before, self.rate = self.rate, min(self.rate, max(self.floor, rate))
-        return self.rate < before
+    def _probed(self, since: float, probes: list[Volley]) -> bool:
+        """Probes were refused, too. For longer than a window: an outage, which tells nothing of the rate.
+
+        Else the count of a sliding window has fallen to the limit meanwhile. In a search it may be a bucket
+        that another run empties, unless no `Retry-After` ever says when the limit resets.
+        """
+        before, searched = self.rate, self._searching
+        last = probes[-1].first
+        if last - since >= self._period:
+            self.rate = self._evidence.volleys[0].rate if searched else self.rate
+        elif searched and any(probe.until > probe.first for probe in probes):
+            return False
+        else:
+            self._evidence.windowed = self._evidence.windowed or searched
+            count = self._log.accepted_between(last - self._period, last)
+            self.rate = min(self.rate, max(self.floor, _BELOW * count / self._period))
+        self._searching = False
+        self._next_step = self._quiet_until()
+        return self.rate != before
 
     def _adapt(self) -> None:
         volley = self._evidence.volleys[-1]
@@ -284,13 +308,18 @@ class AdaptiveRate:
             return self._search_rate
         return max(found, _BELOW * low) if accepted >= _WINDOW_ACCEPTED else found
 
-    def memory(self, pause: float, quota: Quota, sent: list[float]) -> Memory:
-        """What the next run must know."""
+    def memory(self, quota: Quota) -> Memory:
+        """What the next run must know of the rate."""
+        evidence = self._evidence
         return Memory(
-            pause=pause,
             quota=quota,
             rate=self.rate if self.rate < self.top else None,
             held=self._held,
-            refused=tuple((volley.first, volley.last) for volley in self._evidence.volleys[-12:]),
-            sent=tuple(sent),
+            search=self._search_rate if self._searching else None,
+            climb=(self._steps, self._next_step) if self._climbing and self.rate < self.top else None,
+            ceiling=self._ceiling if self._ceiling < math.inf else None,
+            windowed=evidence.windowed,
+            volleys=tuple(
+                (volley.first, volley.last, volley.until) for volley in evidence.volleys[-_REMEMBERED:]
+            ),
         )

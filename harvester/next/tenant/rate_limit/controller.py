@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from harvester.next.model import Quota
@@ -43,6 +44,9 @@ class RateController:
         self._log = SentLog(requests, self._period * (1 + _MARGIN))
         for sent_at in known.sent[-requests:]:
             self._log.add(sent_at)
+        for sent_at in known.unaccepted[-requests:]:
+            self._log.refuse(sent_at)
+        self._log.known_until = max(set(known.sent) - set(known.unaccepted), default=-math.inf)
         self._adaptive = AdaptiveRate(quota, self._log, known)
         last = known.sent[-1] if known.sent else -math.inf
         self._pace = Pace(self.rate, burst=burst, clock=clock, last=last)
@@ -107,7 +111,13 @@ class RateController:
 
     def memory(self, pause: float) -> Memory:
         """What the next run must know."""
-        return self._adaptive.memory(pause, self._quota, self._log.sent_times(self._clock() - self._log.span))
+        since = self._clock() - self._log.span
+        return replace(
+            self._adaptive.memory(self._quota),
+            pause=pause,
+            sent=tuple(self._log.sent_times(since)),
+            unaccepted=tuple(self._log.unaccepted_times(since)),
+        )
 
     def _retuned(self, changed: bool) -> bool:  # passes it on
         if changed:

@@ -45,11 +45,11 @@ class Evidence:
 
     __slots__ = ("_burst", "_log", "_period", "shuts_out", "volleys", "windowed")
 
-    def __init__(self, log: SentLog, period: float, volleys: list[Volley]) -> None:
+    def __init__(self, log: SentLog, period: float, volleys: list[Volley], *, windowed: bool) -> None:
         self._log = log
         self._period = period
         self.volleys = volleys
-        self.windowed = False
+        self.windowed = windowed
         """The tenant counts in windows: a `Retry-After` was longer than any bucket's would be."""
         self.shuts_out = False
         """The tenant has asked for a longer pause than its window."""

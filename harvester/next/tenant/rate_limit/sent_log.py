@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from typing import Final
 
 _WINDOWS_KEPT: Final = 12
@@ -61,6 +61,11 @@ class SentLog:
     def sent_times(self, after: float) -> list[float]:
         """The times, in order, of the requests sent at `after` or later."""
         return self._sent[bisect_left(self._sent, after) :]
+
+    def unaccepted_times(self, after: float) -> list[float]:
+        """Those among them that were refused, or whose response has not arrived."""
+        refused = self._refused[bisect_left(self._refused, after) :]
+        return refused + self._sent[bisect_right(self._sent, max(after, self.known_until)) :]
 
     def __repr__(self) -> str:
         return f"<SentLog {self.limit} in {self.span:g}s>"

@@ -68,7 +68,7 @@ class Figures:
     share: float
     steady: float
     refused: float
-    most: int
+    violated: int
 
 
 def measure(case: Case, algorithm: str, latency: float, seed: int) -> Figures:
@@ -105,7 +105,7 @@ def main() -> None:
                 f"{case.name:17} {algorithm:19} shut out {sum(f.shut_out for f in found):2} of {len(found)}"
                 f"  share {sum(shares) / len(shares):.3f} (min {shares[0]:.3f})"
                 f"  steady {sum(steady) / len(steady):.3f} (min {steady[0]:.3f})"
-                f"  429s {max(f.refused for f in found):.2%}  most violated {max(f.most for f in found)}"
+                f"  429s {max(f.refused for f in found):.2%}  most violated {max(f.violated for f in found)}"
             )
 
 
