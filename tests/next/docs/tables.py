@@ -1,4 +1,7 @@
-"""The tables of the manual that come from the code: `python -m tests.docs.tables` writes them anew."""
+"""The tables of the manual that come from the code: `python -m tests.docs.tables` writes them anew.
+
+So does it with config/harvester.toml, which is what `harvester config init` writes.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ from harvester.next.report import event_log, summary
 from harvester.next.report.metrics import RunMetrics
 from harvester.next.report.reasons import meaning
 from harvester.next.settings import TABLE
-from tests.next.docs.manual import DOCS
+from harvester.next.settings.template import template
+from tests.next.docs.manual import DOCS, ROOT
 from tests.next.docs.reference import tables as settings_tables
 from tests.next.report.samples import Run
 
@@ -200,6 +204,9 @@ def written(text: str) -> str:
     return text
 
 
+CONFIGURATION = ROOT / "config" / "harvester.toml"
+
 if __name__ == "__main__":
+    CONFIGURATION.write_text(template(), encoding="utf-8")
     for page in DOCS.glob("*.md"):
         page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,8 +10,9 @@ import pytest
 
 import harvester.next
 from harvester.next.settings import TABLE
+from harvester.next.settings.template import template
 from tests.next.docs.manual import DOCS, IN_GITHUB, PAGES, README, ROOT, anchors, blocks, links, prose
-from tests.next.docs.tables import commands, options_of, written
+from tests.next.docs.tables import CONFIGURATION, commands, options_of, written
 
 _OPTIONS = DOCS / "options.md"
 _ALL = (*PAGES, *IN_GITHUB, ROOT / "CHANGELOG.md")
@@ -49,11 +50,16 @@ def test_generated_tables_are_current(page: Path) -> None:
     assert written(text) == text, "run `make docs`"
 
 
+def test_the_example_configuration_is_current() -> None:
+    """config/harvester.toml is what `harvester config init` writes."""
+    assert CONFIGURATION.read_text(encoding="utf-8") == template(), "run `make docs`"
+
+
 def test_every_command_and_option_is_two_hops_away() -> None:
     """From the README to the options page, and there to a section that names the option."""
     assert "docs/options.md" in links(README)
     text = _OPTIONS.read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^### (harvester .*)\n(.*?)(?=^##)", text, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^### (harvester [^\n]*)\n(.*?)(?=^##)", text, re.MULTILINE | re.DOTALL))
     shared = text.partition("## Settings")[2] + text.partition("## Commands")[0]
     for name, command in commands():
         section = sections[f"harvester {name}"]
@@ -85,8 +91,10 @@ def test_the_front_page_is_short() -> None:
 def test_commands_that_pages_mention_exist(page: Path) -> None:
     """`harvester` is always followed by one of its commands or options, in blocks that are not run too."""
     known = {name.split()[0] for name, _ in commands()} | {"report", "demo", "COMMAND"}
-    text = prose(page) + "".join(block.text for block in blocks(page))
-    for word in re.findall(r"(?:`|^\$ |^)harvester ([a-z]+)", text, re.MULTILINE):
+    found = re.findall(r"`harvester ([a-z]+)", prose(page))
+    for block in blocks(page):
+        found += re.findall(r"^(?:\$ )?harvester ([a-z]+)", block.text, re.MULTILINE)
+    for word in found:
         assert word in known, f"{page.name}: harvester {word}"
 
 
