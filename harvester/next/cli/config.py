@@ -16,7 +16,7 @@ from harvester.next.cli.options import SettingsCommand, loaded, setting_options
 from harvester.next.errors import OutputError
 from harvester.next.settings import SECTIONS, Loaded
 from harvester.next.settings.config_file import LOCAL_CONFIG, user_config
-from harvester.next.settings.secret_files import named_path
+from harvester.next.settings.documents import named_path
 from harvester.next.settings.template import template
 
 _EXAMPLES = """\b

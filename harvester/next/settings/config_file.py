@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from harvester.next.errors import SettingError
-from harvester.next.settings.clients import CLIENT_KEYS, ClientTable, client_tables
-from harvester.next.settings.documents import Document, check_keys, read_document
-from harvester.next.settings.secret_files import named_path
+from harvester.next.settings.documents import (
+    CLIENT_KEYS,
+    ClientTable,
+    Document,
+    client_tables,
+    named_path,
+    read_document,
+)
 from harvester.next.settings.settings import BY_NAME
 
 LOCAL_CONFIG = Path("harvester.toml")
 """In the working directory: read if no other is named."""
 
-_KEYS = (*BY_NAME, *CLIENT_KEYS)
+Named = tuple[str, str]
+"""What a person wrote, and what named it: a flag, a variable, a keyword."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +41,19 @@ class ConfigFile:
 
 def home_directory(environ: Mapping[str, str]) -> Path | None:
     """The home directory; None for a user without one, as in containers."""
-    if home := environ.get("HOME"):
-        return Path(home)
-    try:
-        import pwd  # noqa: PLC0415  # not on every platform, and needed here only
-
-        return Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except (ImportError, KeyError):
-        return None
+    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111  # Path raises where there is none
+    return None if home == "~" else Path(home)
 
 
 def user_config(environ: Mapping[str, str]) -> Path | None:
     """``$XDG_CONFIG_HOME/account-usage-harvester/config.toml``; None without a home directory."""
-    named = environ.get("XDG_CONFIG_HOME", "")
-    home = home_directory(environ)
-    if not os.path.isabs(named) and home is None:  # noqa: PTH117  # XDG: a relative path is to be ignored
-        return None
-    base = Path(named) if os.path.isabs(named) or home is None else home / ".config"  # noqa: PTH117  # as above
+    base = Path(environ.get("XDG_CONFIG_HOME", ""))
+    if not base.is_absolute():  # a relative one is to be ignored, says the specification
+        home = home_directory(environ)
+        if home is None:
+            return None
+        base = home / ".config"
     return base / "account-usage-harvester" / "config.toml"
-
-
-Named = tuple[str, str]
-"""What a person wrote, and what named it: a flag, a variable, a keyword."""
 
 
 def find_config(named: Named | None, profile: Named | None, environ: Mapping[str, str]) -> ConfigFile:
@@ -65,54 +62,53 @@ def find_config(named: Named | None, profile: Named | None, environ: Mapping[str
     `profile` is the part of it to lay over the rest, else HARVESTER_PROFILE.
 
     Raises:
-        SettingError: as `read_config`, or there is none, but a profile is asked for.
+        SettingError: the file cannot be read, has a key that does not exist, or lacks the profile.
     """
-    if named is None and (variable := environ.get("HARVESTER_CONFIG", "").strip()):
-        named = variable, "HARVESTER_CONFIG"
-    if profile is None and (variable := environ.get("HARVESTER_PROFILE", "").strip()):
-        profile = variable, "HARVESTER_PROFILE"
+    named = named or _variable("HARVESTER_CONFIG", environ)
+    profile = profile or _variable("HARVESTER_PROFILE", environ)
     if named is not None:
-        return read_config(named_path(*named), named[1], profile)
+        return _read(named_path(*named), named[1], profile)
     warning = None
     if os.path.exists(LOCAL_CONFIG):  # noqa: PTH110  # unlike Path.exists, false where it may not be looked at
         warning = _foreign(LOCAL_CONFIG)
         if warning is None:
-            return read_config(LOCAL_CONFIG, str(LOCAL_CONFIG), profile)
+            return _read(LOCAL_CONFIG, str(LOCAL_CONFIG), profile)
     users = user_config(environ)
     if users is not None and os.path.exists(users):  # noqa: PTH110  # as above
-        return read_config(users, str(users), profile, warning)
+        return _read(users, str(users), profile, warning)
     if profile is not None:
         problem = f"{profile[0]!r} is in no file"
         raise SettingError(profile[1], problem, "name the configuration with --config")
     return ConfigFile(warning=warning)
 
 
-def read_config(path: Path, setting: str, profile: Named | None, warning: str | None = None) -> ConfigFile:
+def _variable(name: str, environ: Mapping[str, str]) -> Named | None:
+    value = environ.get(name, "").strip()
+    return (value, name) if value else None
+
+
+def _read(path: Path, setting: str, profile: Named | None, warning: str | None = None) -> ConfigFile:
     """The file, with the profile's settings in place of those at the top.
 
     A profile that names a client has only its own clients. `setting` is what named the file.
-
-    Raises:
-        SettingError: the file cannot be read, or has a key that does not exist, or no such profile.
     """
     document = read_document(path, setting)
-    if not isinstance(document.content, dict):
-        raise SettingError(document.place(), "is not a table of settings", "write TOML: name = value")
     profiles = document.content.pop("profile", {})
-    check_keys(document.content, (*_KEYS, "profile"), document)
+    document.check_keys(document.content, (*BY_NAME, *CLIENT_KEYS, "profile"))
     if not isinstance(profiles, dict) or not all(isinstance(one, dict) for one in profiles.values()):
         hint = "write [profile.NAME] above the settings of one"
         raise SettingError(document.place("profile"), "is not a table of profiles", hint)
     for name, settings in profiles.items():
-        check_keys(settings, _KEYS, document, "profile", name)
+        document.check_keys(settings, (*BY_NAME, *CLIENT_KEYS), "profile", name)
     layers: list[tuple[dict[str, Any], tuple[str, ...]]] = [(document.content, ())]
     if profile is not None:
         layers.append((_chosen(profiles, profile, path), ("profile", profile[0])))
     values: dict[str, tuple[object, str]] = {}
     clients: list[ClientTable] = []
     for table, where in layers:
-        own = {key: value for key, value in table.items() if key in BY_NAME and key != "clients"}
-        values |= {key: (value, document.place(*where, key)) for key, value in own.items()}
+        for key, value in table.items():
+            if key in BY_NAME and key != "clients":
+                values[key] = value, document.place(*where, key)
         clients = _clients(table, document, where) or clients
     return ConfigFile(path, values, clients, profile and profile[0], warning)
 

@@ -17,9 +17,8 @@ Place: TypeAlias = Literal["stdout", "file", "directory", "store", "table"]
 STORES: Final = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
 """Schemes of object stores."""
 
-_POSTGRES = ("postgresql", "postgres")
-_STDOUT = ("-", "/dev/stdout")
-_SUFFIXES: Final[dict[str, Format]] = {
+_POSTGRES: Final = ("postgresql", "postgres")
+_FORMATS: Final[dict[str, Format]] = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
     ".json": "ndjson",
@@ -28,9 +27,9 @@ _SUFFIXES: Final[dict[str, Format]] = {
     ".db": "sqlite",
     ".sqlite": "sqlite",
 }
-_COMPRESSED: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
-_CATALOG_TABLE = re.compile(r"[A-Za-z_][\w-]*:[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+")
-_TABLE_PATH = re.compile(r"/[^/]+/[^/.]+\.[^/.]+")
+_COMPRESSIONS: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
+_CATALOG_TABLE: Final = re.compile(r"[A-Za-z_][\w-]*:[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+")
+_TABLE_PATH: Final = re.compile(r"/[^/]+/[^/.]+\.[^/.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,49 +56,45 @@ def destination(value: object) -> str:
     """
     written = path_text(value)
     if "://" in written:
-        (_check_postgres if _scheme(written) in _POSTGRES else _check_store)(written)
-    return "-" if written in _STDOUT else written
+        parts = _split(written)
+        (_check_postgres if parts.scheme in _POSTGRES else _check_store)(parts)
+    return "-" if written == "/dev/stdout" else written
 
 
 def resolve(dest: str, form: Format | None = None, compress: Compression | None = None) -> Destination:
-    """What a checked DEST and the two options come to; where an option says nothing, the name decides."""
+    """What a checked `dest` means; the format and the compression take the place of what its name says."""
     place = _place(dest, form)
-    suffixes = PurePath(dest).suffixes if place == "file" else []
-    packed = _COMPRESSED.get(suffixes[-1].lower()) if suffixes else None
-    inner = suffixes[:-1] if packed else suffixes
-    implied = _SUFFIXES.get(inner[-1].lower()) if inner else None
+    name = PurePath(dest if place == "file" else "").name
+    packed = suffix_compression(name)
+    inner = name if packed == "none" else PurePath(name).stem
+    implied = _FORMATS.get(PurePath(inner).suffix.lower())
     if place == "table":
         implied = "postgres" if "://" in dest else "iceberg"
-    return Destination(dest, place, form or implied or "ndjson", compress or packed or "none", implied)
+    return Destination(dest, place, form or implied or "ndjson", compress or packed, implied)
 
 
 def suffix_compression(dest: str) -> Compression:
     """How the file called `dest` is compressed, by its suffix."""
-    return _COMPRESSED.get(PurePath(dest).suffix.lower(), "none")
+    return _COMPRESSIONS.get(PurePath(dest).suffix.lower(), "none")
 
 
 def _place(dest: str, form: Format | None) -> Place:
     if dest == "-":
         return "stdout"
     if "://" in dest:
-        return "table" if _scheme(dest) in _POSTGRES else "store"
+        return "table" if urlsplit(dest).scheme in _POSTGRES else "store"
     if dest.endswith("/"):
         return "directory"
-    return "table" if _is_catalog_table(dest) and form in (None, "iceberg") else "file"
+    is_table = _CATALOG_TABLE.fullmatch(dest) and not _names_a_file(dest) and form in (None, "iceberg")
+    return "table" if is_table else "file"
 
 
-def _is_catalog_table(dest: str) -> bool:
-    """``CATALOG:namespace.table``; a known suffix makes it a file, such as ``2026-11:usages.ndjson``."""
-    known = PurePath(dest).suffix.lower() in {*_SUFFIXES, *_COMPRESSED}
-    return bool(_CATALOG_TABLE.fullmatch(dest)) and not known
+def _names_a_file(dest: str) -> bool:
+    """Whether it has a known suffix, as ``2026-11:usages.ndjson`` has."""
+    return PurePath(dest).suffix.lower() in _FORMATS.keys() | _COMPRESSIONS.keys()
 
 
-def _scheme(url: str) -> str:
-    return url.partition("://")[0].lower()
-
-
-def _check_store(url: str) -> None:
-    parts = _split(url)
+def _check_store(parts: SplitResult) -> None:
     if parts.scheme not in STORES:
         hint = "use s3://, gs://, az:// or postgresql://, a directory that ends in /, or a file"
         raise BadValue(f"has the scheme {parts.scheme}://, which is not supported", hint, secret=True)
@@ -108,15 +103,13 @@ def _check_store(url: str) -> None:
         raise BadValue(f"({parts.scheme}://…) holds more than a bucket and a prefix", hint, secret=True)
     if not parts.hostname:
         raise BadValue("names no bucket", f"write {parts.scheme}://bucket/prefix/")
-    if PurePath(parts.path).suffix.lower() in {*_SUFFIXES, *_COMPRESSED}:
+    if _names_a_file(parts.path):
         raise BadValue("names a file, but an object store gets parts", "name a prefix that ends in /")
 
 
-def _check_postgres(url: str) -> None:
-    parts = _split(url)
+def _check_postgres(parts: SplitResult) -> None:
     if parts.password or "password" in parse_qs(parts.query, keep_blank_values=True):
-        hint = "remove it, and set PGPASSWORD or write it to ~/.pgpass"
-        raise BadValue("has a password in it", hint, secret=True)
+        raise BadValue("has a password in it", "remove it, and set PGPASSWORD or ~/.pgpass", secret=True)
     if not parts.hostname or not _TABLE_PATH.fullmatch(parts.path):
         hint = "write postgresql://host/database/schema.table"
         raise BadValue("(postgresql://…) does not name a table", hint, secret=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,21 +13,18 @@ from typing import Any, Unpack
 
 from harvester.next.errors import SettingError
 from harvester.next.settings.access import NOWHERE, Access, find_access
-from harvester.next.settings.config_file import ConfigFile, Named, find_config
+from harvester.next.settings.config_file import find_config
 from harvester.next.settings.options import Options
 from harvester.next.settings.parse import BadValue
-from harvester.next.settings.secret_files import named_path
-from harvester.next.settings.setting import Setting
 from harvester.next.settings.settings import BY_NAME, TABLE, Settings
 
 _log = logging.getLogger("harvester.settings")
 
 _PREFIX = "HARVESTER_"
-_ELSEWHERE = ("HARVESTER_CONFIG", "HARVESTER_PROFILE")
-_WHICH_ACCOUNTS = ("inputs", "account", "list")
+_WHICH_ACCOUNTS = {"inputs", "account", "list"}
 """Together they say which accounts: the first layer that has one of them decides for all."""
 
-_Layer = Mapping[str, tuple[object, str]]
+_Layer = Mapping[str, tuple[Any, str]]
 """Raw values by setting, each with how it was written."""
 
 
@@ -81,21 +78,32 @@ def load(
     Raises:
         SettingError: a value is not accepted; it says which, where it is, and what to write instead.
     """
-    file = find_config(*_named(config, profile, prefix="" if keywords else "--"), environ)
-    given = {
-        name: (value, name if keywords else _flag(BY_NAME[name], value)) for name, value in flags.items()
+    dashes = "" if keywords else "--"
+    file = find_config(
+        None if config is None else (str(config), f"{dashes}config"),
+        None if profile is None else (profile, f"{dashes}profile"),
+        environ,
+    )
+    given = {name: (value, name if keywords else _flag(name, value)) for name, value in flags.items()}
+    chosen = _first_of(given, dict(_environment(environ)), file.values)
+    clients, clients_from = chosen.pop("clients", (None, ""))
+    if clients and not isinstance(clients, (str, Path)):  # ready values, checked with the other settings
+        access = Access(clients, "clients", *_base_url(chosen) or ("", NOWHERE))
+    else:
+        named = (str(clients), clients_from) if clients else None
+        access = find_access(named, _base_url(chosen), environ, file)
+    chosen |= {
+        "base_url": (access.base_url, access.base_url_from),
+        "clients": (access.clients, access.clients_from),
     }
-    layers = (given, dict(_environment(environ)), file.values)
-    chosen = _first_of(layers)
     origins = dict.fromkeys(BY_NAME, "default") | {name: origin for name, (_, origin) in chosen.items()}
-    values = {name: value for name, (value, _) in chosen.items()}
-    access = _access(values.pop("clients", None), _base_url(chosen), origins, environ, file)
-    values |= {"base_url": access.base_url, "clients": access.clients}
-    origins |= {"base_url": access.base_url_from, "clients": access.clients_from}
-    settings = _checked(values, origins)
+    try:
+        settings = Settings(**{name: value for name, (value, _) in chosen.items()})
+    except SettingError as error:
+        raise _as_written(error, origins) from None
     if needs_tenant:
         access.require(file.warning)
-    warnings = [*([file.warning] if file.warning else []), *access.warnings, *_unknown_variables(environ)]
+    warnings = [*filter(None, [file.warning]), *access.warnings, *_unknown_variables(environ)]
     return Loaded(settings, MappingProxyType(origins), tuple(warnings), file.path, file.profile)
 
 
@@ -114,48 +122,36 @@ def load_settings(**options: Unpack[Options]) -> Settings:
     config, profile = given.pop("config", None), given.pop("profile", None)
     for name in given:
         if name not in BY_NAME:
-            near = get_close_matches(name, BY_NAME, n=1)
-            raise TypeError(f"there is no setting {name}" + (f": did you mean {near[0]}?" if near else ""))
+            raise TypeError(f"there is no setting {name}{_did_you_mean(name, BY_NAME)}")
     loaded = load(given, environ=os.environ, config=config, profile=profile, keywords=True)
     for warning in loaded.warnings:
         _log.warning("%s", warning)
     return loaded.settings
 
 
-def _named(
-    config: str | Path | None, profile: str | None, *, prefix: str
-) -> tuple[Named | None, Named | None]:
-    """Where settings come from, with what messages call the option that says so."""
-    return (
-        None if config is None else (str(config), f"{prefix}config"),
-        None if profile is None else (profile, f"{prefix}profile"),
-    )
-
-
-def _flag(one: Setting, value: object) -> str:
+def _flag(name: str, value: object) -> str:
     """How the command line calls a setting that it gave."""
+    one = BY_NAME[name]
     if one.switch and value is False:
         return one.negative
-    return one.flag or {"inputs": "INPUT", "verbosity": "-q" if value == -1 else "-v"}.get(one.name, one.name)
+    return one.flag or {"inputs": "INPUT", "verbosity": "-q" if value == -1 else "-v"}.get(name, name)
 
 
-def _environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[object, str]]]:
+def _environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[Any, str]]]:
     for one in TABLE:
         for variable in (one.variable, "SAIL_BASE_URL") if one.name == "base_url" else (one.variable,):
             if written := environ.get(variable, "").strip():
-                value = [part for part in written.split(one.separator) if part] if one.separator else written
-                yield one.name, (value, variable)
+                parts = [part for part in written.split(one.separator) if part] if one.separator else written
+                yield one.name, (parts, variable)
                 break
 
 
-def _first_of(layers: tuple[_Layer, ...]) -> dict[str, tuple[object, str]]:
+def _first_of(*layers: _Layer) -> dict[str, tuple[Any, str]]:
     """Each setting of the first layer that has it."""
-    chosen: dict[str, tuple[object, str]] = {}
+    chosen: dict[str, tuple[Any, str]] = {}
     for layer in layers:
-        decided = any(name in chosen for name in _WHICH_ACCOUNTS)
-        for name, raw in layer.items():
-            if not (decided and name in _WHICH_ACCOUNTS):
-                chosen.setdefault(name, raw)
+        decided = _WHICH_ACCOUNTS if _WHICH_ACCOUNTS & chosen.keys() else chosen.keys()
+        chosen |= {name: raw for name, raw in layer.items() if name not in decided | chosen.keys()}
     return chosen
 
 
@@ -170,30 +166,6 @@ def _base_url(chosen: _Layer) -> tuple[str, str] | None:
         raise SettingError(origin, bad.problem, bad.hint) from None
 
 
-def _access(
-    given: object,
-    base_url: tuple[str, str] | None,
-    origins: Mapping[str, str],
-    environ: Mapping[str, str],
-    file: ConfigFile,
-) -> Access:
-    if not given:
-        return find_access(None, base_url, environ, file)
-    if isinstance(given, (str, Path)):
-        origin = origins["clients"]
-        return find_access((named_path(str(given), origin), origin), base_url, environ, file)
-    address, address_from = base_url or ("", NOWHERE)
-    ready: Any = given  # what it is, is checked with the other settings
-    return Access(ready, "clients", address, address_from)
-
-
-def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
-    try:
-        return Settings(**values)
-    except SettingError as error:
-        raise _as_written(error, origins) from None
-
-
 def _as_written(error: SettingError, origins: Mapping[str, str]) -> SettingError:
     origin = origins.get(error.setting)
     if origin is None:
@@ -205,7 +177,11 @@ def _as_written(error: SettingError, origins: Mapping[str, str]) -> SettingError
 
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """HARVESTER_* variables that mean nothing: others may own them, so they are a warning, not an error."""
-    known = {*(one.variable for one in TABLE), *_ELSEWHERE}
+    known = {*(one.variable for one in TABLE), "HARVESTER_CONFIG", "HARVESTER_PROFILE"}
     for name in sorted(one for one in environ if one.startswith(_PREFIX) and one not in known):
-        near = get_close_matches(name, known, n=1)
-        yield f"{name} is not a setting" + (f": did you mean {near[0]}?" if near else "")
+        yield f"{name} is not a setting{_did_you_mean(name, known)}"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f": did you mean {near[0]}?" if near else ""

@@ -1,4 +1,4 @@
-"""What people write, as values: quotas, durations, sizes, months, shards, numbers, words.
+"""What people write, as values: quotas, durations, months, shards, numbers, words, addresses.
 
 Flags and the environment give text, TOML gives its own types too, library users give ready values: each
 parser takes all of them, and takes its own result unchanged. What it does not accept it refuses with a
@@ -10,12 +10,17 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from harvester.next.model import Quota, Shard
+
+API_VERSIONS = ("v3", "beta", "v2024", "v2025", "v2026", "v1")
+MOST_SHARDS = 10_000
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "": 1.0}
 _UNITS = "ms|s|m|h|d|w"
@@ -24,36 +29,31 @@ _NUMBER = rf"{_DIGITS}(?:\.{_DIGITS})?"
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:{_UNITS})\s*)+|{_NUMBER}")
 _STEP = re.compile(rf"({_NUMBER})({_UNITS}|)")
 _QUOTA = re.compile(rf"({_DIGITS})\s*/\s*(?=\S)(?:({_NUMBER})\s*)?({_UNITS}|)")
-_SIZE = re.compile(rf"({_NUMBER})\s*([KMGT]?)(I?)B?", re.IGNORECASE)
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 _SHARD = re.compile(rf"({_DIGITS})\s*/\s*({_DIGITS})")
 _WHOLE = re.compile(rf"[+-]?{_DIGITS}")
 _MODE = re.compile(r"(?:0o?)?([0-7]{3})")
-_WORDS = {
-    "1": True,
-    "true": True,
-    "yes": True,
-    "on": True,
-    "0": False,
-    "false": False,
-    "no": False,
-    "off": False,
-}
-
-MOST_SHARDS = 10_000
-_OWNER = 0o600
-_ALL = 0o777
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_OWNER, _ALL = 0o600, 0o777
 _AMBIGUOUS_MODES = (400, 440, 444)  # as integers they are 0620, 0670 and 0674, which nobody means
+
+_VERSION_AT_END = re.compile(rf"/(?:{'|'.join(API_VERSIONS)})/?$")
+_TENANT_PAGE = re.compile(r"([a-z0-9-]+)\.(identitynow(?:-demo)?\.com)")
+_PORTS = {"https": 443, "http": 80}
+_FULL_ADDRESS = "write it in full, for example https://acme.api.identitynow.com"
 
 
 class BadValue(Exception):  # a finding on its way to becoming a SettingError
     """A value that is not accepted. `secret` is True where it must not be shown."""
 
-    def __init__(self, problem: str, hint: str, *, secret: bool = False) -> None:
+    def __init__(self, problem: str, hint: str = "", *, secret: bool = False) -> None:
         super().__init__(problem)
         self.problem = problem
         self.hint = hint
         self.secret = secret
+
+
+# --- texts and paths
 
 
 def text(value: object) -> str:
@@ -76,13 +76,10 @@ def path_text(value: object) -> str:
         raise BadValue("is blank", "give a path, or leave the setting out")
     if "\0" in written:
         raise BadValue("has a NUL character in it", "write the path without it")
-    if not written.startswith("~"):
-        return written
     expanded = os.path.expanduser(written)  # noqa: PTH111  # a Path would lose the end
     if expanded.startswith("~"):
-        raise BadValue(
-            "begins with a home directory that is not known", "write the full path, or ./~… for such a name"
-        )
+        hint = "write the full path, or ./~… for such a name"
+        raise BadValue("begins with a home directory that is not known", hint)
     return expanded
 
 
@@ -93,25 +90,38 @@ def path(value: object) -> Path:
 
 def paths(value: object) -> tuple[str, ...]:
     """Several paths as they are written (``-`` is stdin): a list, or one."""
-    return tuple(one if one == "-" else path_text(one) for one in _list(value, str, Path))
+    return tuple(map(path_text, _list(value, str, Path)))
 
 
-def whole(value: object) -> int:
-    """A whole number; ``1_000`` is one too."""
-    if isinstance(value, str) and _WHOLE.fullmatch(digits := re.sub(r"(?<=\d)_(?=\d)", "", value.strip())):
-        return int(digits)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise BadValue("is not a whole number", "write digits only, for example 250")
+def texts(value: object) -> tuple[str, ...]:
+    """One or more texts, such as account IDs; a text is one, whatever is in it."""
+    return tuple(map(text, _list(value, str)))
 
 
-def flag(value: object) -> bool:
-    """Yes or no: TOML's true and false, and the words people put into environment variables."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in _WORDS:
-        return _WORDS[value.strip().lower()]
-    raise BadValue("is neither true nor false", "write true or false")
+def fields(value: object) -> tuple[str, ...]:
+    """Names of properties to keep with each account, once each: a list, or text with commas."""
+    names = _names(value)
+    if any(name.partition(".")[0] == "attributes" for name in names):
+        problem = "has attributes, which may hold anything about a person and are never kept"
+        raise BadValue(problem, "name other properties")
+    return tuple(map(text, names))
+
+
+def _names(value: object) -> list[str]:
+    """The names in a list, or between the commas of a text, once each; ``none`` is none."""
+    found = _list(value.split(",") if isinstance(value, str) else value, str)
+    return [name for name in dict.fromkeys(one.strip() for one in found) if name not in ("", "none")]
+
+
+def _list(value: object, *kinds: type) -> Sequence[Any]:
+    """The members of a list, or the one value of such a kind."""
+    found = (value,) if isinstance(value, kinds) else value
+    if not isinstance(found, (list, tuple)) or not all(isinstance(one, kinds) for one in found):
+        raise BadValue("is not a list of texts", 'write ["one", "two"]')
+    return found
+
+
+# --- words and numbers
 
 
 def word(*choices: str) -> Callable[[object], str]:
@@ -126,67 +136,45 @@ def word(*choices: str) -> Callable[[object], str]:
 
 
 def words(*choices: str) -> Callable[[object], tuple[str, ...]]:
-    """Some of these words, in this order: a list, or text with commas; ``none`` is none of them."""
+    """Some of these words, in any case, once each: a list, or text with commas."""
+    known = {choice.lower(): choice for choice in choices}
 
     def some_of(value: object) -> tuple[str, ...]:
-        wanted = {one.strip().lower() for one in _split(value)} - {"", "none"}
-        if unknown := wanted - {one.lower() for one in choices}:
-            problem = f"has {', '.join(sorted(unknown))}, which is none of {', '.join(choices)}"
+        names = [name.lower() for name in _names(value)]
+        if unknown := [name for name in names if name not in known]:
+            problem = f"has {unknown[0]}, which is none of {', '.join(choices)}"
             raise BadValue(problem, f"give any of {','.join(choices)}")
-        return tuple(one for one in choices if one.lower() in wanted)
+        return tuple(dict.fromkeys(known[name] for name in names))
 
     return some_of
 
 
-def texts(value: object) -> tuple[str, ...]:
-    """One or more texts, such as account IDs; a text is one, whatever is in it."""
-    return tuple(text(one) for one in _list(value, str))
+def flag(value: object) -> bool:
+    """Yes or no: TOML's true and false, and the words people put into environment variables."""
+    if isinstance(value, bool):
+        return value
+    said = value.strip().lower() if isinstance(value, str) else ""
+    if said not in _TRUE + _FALSE:
+        raise BadValue("is neither true nor false", "write true or false")
+    return said in _TRUE
 
 
-def fields(value: object) -> tuple[str, ...]:
-    """Names of properties to keep with each account, once each: a list, or text with commas."""
-    names = tuple(dict.fromkeys(one.strip() for one in _split(value) if one.strip()))
-    if "attributes" in names:
-        raise BadValue(
-            "has attributes, which may hold anything about a person", "name the properties you need"
-        )
-    return () if names == ("none",) else tuple(map(text, names))
-
-
-def versions(*known: str) -> Callable[[object], tuple[str, ...]]:
-    """One or more API versions in their order, each once: a list, or text with commas."""
-
-    def some_of(value: object) -> tuple[str, ...]:
-        named = tuple(one.strip().lower() for one in _split(value) if one.strip())
-        if unknown := [one for one in named if one not in known]:
-            raise BadValue(f"has {unknown[0]}, which is no API version", f"give any of {','.join(known)}")
-        if repeated := [one for one in dict.fromkeys(named) if named.count(one) > 1]:
-            raise BadValue(f"names {repeated[0]} more than once", "name each version once")
-        if not named:
-            raise BadValue("names no API version", f"give any of {','.join(known)}")
-        return named
-
-    return some_of
+def whole(value: object) -> int:
+    """A whole number; ``1_000`` is one too."""
+    if isinstance(value, str) and _WHOLE.fullmatch(digits := re.sub(r"(?<=\d)_(?=\d)", "", value.strip())):
+        return int(digits)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise BadValue("is not a whole number", "write digits only, for example 250")
 
 
 def duration(value: object) -> float:
     """Seconds: a number, or parts with units such as ``90s``, ``2h30m``, ``1d``, ``500ms``."""
-    if _is_number(value) and math.isfinite(value) and value >= 0:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
         return float(value)
     if isinstance(value, str) and _DURATION.fullmatch(written := value.strip().lower()):
         return math.fsum(float(number) * _SECONDS[unit] for number, unit in _STEP.findall(written))
     raise BadValue("is not a duration", "write seconds, or for example 90s, 2h30m, 1d")
-
-
-def size(value: object) -> int:
-    """Bytes: a number, or with a unit such as ``64MB`` (decimal) or ``1GiB`` (binary)."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None or (found[3] and not found[2]):
-        raise BadValue("is not a size", "write bytes, or for example 64MB, 1GiB")
-    power = "KMGT".index(found[2].upper()) + 1 if found[2] else 0
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
 def quota(value: object) -> Quota:
@@ -196,7 +184,7 @@ def quota(value: object) -> Quota:
     found = _QUOTA.fullmatch(value.strip().lower()) if isinstance(value, str) else None
     if found and int(found[1]) > 0 and (seconds := float(found[2] or 1) * _SECONDS[found[3]]) > 0:
         return Quota(int(found[1]), seconds)
-    raise BadValue("is not a quota", "write requests per time, for example 100/10s, or none")
+    raise BadValue("is not a quota", "write requests per time, for example 100/10s")
 
 
 def month(value: object) -> str:
@@ -221,28 +209,72 @@ def file_mode(value: object) -> int:
     """Permission bits: octal digits as text, ``0600``, or an integer where it can mean only one thing."""
     found = _MODE.fullmatch(value.strip()) if isinstance(value, str) else None
     mode = int(found[1], 8) if found else value
-    if not isinstance(mode, int) or mode in _AMBIGUOUS_MODES or mode & ~_ALL:
+    if not isinstance(mode, int) or mode in _AMBIGUOUS_MODES or not 0 <= mode <= _ALL:
         raise BadValue("is not a file mode", 'write three octal digits as text, for example "0600"')
     if mode & _OWNER != _OWNER:
         raise BadValue("must let the owner read and write", 'give for example "0640"')
     return mode
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+# --- the tenant's address
 
 
-def _split(value: object) -> list[Any]:
-    """The texts of a list, or those between the commas of a text."""
-    return [*_list(value.split(",") if isinstance(value, str) else value, str)]
+def base_url(value: object) -> str:
+    """The URL that paths such as ``/oauth/token`` are appended to: no ``/`` and no API version at its end.
+
+    It is checked, so that a secret goes out encrypted and to where it was meant to.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise BadValue("is not a URL", _FULL_ADDRESS)
+    parts, port = _address(value.strip())
+    host = (parts.hostname or "").rstrip(".")
+    if not host or (":" not in host and not re.fullmatch(r"[^/?#\[\]%:]+", host)):
+        raise BadValue("has no host", _FULL_ADDRESS)
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise BadValue("would send the token unencrypted", "use https:// (http:// is for loopback only)")
+    if _TENANT_PAGE.fullmatch(host):
+        raise BadValue("is the address of the tenant's user interface", f"its API is at {_guess(host)}")
+    where = f"[{host}]" if ":" in host else host
+    if port is not None and port != _PORTS[parts.scheme]:
+        where += f":{port}"
+    return f"{parts.scheme}://{where}{_VERSION_AT_END.sub('', parts.path).rstrip('/')}"
 
 
-def _list(value: object, *kinds: type) -> Iterable[Any]:
-    """The members of a list, or the one value of such a kind."""
-    found = (value,) if isinstance(value, kinds) else value
-    if not isinstance(found, (list, tuple)) or not all(isinstance(one, kinds) for one in found):
-        raise BadValue("is not a list of texts", 'write ["one", "two"]')
-    return found
+def origin(url: str) -> str:
+    """Scheme, host and port of a checked base URL."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _address(value: str) -> tuple[SplitResult, int | None]:
+    if "@" in value.split("?", maxsplit=1)[0]:
+        raise BadValue("has a user name or password in it", "remove what is between // and @", secret=True)
+    if any(one.isspace() or not one.isprintable() or one == "\\" for one in value):
+        raise BadValue("is not a URL", _FULL_ADDRESS)
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise BadValue("is not a URL", _FULL_ADDRESS) from None
+    if parts.query or parts.fragment:
+        raise BadValue("has a query or fragment", "remove everything from ? or # on", secret=True)
+    if parts.scheme not in _PORTS or not parts.netloc:
+        guess = _guess(value.rsplit("://", maxsplit=1)[-1].strip("/"))
+        raise BadValue("does not begin with https://", f"write {guess}")
+    return parts, port
+
+
+def _guess(written: str) -> str:
+    """What somebody who wrote only a tenant's name or host probably meant."""
+    if found := _TENANT_PAGE.fullmatch(written.lower()):
+        return f"https://{found[1]}.api.{found[2]}"
+    return f"https://{written}" if "." in written else f"https://{written}.api.identitynow.com"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 # --- and back, for help and messages
@@ -263,14 +295,6 @@ def show_duration(seconds: float) -> str:
         if seconds and seconds % _SECONDS[unit] == 0:
             return f"{seconds / _SECONDS[unit]:.0f}{unit}"
     return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
-
-
-def show_size(size_in_bytes: int) -> str:
-    """Bytes with the largest binary unit that leaves a whole number."""
-    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if size_in_bytes and size_in_bytes % 1024**power == 0:
-            return f"{size_in_bytes // 1024**power}{unit}"
-    return f"{size_in_bytes}B"
 
 
 def show_mode(mode: int) -> str:

@@ -30,9 +30,9 @@ def word(*choices: str) -> Kind:
     return Kind("|".join(choices), parse.word(*choices), choices=choices)
 
 
-def words(*choices: str) -> Kind:
+def words(*choices: str, metavar: str = "NAMES") -> Kind:
     """Some of these words, with commas between them."""
-    return Kind("NAMES", parse.words(*choices), choices=choices)
+    return Kind(metavar, parse.words(*choices), choices=choices)
 
 
 TEXT = Kind("NAME", parse.text)
@@ -43,15 +43,12 @@ FILE = Kind("FILE", parse.path)
 PATHS = Kind("INPUT", parse.paths)
 WHOLE = Kind("N", parse.whole)
 DURATION = Kind("DURATION", parse.duration, parse.show_duration)
-SIZE = Kind("SIZE", parse.size, parse.show_size)
 MODE = Kind("MODE", parse.file_mode, parse.show_mode)
 QUOTA = Kind("N/Ps", parse.quota)
 MONTH = Kind("YYYY-MM", parse.month)
 SHARD = Kind("K/N", parse.shard)
 SWITCH = Kind("", parse.flag)
-
-DAY = 86400.0
-"""In seconds."""
+URL = Kind("URL", parse.base_url)
 
 
 class _Details(TypedDict, total=False):
@@ -120,7 +117,7 @@ class Setting:
             found = self.kind.parse(value)
             self._check_range(found)
         except BadValue as bad:
-            shown = "" if bad.secret else f"{_shown(value)} "
+            shown = "" if bad.secret else f"{str(value)[:_LONGEST_SHOWN]!r} "
             raise BadValue(shown + bad.problem, bad.hint, secret=bad.secret) from None
         return found
 
@@ -136,16 +133,15 @@ class Setting:
         return bool(self.none) and isinstance(value, str) and value.strip().lower() == self.none
 
     def _check_range(self, value: Any) -> None:
-        """Raise BadValue where the value is outside the range."""
-        if self.least is not None and not value >= self.least:
-            raise BadValue("is out of range", f"give {self._range()}")
-        if self.most is not None and not value <= self.most:
-            raise BadValue("is out of range", f"give {self._range()}")
-
-    def _range(self) -> str:
-        least = None if self.least is None else self.kind.show(self.least)
-        most = None if self.most is None else self.kind.show(self.most)
-        return f"{least} to {most}" if least and most else f"at least {least}" if least else f"at most {most}"
+        """Raise BadValue where there are too few of something. Every range has a lower end."""
+        if value == () and self.default:
+            raise BadValue("is empty", "give at least one")
+        if self.least is None:
+            return
+        if value < self.least or (self.most is not None and value > self.most):
+            least = self.kind.show(self.least)
+            wanted = f"at least {least}" if self.most is None else f"{least} to {self.kind.show(self.most)}"
+            raise BadValue("is out of range", f"give {wanted}")
 
 
 def setting(section: str, kind: Kind, about: str, *, default: T, **details: Unpack[_Details]) -> T:
@@ -163,7 +159,3 @@ def settings_of(table: type) -> tuple[Setting, ...]:
         described: dict[str, Any] = {"flag": flag, **field.metadata}
         found.append(Setting(name=field.name, default=field.default, **described))
     return tuple(found)
-
-
-def _shown(value: object) -> str:
-    return repr(str(value)[:_LONGEST_SHOWN])

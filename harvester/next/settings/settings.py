@@ -17,12 +17,10 @@ from typing import Literal, TypeAlias, get_args
 from harvester.next.credentials import Credentials
 from harvester.next.errors import SettingError
 from harvester.next.model import Quota, Shard
-from harvester.next.settings.base_url import API_VERSIONS, base_url
 from harvester.next.settings.checks import contradictions
 from harvester.next.settings.destination import Compression, Destination, Format, destination, resolve
-from harvester.next.settings.parse import BadValue, path_text, versions
+from harvester.next.settings.parse import API_VERSIONS, BadValue, path_text
 from harvester.next.settings.setting import (
-    DAY,
     DURATION,
     FIELDS,
     FILE,
@@ -32,10 +30,10 @@ from harvester.next.settings.setting import (
     PATHS,
     QUOTA,
     SHARD,
-    SIZE,
     SWITCH,
     TEXT,
     TEXTS,
+    URL,
     WHOLE,
     Kind,
     setting,
@@ -51,6 +49,8 @@ Shape: TypeAlias = Literal["rows", "accounts"]
 PartitionBy: TypeAlias = Literal["harvested"]
 Progress: TypeAlias = Literal["auto", "on", "off"]
 LogFormat: TypeAlias = Literal["text", "json"]
+
+_DAY = 86400.0  # in seconds
 
 DEFAULT_QUOTA = Quota(100, 10.0)
 """SailPoint's documented limit: 100 requests per client ID and API version in 10 seconds."""
@@ -136,15 +136,15 @@ class Settings:
     # --- the connection
 
     base_url: str = setting(
-        "connection", Kind("URL", base_url), "The tenant's API; https only, except to loopback.",
+        "connection", URL, "The tenant's API; https only, except to loopback.",
         default="", unset="SAIL_BASE_URL", example="https://acme.api.identitynow.com", common=3)
     api_version: tuple[str, ...] = setting(
-        "connection", Kind("V[,V…]", versions(*API_VERSIONS), choices=API_VERSIONS),
+        "connection", words(*API_VERSIONS, metavar="V[,V…]"),
         f"One or more of {', '.join(API_VERSIONS)}. Each has its own quota: three are three times as fast.",
         default=("v2024",), common=4)
     clients: tuple[Credentials, ...] = setting(
         "connection", Kind("FILE", _clients, _show_clients),
-        "Client IDs that share the list, each with its own quota: [[clients]] in TOML, or a JSON list.",
+        "Client IDs that share the list, each with its own quota: a TOML file with [[clients]].",
         default=(), unset="SAIL_CLIENT_ID and SAIL_CLIENT_SECRET")
     ca_bundle: Path | None = setting(
         "connection", FILE, "PEM file of certificates to trust in addition to the system's.",
@@ -152,7 +152,7 @@ class Settings:
     timeout: float = setting(
         "connection", DURATION, "Time limit of one request.", default=30.0, least=0.001, most=3600)
     max_body_bytes: int = setting(
-        "connection", SIZE, "Largest response accepted, after decompression.",
+        "connection", WHOLE, "Largest response accepted, in bytes after decompression.",
         default=8 * 1024**2, flag="", least=1024, most=1024**3)
 
     # --- what is requested
@@ -245,10 +245,10 @@ class Settings:
         default=5, least=1, most=1000)
     max_outage: float = setting(
         "waiting", DURATION, "How long to wait for a tenant or store that does not answer properly.",
-        default=1800.0, least=0, most=365 * DAY)
+        default=1800.0, least=0, most=365 * _DAY)
     deadline: float | None = setting(
         "waiting", DURATION, "Stop fetching after this time; the run can be resumed.",
-        default=None, none="none", least=0.001, most=365 * DAY)
+        default=None, none="none", least=0.001, most=365 * _DAY)
     max_failures: int | None = setting(
         "waiting", WHOLE, "Stop when this many accounts have failed; the run can be resumed.",
         default=None, none="none", least=1)
@@ -283,8 +283,8 @@ class Settings:
                 object.__setattr__(self, one.name, one.read(getattr(self, one.name)))
             except BadValue as bad:
                 raise SettingError(one.name, str(bad), bad.hint) from None
-        for found in contradictions(self):
-            raise SettingError(found.name, found.problem, found.hint)
+        for name, problem, hint in contradictions(self):
+            raise SettingError(name, problem, hint)
 
     @property
     def destination(self) -> Destination:

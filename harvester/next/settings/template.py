@@ -19,7 +19,7 @@ _HEAD = """\
 # else $XDG_CONFIG_HOME/account-usage-harvester/config.toml (XDG_CONFIG_HOME is ~/.config if not set).
 #
 # Paths are relative to the working directory; ~ is the home directory. Durations are seconds or have
-# units: 90s, 2h30m, 1d. Sizes are bytes or have units: 64MB (decimal), 1GiB (binary).
+# units: 90s, 2h30m, 1d.
 """
 
 _CLIENTS = """
@@ -39,7 +39,7 @@ _TAIL = """
 
 # --- Several clients ---
 # They share the list; each has its own token and quota. They replace client_id above. --clients FILE
-# names a file with nothing but such tables (or a JSON list of such objects).
+# names a file with nothing but such tables.
 
 #[[clients]]
 #name = "first"
@@ -93,8 +93,6 @@ def _literal(one: Setting) -> str:
     if default in (None, "", ()):
         written = one.example if not one.none else one.none
         return json.dumps([written] if default == () and written else written or [], ensure_ascii=False)
-    if isinstance(default, (bool, tuple)):
-        return json.dumps(default)
-    if isinstance(default, int) and one.show(default) == str(default):
-        return str(default)
-    return json.dumps(one.show(default), ensure_ascii=False)
+    shown = one.show(default)
+    plain = isinstance(default, (bool, tuple)) or (isinstance(default, int) and shown == str(default))
+    return json.dumps(default if plain else shown, ensure_ascii=False)

@@ -51,13 +51,10 @@ name = "ready"
     assert [client.label for client in clients] == ["a", "b", "ready"]
 
 
-@pytest.mark.parametrize("name", ["clients.json", "clients.toml"])
-def test_a_file_of_clients(name: str, desk: Desk) -> None:
-    """--clients takes JSON and TOML, and comes before everything else."""
-    client = {"client_id": "a", "client_secret": SECRET}
-    toml = f'[[clients]]\nclient_id = "a"\nclient_secret = "{SECRET}"\n'
-    path = desk.write(name, json.dumps([client]) if name.endswith("json") else toml)
-    config = desk.write("c.toml", f'clients = "{name}"\n')
+def test_a_file_of_clients(desk: Desk) -> None:
+    """--clients names a file of tables, which comes before everything else."""
+    path = desk.write("clients.toml", f'[[clients]]\nclient_id = "a"\nclient_secret = "{SECRET}"\n')
+    config = desk.write("c.toml", 'clients = "clients.toml"\n')
     for flags, environ in (({"clients": str(path)}, PAT), ({}, PAT | {"HARVESTER_CLIENTS": str(path)})):
         loaded = desk.load(flags, environ)
         assert loaded.settings.clients == (Credentials(client_id="a", client_secret=SECRET),)
@@ -68,16 +65,20 @@ def test_a_file_of_clients(name: str, desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('[{"clientid": 1}]', "[1].clientid: there is no such setting: did you mean client_id?"),
-        ("[\n{", "bad.json:2: is not valid JSON"),
-        ('{"clients": {}}', "is not a list of clients"),
-        ("5", "is not a list of clients"),
-        ("[" * 100_000, "is nested too deeply"),
+        (
+            "[[clients]]\nclientid = 1",
+            "bad.toml:2: clients[1].clientid: there is no such setting: did you mean",
+        ),
+        ("page_size = 1", "bad.toml:1: page_size: there is no such setting"),
+        ("[clients]", "clients: is not a list of clients"),
+        ("", "clients: is not a list of clients"),
+        ("a = \n", "bad.toml:1: is not valid TOML"),
+        (f"a = {'[' * 100_000}", "is nested too deeply"),
     ],
 )
 def test_what_a_file_of_clients_may_not_say(content: str, said: str, desk: Desk) -> None:
     """Each mistake is reported with the file and, where there is one, the line or key."""
-    assert said in desk.error({"clients": str(desk.write("bad.json", content))})
+    assert said in desk.error({"clients": str(desk.write("bad.toml", content))})
 
 
 def test_a_ready_token(desk: Desk) -> None:
@@ -146,11 +147,12 @@ def test_the_clis_file(desk: Desk) -> None:
 
 
 def test_the_clis_secrets_go_to_their_own_tenant(desk: Desk) -> None:
-    """With another address set, the environment kept for that address is used, or none."""
+    """With another address set, a secret that was kept for the active environment is not used."""
     desk.sail()
-    other = desk.load({"base_url": "https://other.api.identitynow.com"}, {})
+    wanted = {"base_url": "https://other.api.identitynow.com"}
+    assert "config.yaml: is for https://acme.api.identitynow.com" in desk.error(wanted, {})
+    other = desk.load(wanted, {"SAIL_ACTIVEENVIRONMENT": "other"})
     assert other.settings.clients[0].client_id == "o"
-    assert "has no environment for http://127.0.0.1:1" in desk.error({"base_url": "http://127.0.0.1:1"}, {})
 
 
 def test_the_clis_address_completes_other_credentials(desk: Desk) -> None:
@@ -200,8 +202,8 @@ def test_nothing_configured_names_every_place(desk: Desk) -> None:
     message = str(caught.value)
     for place in ("--clients", "SAIL_CLIENT_ID", "SAIL_ACCESS_TOKEN", "configuration file"):
         assert place in message
-    assert "./config.json: no such file" in message
-    assert "~/.sailpoint/config.yaml: no such file" in message
+    assert "config.json cannot be read (No such file" in message
+    assert ".sailpoint/config.yaml cannot be read (No such file" in message
     assert "no SAIL_CLIENT_SECRET" in desk.error(environ={"SAIL_CLIENT_ID": "x"})
     assert "no SAIL_CLIENT_ID" in desk.error(environ={"SAIL_CLIENT_SECRET": SECRET})
     credentials = {name: value for name, value in PAT.items() if name != "SAIL_BASE_URL"}

@@ -56,7 +56,7 @@ def test_none_is_a_value() -> None:
         ({"max_failures": 0}, "max_failures: '0' is out of range: give at least 1"),
         ({"format": "xml"}, "format: 'xml' is none of ndjson, csv, parquet"),
         ({"since": "2999-01"}, "since: '2999-01' is in the future"),
-        ({"api_version": "v2024,v7"}, "api_version: 'v2024,v7' has v7, which is no API version"),
+        ({"api_version": "v2024,v7"}, "api_version: 'v2024,v7' has v7, which is none of"),
         ({"file_mode": 0o400}, "file_mode: '256' must let the owner read and write"),
         ({"clients": (CLIENT, CLIENT)}, "clients: a is listed 2 times, but has one quota"),
         ({"clients": (SECRET,)}, "clients: is not a list of credentials"),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 
-from harvester.next.settings import BY_NAME, SECTIONS, TABLE
-from harvester.next.settings.clients import CLIENT_KEYS
-from harvester.next.settings.reference import tables
+from harvester.next.settings import BY_NAME, TABLE
+from harvester.next.settings.documents import CLIENT_KEYS
 from harvester.next.settings.template import template
 from tests.next.settings.desk import SECRET, Desk
 
@@ -59,13 +58,3 @@ def test_the_template_loads_once_it_is_filled_in(desk: Desk) -> None:
     loaded = desk.load(environ={"SAIL_CLIENT_SECRET": SECRET}, config=desk.write("c.toml", text))
     assert loaded.settings.base_url == "https://acme.api.identitynow.com"
     assert loaded.settings.clients[0].client_secret == SECRET
-
-
-def test_the_reference_has_every_setting() -> None:
-    """One row for each, in its section, with four cells and no stray separator."""
-    rows = {title: lines[2:] for title, lines in tables()}
-    assert list(rows) == list(SECTIONS.values())
-    for one in TABLE:
-        row = next(line for line in rows[SECTIONS[one.section]] if f"| `{one.name}` |" in line)
-        assert len(re.split(r"(?<!\\)\|", row)) == 6
-        assert (one.flag in row) if one.flag else True
