@@ -14,7 +14,7 @@ from harvester.next.cli.help import Command
 from harvester.next.cli.ledgers import ledger_named, summary_of
 from harvester.next.errors import UsageError
 from harvester.next.files import distinct_paths
-from harvester.next.ledger import LedgerReader
+from harvester.next.ledger import LedgerReader, is_remote
 from harvester.next.report.html.page import RUN_ONLY, read_summary
 from harvester.next.report.html.places import list_beside, require_drawing
 from harvester.next.reporting import write_report
@@ -111,8 +111,9 @@ def _summary_in(reader: LedgerReader, source: Path) -> Mapping[str, Any]:
 
 
 def _default(source: str) -> Path:
-    """Next to what the page is of, named after the output."""
-    path = Path(source.rstrip("/"))
+    """Next to what the page is of, named after the output; of a store or a table, in this directory."""
+    source = source.rstrip("/")
+    path = Path(source.rpartition("/")[2] if is_remote(source) else source)
     if path.name == "_summary.json":
         path = path.parent
     name = path.name

@@ -52,13 +52,12 @@ class Source(NamedTuple):
 UNKNOWN_SOURCE: Final = Source()
 
 
-def evidence_of(
-    row: Row, kept: Mapping[str, Any], source: Source, *, last: int | None, listed: bool
-) -> Evidence:
-    """What is known about an account whose last active month in question is `last`.
+def evidence_of(row: Row, kept: Mapping[str, Any], source: Source, *, listed: bool) -> Evidence:
+    """What is known about an account of `source`; `kept` is what the list says of it.
 
-    Where the run did not learn about its source, what the list says of it counts.
+    Where the run did not learn about its source, what the list says of that counts.
     """
+    last = month_number(row.last_month)
     status, since = source.status, source.since
     if status is None or since is None:
         status = status or kept.get("usageStatus")
@@ -71,7 +70,7 @@ def evidence_of(
         listed,
         status,
         since,
-        _day(row.settled_at),
+        None if last is None else _day(row.settled_at),
     )
 
 

@@ -15,7 +15,7 @@ from harvester.next.review.account import COLUMNS, ReviewedAccount
 from harvester.next.review.activity import activity_until
 from harvester.next.review.evidence import ROWS, UNKNOWN_SOURCE, Row, Source, evidence_of
 from harvester.next.review.excluded import Exclusion
-from harvester.next.review.months import month_number, month_text
+from harvester.next.review.months import month_text
 from harvester.next.review.question import Question, window_of
 from harvester.next.review.states import State, judge
 from harvester.next.review.totals import Totals
@@ -131,19 +131,19 @@ class Review:
         exclusions = self.question.exclusions
         reviewed = []
         for row in rows:
-            last = month_number(row.last_month)
-            if row.position in later:
-                last = activity_until(later[row.position], self.window.as_of).last
             exclusion = exclusions.get(row.account_id) if exclusions else None
             if exclusion is not None and not exclusion.counts_on(day):
                 exclusion = None
-            reviewed.append(self._account(row, last, exclusion))
+            if row.position in later:
+                last = activity_until(later[row.position], self.window.as_of).last
+                row = row._replace(last_month=None if last is None else month_text(last))  # noqa: PLW2901
+            reviewed.append(self._account(row, exclusion))
         return reviewed
 
-    def _account(self, row: Row, last: int | None, exclusion: Exclusion | None) -> ReviewedAccount:
+    def _account(self, row: Row, exclusion: Exclusion | None) -> ReviewedAccount:
         kept: dict[str, Any] = orjson.loads(row.kept) if row.kept else {}
         source = self._known.get(row.source_id or "", UNKNOWN_SOURCE)
-        evidence = evidence_of(row, kept, source, last=last, listed=exclusion is not None)
+        evidence = evidence_of(row, kept, source, listed=exclusion is not None)
         judgment = judge(evidence, self.window)
         # no days are 0 days only where they would have been reported
         counted = bool(row.months) or judgment.state is State.NEVER
@@ -154,7 +154,7 @@ class Review:
             kept,
             row.source_id,
             kept.get("sourceName") or source.name,
-            None if last is None else month_text(last),
+            row.last_month,
             row.days if counted else None,
             row.months if counted else None,
             row.settled_at,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harvester.next.ledger import ledger_paths
 from harvester.next.report.html.page import RUN_ONLY
 from tests.next.cli.program import harvester
 from tests.next.report.html.samples import summary
@@ -66,6 +67,19 @@ def test_a_summary_whose_ledger_is_of_another_harvest(folder: Path) -> None:
     page = (folder / "old.html").read_text()
     assert "The ledger that is there now is of another harvest" in page
     assert "Nobody used" not in page
+
+
+def test_a_page_of_a_store(folder: Path) -> None:
+    """Its ledger is in the state directory; the page goes into this one."""
+    url, base_url = "s3://bucket/nightly/usages/", "https://acme.api.identitynow.com"
+    variables = {"XDG_STATE_HOME": str(folder / "state"), "SAIL_BASE_URL": base_url}
+    paths = ledger_paths(url, ledger=None, base_url=base_url, environ=variables)
+    assert paths is not None
+    paths.prepare()
+    make_ledger(paths.finished, ACCOUNTS, summary=summary())
+    done = harvester("report", url, folder=folder, env=variables)
+    assert done.stderr == b"Wrote usages.html and usages.unused.csv\n"
+    assert ANSWERED in (folder / "usages.html").read_text()
 
 
 def test_a_page_on_stdout(folder: Path) -> None:
