@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from typing import Any, Final
 from harvester.next.errors import ResumeRefused, SettingError, UsageError
 from harvester.next.events import Observer
 from harvester.next.export.spec import OutputSpec
-from harvester.next.files import distinct_paths, try_out
+from harvester.next.files import descriptor_of, distinct_paths, partial, resolve, try_out
 from harvester.next.ledger import Ledger, LedgerPaths, ledger_paths
 from harvester.next.model import Quota
 from harvester.next.report.html.places import list_beside, require_drawing
@@ -29,6 +29,9 @@ _FLAGS: Final = {
     "skip_unreported": "--skip-unreported",
 }
 """The settings that decide which data a harvest requests. All others may change when it is resumed."""
+
+_PARTS: Final = ("part-", "_", ".part-", "._")
+"""How the names of what an output in a directory consists of begin."""
 
 _SPARE: Final = ("v2025", "v2024", "v2026", "v3")
 """Versions for what is not a harvest's own business, the one that most tenants serve first."""
@@ -101,12 +104,44 @@ def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
     if spec.kind != "store" and settings.output != str(own.get("the ledger")):
         own = {"--output": Path(settings.output), **own}
     inputs = [Path(name) for name in settings.inputs if name != "-"]
-    distinct_paths({**own, **mine}, inputs)
+    distinct_paths({**own, **mine, **_on_the_way({**own, **mine}, ledger)}, inputs)
+    if spec.kind == "directory":
+        _refuse_inside(Path(settings.output), mine, inputs)
     for name, path in mine.items():
         try_out(path, settings.file_mode, what=f"what {name} asks for")
     if ledger is not None:
         ledger.prepare()
     return files
+
+
+def _on_the_way(named: Mapping[str, Path], ledger: LedgerPaths | None) -> dict[str, Path]:
+    """The files under which those of a run are written before they get their names."""
+    found = {
+        f"what {name} is written as": partial(resolve(path))
+        for name, path in named.items()
+        if descriptor_of(path) is None
+    }
+    for name in ("the ledger", "the unfinished ledger"):
+        found.pop(f"what {name} is written as", None)
+    if ledger is not None and ledger.copy not in found.values():
+        found["what the ledger is written as"] = ledger.copy
+    return found
+
+
+def _refuse_inside(directory: Path, mine: Mapping[str, Path], inputs: Iterable[Path]) -> None:
+    """Refuse a file in the directory of the output that a later output there would replace or remove."""
+    inside = resolve(directory)
+    usual = {"--failures": "_failures.ndjson", "--summary": "_summary.json"}
+    for name, path in (*mine.items(), *(("the input", path) for path in inputs)):
+        target = resolve(path)
+        if (
+            target.is_relative_to(inside)
+            and target.name.startswith(_PARTS)
+            and usual.get(name) != target.name
+        ):
+            raise SettingError(
+                name, f"{path} has a name that the output in {directory}/ uses", "name another"
+            )
 
 
 def _beside(settings: Settings, spec: OutputSpec, what: str) -> Path | None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from harvester.next.api import Harvest
 from harvester.next.errors import ClosedPipe, StopRun
 from harvester.next.event_loop import run_blocking, signals_stopping
-from harvester.next.parts import lane_quotas, secrets_of
+from harvester.next.parts import lane_quotas, output_spec, run_files, secrets_of
 from harvester.next.report.closing import closing_of, show_closing
 from harvester.next.report.event_log import EventLog, say_error, say_start
 from harvester.next.report.github import tell_closing, tell_error
@@ -68,6 +68,9 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
         quotas = lane_quotas(settings)
         metrics = None
         if settings.metrics is not None:
+            run_files(
+                settings, output_spec(settings)
+            )  # its path may be another's, whose file it would replace
             metrics = await stack.enter_async_context(
                 metrics_kept(
                     settings.metrics,

@@ -51,7 +51,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A run to be repeated until its output is complete. `clear` empties `folder`, which has all its files."""
+    """A run to be repeated until its output is complete. `clear` empties `folder`, which has its files."""
 
     arguments: tuple[str | Path, ...]
     folder: Path

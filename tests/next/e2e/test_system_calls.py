@@ -1,4 +1,4 @@
-"""Every call that makes a file durable, names, cuts or removes it: it fails, or the process is killed in it."""
+"""Every call that makes a file durable, names, cuts or removes it fails, or the process is killed in it."""
 
 from __future__ import annotations
 

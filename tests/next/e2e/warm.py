@@ -59,11 +59,11 @@ class WarmPrograms:
 
 
 @contextmanager
-def warm_programs(at: Tenant) -> Iterator[WarmPrograms]:
-    """Programs with the credentials of a tenant."""
+def warm_programs(at: Tenant, cwd: Path | None = None) -> Iterator[WarmPrograms]:
+    """Programs with the credentials of a tenant, in the directory `cwd`."""
     command = [sys.executable, "-W", "error", "-m", "tests.next.e2e.warm"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=surroundings(at)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd=cwd, env=surroundings(at)
     ) as process:
         try:
             yield WarmPrograms(process)
