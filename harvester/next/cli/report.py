@@ -43,7 +43,7 @@ def command(source: str, *, output: str | None) -> int:
     that it names, the page shows the run only. The page is one file that requests nothing over the
     network. Needs the extra `report`.
     """
-    require_drawing("harvester report")
+    require_drawing("report")
     with _found(source) as found:
         page = Path(output) if output is not None else _default(source)
         _check_paths(page, found)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
-from harvester.next.cli.help import Command
+from harvester.next.cli.help import Command, GroupedOption
 from harvester.next.cli.ledgers import ledger_named
 from harvester.next.errors import SettingError
 from harvester.next.ledger import LedgerReader
@@ -33,6 +33,10 @@ from harvester.next.settings.parse import BadValue, duration
 _LONGEST_GRACE: Final = 3650 * 86400.0
 """Seconds; accounts that are older are not new by anybody's measure."""
 
+_WINDOW, _JUDGED, _SHOWN, _GATE = "The window", "What is judged", "What is shown, and where", "A gate for CI"
+"""Groups of options."""
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
 _EXAMPLES = """\b
 Examples:
   harvester unused usages.ndjson
@@ -42,47 +46,69 @@ Examples:
   harvester unused usages.ndjson --fail-above 5% --max-unknown 40% --format ids"""
 
 
+def _option(
+    names: str, group: str, common: int = 0, *, parameter: str | None = None, **attributes: Any
+) -> Callable[[_Decorated], _Decorated]:
+    """An option in its group; `common` is its rank among those that short help shows, if it is one."""
+    declared = [*names.split(","), *([parameter] if parameter else [])]
+    return click.option(*declared, cls=GroupedOption, group=group, common=common, **attributes)
+
+
 @click.command(cls=Command, epilog=_EXAMPLES)
 @click.argument("ledger", metavar="LEDGER")
-@click.option("--months", metavar="N", type=int, help="Months before the last one, 1 to 11.  [default: 3]")
-@click.option("--since", metavar="YYYY-MM", help="First month of the window, in place of --months.")
-@click.option("--as-of", metavar="YYYY-MM", help="Last month of the window.  [default: the harvest's]")
-@click.option("--grace", metavar="DURATION", help="How long an account is new.  [default: the window]")
-@click.option(
-    "--include", type=click.Choice(["disabled"]), multiple=True, help="Judge disabled accounts, too."
+@_option(
+    "--months", _WINDOW, 1, metavar="N", type=int, help="Months before the last one, 1 to 11.  [default: 3]"
 )
-@click.option(
+@_option("--since", _WINDOW, metavar="YYYY-MM", help="First month of the window, in place of --months.")
+@_option("--as-of", _WINDOW, metavar="YYYY-MM", help="Last month of the window.  [default: the harvest's]")
+@_option("--grace", _WINDOW, metavar="DURATION", help="How long an account is new.  [default: the window]")
+@_option(
+    "--include", _JUDGED, type=click.Choice(["disabled"]), multiple=True, help="Judge disabled accounts, too."
+)
+@_option(
     "--exclude",
+    _JUDGED,
+    5,
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="CSV of accounts to exclude: accountId[,reason[,until]].",
 )
-@click.option(
-    "--assume-reported", is_flag=True, help="Take sources of which nothing is known as reporting usage."
+@_option(
+    "--assume-reported",
+    _JUDGED,
+    is_flag=True,
+    help="Take sources of which nothing is known as reporting usage.",
 )
-@click.option("--states", metavar="NAMES", help="States to show.  [default: unused,never]")
-@click.option(
-    "-o", "--output", metavar="DEST", help="A file instead of stdout (.csv, .ndjson, .txt for IDs)."
+@_option("--states", _SHOWN, 4, metavar="NAMES", help="States to show.  [default: unused,never]")
+@_option(
+    "-o,--output", _SHOWN, 2, metavar="DEST", help="A file instead of stdout (.csv, .ndjson, .txt for IDs)."
 )
-@click.option(
+@_option(
     "--format",
-    "form",
+    _SHOWN,
+    parameter="form",
     type=click.Choice(FORMS),
     help="[default: by the suffix; a table on a terminal, else csv]",
 )
-@click.option("--by", metavar="FIELD", help="Totals by this field, such as sourceName or managerName.")
-@click.option(
-    "--split-by", metavar="FIELD", help="A directory (-o DIR/) with one CSV for each value of this field."
+@_option("--by", _SHOWN, 3, metavar="FIELD", help="Totals by this field, such as sourceName or managerName.")
+@_option(
+    "--split-by",
+    _SHOWN,
+    metavar="FIELD",
+    help="A directory (-o DIR/) with one CSV for each value of this field.",
 )
-@click.option("--columns", metavar="NAMES", help="Columns, in this order.  [default: all]")
-@click.option("--fail-above", metavar="N|P%", help="Exit with 1 if more accounts are in these states.")
-@click.option("--max-unknown", metavar="P%", help="Exit with 3 if more accounts are unknown.")
-@click.option("--bom", is_flag=True, help="Begin CSV with a byte order mark, for Excel.")
-@click.option(
-    "--formula-guard/--no-formula-guard", default=True, help="Guard text that a spreadsheet would run."
+@_option("--columns", _SHOWN, metavar="NAMES", help="Columns, in this order.  [default: all]")
+@_option("--bom", _SHOWN, is_flag=True, help="Begin CSV with a byte order mark, for Excel.")
+@_option(
+    "--formula-guard/--no-formula-guard",
+    _SHOWN,
+    default=True,
+    help="Guard text that a spreadsheet would run.  [default: --formula-guard]",
 )
+@_option("--fail-above", _GATE, 6, metavar="N|P%", help="Exit with 1 if more accounts are in these states.")
+@_option("--max-unknown", _GATE, metavar="P%", help="Exit with 3 if more accounts are unknown.")
 def command(ledger: str, **options: Any) -> int:
-    r"""Show which accounts nobody uses, from the ledger of a finished harvest.
+    """Show which accounts nobody uses, from the ledger of a finished harvest.
 
     LEDGER is a ledger, or the output whose ledger is next to it. Works offline and never changes anything
     in a tenant. Exit status 3 says that nothing could be judged, 1 that there are more than --fail-above.
@@ -96,7 +122,7 @@ def command(ledger: str, **options: Any) -> int:
       new       never used, and created within the window
       unknown   its source reports no usage, or not for long enough, or is not known
       never     never used, as far as its source reports
-    """
+    """  # noqa: D301  # click's mark of lines that stay as they are
     with _flags_named():
         limits = {name: _limit(name, options[name]) for name in ("fail_above", "max_unknown")}
         question, wanted = _question(options), _wanted(options)
