@@ -69,7 +69,7 @@ class Command(click.Command):
 
     def _records(self, ctx: click.Context) -> Iterator[tuple[str, tuple[str, str]]]:
         for param in sorted(self.get_params(ctx), key=lambda param: getattr(param, "common", 0)):
-            record = param.get_help_record(ctx)
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
                 group = _COMMON if getattr(param, "common", False) else getattr(param, "group", _OTHER)
                 yield group, record
