@@ -11,6 +11,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -109,18 +110,12 @@ def _decompressed(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
         head += chunk
         if not any(len(head) < len(magic) and magic.startswith(head) for magic in _MAGICS):
             break
-    everything = _chain(head, chunks)
+    everything = chain((head,) if head else (), chunks)
     if head.startswith(_GZIP):
         return _gunzipped(everything, name)
     if head.startswith(_ZSTD):
         return _unzstded(everything, name)
     return everything
-
-
-def _chain(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    if head:
-        yield head
-    yield from chunks
 
 
 def _gunzipped(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
@@ -138,8 +133,7 @@ def _gunzipped(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
                 rest = member.unused_data
     except zlib.error as error:
         raise _damaged(name, "gzip", error) from error
-    if not member.eof:
-        raise _truncated(name, "gzip")
+    _check_end(member.eof, name, "gzip")
 
 
 def _inflated(member: Any, data: bytes) -> Iterator[bytes]:
@@ -174,18 +168,17 @@ def _unzstded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
                 yield bytes(ready)
     except zstandard.ZstdError as error:
         raise _damaged(name, "zstd", error) from error
-    if not frame.eof:
-        raise _truncated(name, "zstd")
+    _check_end(frame.eof, name, "zstd")
 
 
 def _damaged(name: str, kind: str, error: Exception) -> InputError:
     return InputError(shown(name), f"its {kind} data is damaged ({error})", "make or fetch the file again")
 
 
-def _truncated(name: str, kind: str) -> InputError:
-    return InputError(
-        shown(name), f"ends in the middle of its {kind} data", "it was cut off: make or fetch it again"
-    )
+def _check_end(reached: bool, name: str, kind: str) -> None:
+    if not reached:
+        hint = "it was cut off: make or fetch it again"
+        raise InputError(shown(name), f"ends in the middle of its {kind} data", hint)
 
 
 def standard_input() -> BinaryIO:

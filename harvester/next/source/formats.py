@@ -16,31 +16,25 @@ from typing import Any
 import orjson
 
 from harvester.next.errors import InputError
-from harvester.next.source.columns import (
+from harvester.next.source.ids import SPREADSHEET_ERRORS, trim
+from harvester.next.source.kept import kept_of_record
+from harvester.next.source.lines import Block
+from harvester.next.source.spreadsheet import (
     Blocks,
     Found,
     Wanted,
     checked_id,
     column_of,
-    either,
+    csv_accounts,
     is_header,
     separator_line,
     short_list,
 )
-from harvester.next.source.ids import SPREADSHEET_ERRORS, trim
-from harvester.next.source.kept import kept_of_record
-from harvester.next.source.lines import Block
-from harvester.next.source.spreadsheet import csv_accounts
 
 _COMPRESSED = {".gz", ".zst"}
-_SUFFIXES = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tab": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "ndjson",
-}
+_SUFFIXES = dict.fromkeys((".csv", ".tsv", ".tab"), "csv") | dict.fromkeys(
+    (".ndjson", ".jsonl", ".json"), "ndjson"
+)
 _MARKUP = re.compile(r"<(?:!doctype|html|\?xml)", re.IGNORECASE)
 _JSON_HINTS = {
     "[": "make it one object a line, for example with: jq -c '.[]'",
@@ -90,16 +84,12 @@ def _by_content(line: str, wanted: Wanted) -> str:
     if separator_line(line) or is_header(line, wanted.fields):
         return "csv"
     if line.startswith('"'):
-        return "ndjson" if _is_json(line) else "csv"
+        try:
+            orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return "csv"
+        return "ndjson"
     return "csv" if wanted.field_named else "text"
-
-
-def _is_json(line: str) -> bool:
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 # -- text
@@ -113,30 +103,24 @@ def _text_accounts(blocks: Blocks, name: str, wanted: Wanted) -> Iterator[Found]
             line = trim(raw)
             if not line or _is_comment(line):
                 continue
-            if suspicious and is_header(line, wanted.fields):
-                _check_header(line, name, number, wanted)
+            if suspicious and _is_repeated_header(line, name, number, wanted):
                 continue
-            found.append((_text_id(line, name, number), None))
+            found.append((checked_id(line, name, number), None))
         yield found
 
 
-def _check_header(line: str, name: str, number: int, wanted: Wanted) -> None:
+def _is_repeated_header(line: str, name: str, number: int, wanted: Wanted) -> bool:
     """A header of one column says that account IDs follow, which is so anyway; one of several does not."""
-    if column_of([line], wanted.fields) is None:
-        raise InputError(
-            name,
-            f"a CSV begins here, with the header {line:.60}, in a list of one account ID a line",
-            "give the lists as separate files, or --input-format csv if all of it is CSV",
-            line=number,
-        )
-
-
-def _text_id(line: str, name: str, number: int) -> str:
     if separator_line(line):
-        raise InputError(
-            name, f"{line} belongs into a CSV", "give the list as CSV (--input-format csv)", line=number
-        )
-    return checked_id(line, name, number)
+        hint = "give the list as CSV (--input-format csv)"
+        raise InputError(name, f"{line} belongs into a CSV", hint, line=number)
+    if column_of([line], wanted.fields) is not None:
+        return True
+    if is_header(line, wanted.fields):
+        problem = f"a CSV begins here, with the header {line:.60}, in a list of one account ID a line"
+        hint = "give the lists as separate files, or --input-format csv if all of it is CSV"
+        raise InputError(name, problem, hint, line=number)
+    return False
 
 
 # -- NDJSON
@@ -156,7 +140,7 @@ def _json_account(line: str, name: str, number: int, wanted: Wanted) -> tuple[st
     if isinstance(value, dict):
         field = next((one for one in wanted.fields if one in value), None)
         if field is None:
-            problem = f"has no {either(wanted.fields)}, only {short_list(value)}"
+            problem = f"has no {wanted.either}, only {short_list(value)}"
             raise InputError(name, problem, "name the property with --id-field", line=number)
         found = value[field]
         if isinstance(found, float):  # perhaps a whole number of more than 64 bits

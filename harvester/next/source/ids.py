@@ -58,23 +58,18 @@ def _refuse_unusable(account_id: str) -> None:
     if not account_id:
         raise InvalidAccountId("the account ID is empty", "give the account's ID, or remove the entry")
     if len(account_id) > LONGEST_ID:
-        raise InvalidAccountId(
-            f"the account ID is longer than {LONGEST_ID} characters", "is this a list of account IDs?"
-        )
+        problem = f"the account ID is longer than {LONGEST_ID} characters"
+        raise InvalidAccountId(problem, "is this a list of account IDs?")
     if found := _UNUSABLE.search(account_id):
-        raise InvalidAccountId(
-            f"the account ID {account_id!a:.100} contains {_described(found[0])}",
-            "put each ID on a line or in a cell of its own",
-        )
+        problem = f"the account ID {account_id!a:.100} contains {_described(found[0])}"
+        raise InvalidAccountId(problem, "put each ID on a line or in a cell of its own")
     if _ROUNDED_NUMBER.fullmatch(account_id):
-        raise InvalidAccountId(
-            f"{account_id} is a number that a spreadsheet has rounded, not an account ID",
-            "format the column as text before the IDs are put into it, and save the list again",
-        )
+        problem = f"{account_id} is a number that a spreadsheet has rounded, not an account ID"
+        hint = "format the column as text before the IDs are put into it, and save the list again"
+        raise InvalidAccountId(problem, hint)
     if account_id in SPREADSHEET_ERRORS:
-        raise InvalidAccountId(
-            f"{account_id} is a spreadsheet's error value, not an account ID", "repair that cell"
-        )
+        problem = f"{account_id} is a spreadsheet's error value, not an account ID"
+        raise InvalidAccountId(problem, "repair that cell")
 
 
 def _described(character: str) -> str:

@@ -12,8 +12,6 @@ from typing import Any
 
 import orjson
 
-from harvester.next.errors import SettingError
-
 _PLACES: dict[str, tuple[str, ...]] = {
     "name": ("name",),
     "nativeIdentity": ("nativeIdentity",),
@@ -36,18 +34,10 @@ KEPT = tuple(_PLACES)
 
 _FLAGS = frozenset({"disabled", "isMachine", "hasEntitlements"})
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_NEVER = "attributes"
 
 
 def kept_names(keep: Sequence[str] = ()) -> tuple[str, ...]:
-    """The names of all properties to keep: `KEPT` and those that `--keep` adds (``a.b`` is nested).
-
-    Raises:
-        SettingError: `keep` names `attributes`, which may hold anything about a person.
-    """
-    for name in keep:
-        if name.partition(".")[0] == _NEVER:
-            raise SettingError("--keep", f"{name} is never kept", "name other properties of the accounts")
+    """The names of all properties to keep: `KEPT` and those that `--keep` adds (``a.b`` is nested)."""
     return tuple(dict.fromkeys((*KEPT, *keep)))
 
 
@@ -61,12 +51,8 @@ def kept_of_record(record: Mapping[str, Any], names: Sequence[str]) -> bytes | N
 
     Null and empty values count as absent.
     """
-    found = {}
-    for name in names:
-        value = _first_there(record, places_of(name))
-        if value is not None:
-            found[name] = value
-    return _encoded(found)
+    found = {name: _first_there(record, places_of(name)) for name in names}
+    return _encoded({name: value for name, value in found.items() if value is not None})
 
 
 def kept_of_cells(cells: Mapping[str, str]) -> bytes | None:

@@ -6,6 +6,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from harvester.next.errors import InputError
@@ -15,6 +16,7 @@ LONGEST_LINE = 1024 * 1024
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_HINT = "save the list as UTF-8 text (in Excel: CSV UTF-8)"
 _MARKS = re.compile(r"^\ufeff+", re.MULTILINE)
 
 
@@ -63,23 +65,19 @@ def _decoded(chunks: Iterator[bytes], name: str) -> Iterator[str]:
     encoding = "utf-16" if head.startswith(_UTF16_MARKS) else "utf-8-sig"
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
     line = 1
-    for data, final in _ending(head, chunks):
+    ending = ((b"", True),)
+    for data, final in chain(((chunk, False) for chunk in chain((head,), chunks)), ending):
         try:
             text = decoder.decode(data, final=final)
         except UnicodeDecodeError as error:
-            raise _not_text(name, line + _newlines_before(error), encoding) from error
+            wanted = "UTF-16" if encoding == "utf-16" else "UTF-8"
+            problem = f"is binary, or text that is not {wanted}"
+            raise InputError(name, problem, _HINT, line=line + _newlines_before(error)) from error
         if "\0" in text:
-            raise _binary(name, line + text.count("\n", 0, text.index("\0")))
+            problem = "contains NUL bytes: it is binary, or UTF-16 without a byte order mark"
+            raise InputError(name, problem, _HINT, line=line + text.count("\n", 0, text.index("\0")))
         line += text.count("\n")
         yield text
-
-
-def _ending(head: bytes, chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Every chunk, then an empty one that is marked as the last, for the decoder."""
-    yield head, False
-    for chunk in chunks:
-        yield chunk, False
-    yield b"", True
 
 
 def _newlines_before(error: UnicodeDecodeError) -> int:
@@ -91,26 +89,6 @@ def _bounded(text: str, line: int, name: str) -> str:
     if len(text) > LONGEST_LINE:
         for number, one in enumerate(text.split("\n"), line):
             if len(one) > LONGEST_LINE:
-                raise InputError(
-                    name, "the line is longer than 1 MiB", "give one account ID a line", line=number
-                )
+                hint = "give one account ID a line"
+                raise InputError(name, "the line is longer than 1 MiB", hint, line=number)
     return text
-
-
-def _not_text(name: str, line: int, encoding: str) -> InputError:
-    wanted = "UTF-16" if encoding == "utf-16" else "UTF-8"
-    return InputError(
-        name,
-        f"is binary, or text that is not {wanted}",
-        "save the list as UTF-8 text (in Excel: CSV UTF-8)",
-        line=line,
-    )
-
-
-def _binary(name: str, line: int) -> InputError:
-    return InputError(
-        name,
-        "contains NUL bytes: it is binary, or UTF-16 without a byte order mark",
-        "save the list as UTF-8 text",
-        line=line,
-    )

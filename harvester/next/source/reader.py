@@ -1,19 +1,27 @@
-"""All inputs of a run, one after the other, as batches of accounts."""
+"""All inputs of a run, one after the other, as batches of accounts, and a thread to read them on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, BinaryIO, TypeVar
 
 from harvester.next.errors import InputError, InvalidAccountId, SettingError, UsageError
 from harvester.next.model import ListedAccount, Shard
 from harvester.next.source.bytestream import STDIN, check_exists, opened, shown
-from harvester.next.source.columns import Found, Wanted
 from harvester.next.source.formats import listed_accounts
 from harvester.next.source.ids import BATCH, clean_id, sharded
 from harvester.next.source.kept import kept_names, kept_of_record
 from harvester.next.source.lines import blocks
+from harvester.next.source.spreadsheet import Found, Wanted
 
+T = TypeVar("T")
+
+_AHEAD = 4
+"""Batches read ahead: enough for reading and storing to overlap, and small beside anything else."""
 _FAILURES = ("failures.ndjson", "failures.ndjson.gz", "failures.ndjson.zst")
 
 
@@ -29,21 +37,21 @@ def read_list(
 ) -> Iterator[list[ListedAccount]]:
     """The accounts of all inputs in their order, repeats included, in batches of at most `ids.BATCH`.
 
-    Blocks while an input is slow, so it belongs on a thread (`pump.pumped`). Memory does not depend on
+    Blocks while an input is slow, so it belongs on a thread (`pumped`). Memory does not depend on
     the length of the list. Positions count the whole list, also the accounts of other shards.
 
     Args:
         inputs: paths; ``-`` is stdin, which is also read if there is no input and it is not a terminal.
         stdin: read with ``read1``, never closed.
         input_format: ``auto``, ``text``, ``csv`` or ``ndjson``.
-        id_field: the column or property with the ID; by default the first of `columns.ID_FIELDS`.
+        id_field: the column or property with the ID; by default the first of `spreadsheet.ID_FIELDS`.
         keep: properties to keep beyond `kept.KEPT`.
         shard: give only the accounts of this shard.
         accounts: single IDs (`--account`), which come first.
 
     Raises:
         InputError: an input cannot be read, or a line of it has no account ID, or it has none at all.
-        SettingError: one of `accounts` is not an account ID, or `keep` names what is never kept.
+        SettingError: one of `accounts` is not an account ID.
         UsageError: there is no input, or stdin is named twice.
     """
     wanted = Wanted(id_field, kept_names(keep))
@@ -63,7 +71,6 @@ def listed_records(
 
     Raises:
         InvalidAccountId: the ID of a record is not an account ID; KeyError, TypeError: it has none.
-        SettingError: `keep` names what is never kept.
     """
     names = kept_names(keep)
     found = [
@@ -118,3 +125,42 @@ def _numbered(groups: Iterator[Found], shard: Shard | None) -> Iterator[list[Lis
             position += len(batch)
             if wanted := sharded(batch, shard):
                 yield wanted
+
+
+async def pumped(batches: Iterable[T]) -> AsyncGenerator[T, None]:
+    """Iterate `batches` on a thread of its own, which waits when the loop is slower.
+
+    The thread ends with its next batch once the iteration is closed. It is a daemon: reading a terminal
+    or a pipe cannot be canceled, and must not hold up the end of the process. Not for an iterable that
+    is the caller's own, which is iterated in the caller's thread.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[T | BaseException | None] = asyncio.Queue(_AHEAD)
+    closed = threading.Event()
+
+    def hand_over(item: T | BaseException | None) -> None:
+        asyncio.run_coroutine_threadsafe(queue.put(item), loop).result()
+
+    def pump() -> None:
+        # RuntimeError, CancelledError: the loop ended meanwhile, so nobody wants the rest.
+        with contextlib.suppress(RuntimeError, CancelledError):
+            try:
+                for batch in batches:
+                    if closed.is_set():
+                        return
+                    hand_over(batch)
+            except Exception as error:  # noqa: BLE001  # raised where the batches are awaited
+                hand_over(error)
+            else:
+                hand_over(None)
+
+    threading.Thread(target=pump, name="harvester-source", daemon=True).start()
+    try:
+        while (item := await queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        closed.set()
+        while not queue.empty():  # lets a put that waits for room return
+            queue.get_nowait()

@@ -1,36 +1,109 @@
 """CSV as spreadsheets and people write it: the delimiter, the header, and the accounts in the rows.
 
-Lists are put together with `cat`, so a header may come again, even with its columns in another order.
+Lists are put together with `cat`, so a header may come again, even with its columns in another order. What
+finds a header and checks a cell serves the other formats, too.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from harvester.next.errors import InputError
-from harvester.next.source.columns import (
-    DELIMITERS,
-    Blocks,
-    Found,
-    Wanted,
-    cells_of,
-    checked_id,
-    column_of,
-    either,
-    folded,
-    is_header,
-    separator_line,
-    short_list,
-)
-from harvester.next.source.ids import SPREADSHEET_ERRORS, trim
+from harvester.next.errors import InputError, InvalidAccountId
+from harvester.next.source.ids import SPREADSHEET_ERRORS, clean_id, trim
 from harvester.next.source.kept import kept_of_cells, places_of
+from harvester.next.source.lines import Block
 
-_NO_ERROR_VALUE = rf"(?!(?:{'|'.join(re.escape(one[1:]) for one in SPREADSHEET_ERRORS)})(?:$|[\s,;]))"
-_COMMENT = re.compile(rf"#{_NO_ERROR_VALUE}")
-_COMMENT_AND_SPACE = re.compile(r"#+(?:\s|$)")
+ID_FIELDS = ("accountId", "account_id", "id")
+"""Names of the column or property with the ID; the first one that is there is taken."""
+
+Blocks: TypeAlias = Iterator[Block]
+Found: TypeAlias = list[tuple[str, bytes | None]]
+"""The accounts in some lines: ID and kept properties."""
+
+_SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^"\s\w]?)"?', re.IGNORECASE)
+_BETWEEN_WORDS = re.compile(r"[\s_-]+")
+_WRAPPED = re.compile(r'=?"(?P<text>[^"]*)"')
+_MOST_NAMES = 8
+_DELIMITERS = ",;\t"
+_FIRST_WORD = re.compile(r"[^\s,;]*")
+
+
+class Wanted:
+    """What to look for in a list: the ID's column or property, and the properties to keep.
+
+    `header_words` quickly finds lines that may be a header or Excel's ``sep=``.
+    """
+
+    def __init__(self, id_field: str | None, kept: tuple[str, ...]) -> None:
+        self.field_named = id_field is not None
+        self.fields = (id_field,) if id_field else ID_FIELDS
+        self.either = " or ".join(self.fields)
+        self.kept = kept
+        names = "|".join(r"[\s_-]{0,3}".join(map(re.escape, folded(field))) for field in self.fields)
+        margin = r"[^\w,;\t\n]{0,9}"
+        self.header_words = re.compile(
+            rf"(?:^|[,;\t]){margin}(?:sep=|(?:{names}){margin}(?:$|[,;\t]))", re.IGNORECASE | re.MULTILINE
+        )
+
+
+def separator_line(line: str) -> str | None:
+    """The delimiter that Excel's ``sep=;`` names, None if the line is not of that kind."""
+    found = _SEPARATOR_LINE.fullmatch(line)
+    return found["delimiter"] or "\t" if found else None  # trimmed lines have lost a tab
+
+
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """The trimmed cells of one line."""
+    rows = csv.reader([trim(line).replace("\n", " ")], delimiter=delimiter, skipinitialspace=True)
+    return [trim(cell) for cell in next(rows, [])]
+
+
+def column_of(cells: Sequence[str], names: Iterable[str]) -> int | None:
+    """Where the first of `names` is: as written, else regardless of case, blanks and ``_-``."""
+    for spelled in (str, folded):
+        found = [spelled(cell) for cell in cells]
+        for name in names:
+            if (one := spelled(name)) in found:
+                return found.index(one)
+    return None
+
+
+def folded(name: str) -> str:
+    """A column's name without case, blanks and ``_-``."""
+    return _BETWEEN_WORDS.sub("", name).casefold()
+
+
+def is_header(line: str, fields: Sequence[str]) -> bool:
+    """Whether one of the delimiters makes the ID's column appear in the line."""
+    return any(column_of(cells_of(line, delimiter), fields) is not None for delimiter in _DELIMITERS)
+
+
+def checked_id(text: str, name: str, line: int) -> str:
+    """The account ID in a cell or line, also in quotes or in ``="00123"``, which makes Excel show text.
+
+    Raises:
+        InputError: it is not an account ID.
+    """
+    found = _WRAPPED.fullmatch(trim(text)) if '"' in text else None
+    try:
+        return clean_id(found["text"] if found else text)
+    except InvalidAccountId as error:
+        raise InputError(name, error.problem, error.hint, line=line) from None
+
+
+def short_list(names: Iterable[object]) -> str:
+    """Names as a person reads them: at most eight, and none endless."""
+    shown = [str(name).strip()[:40] for name in names]
+    if not any(shown):
+        return "nothing"
+    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "")
+
+
+# --- the rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +115,13 @@ class _Header:
     id_at: int
     kept_at: list[tuple[str, int]]
 
-    @property
-    def comment(self) -> re.Pattern[str]:
-        """What makes a line a comment. An ID cannot begin with ``#``, but a name (``#sales``) can."""
-        return _COMMENT_AND_SPACE if self.id_at else _COMMENT
-
 
 class _Feed:
     """Gives csv.reader a line at a time, and a blank one for each comment between rows.
 
     `left` lines are at hand; `line` is the number of the last one given; `suspicious` says that its block
-    may have another header in it. Set `row_ended` after each row: a ``#`` within quotes is no comment.
+    may have another header in it. Set `row_ended` after each row: a ``#`` within quotes is no comment. An ID
+    (`id_first`) cannot begin with ``#``, but a name (``#sales``) can.
     """
 
     def __init__(self, blocks: Blocks, wanted: Wanted) -> None:
@@ -63,7 +132,7 @@ class _Feed:
         self.line = 0
         self.suspicious = False
         self.row_ended = True
-        self.comment = _COMMENT
+        self.id_first = True
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -77,10 +146,15 @@ class _Feed:
         self.left -= 1
         self.line += 1
         line = next(self._lines)
-        if self.row_ended and "#" in line and self.comment.match(trim(line)):
+        if self.row_ended and "#" in line and self._is_comment(trim(line)):
             line = ""
         self.row_ended = False
         return line + "\n"
+
+    def _is_comment(self, line: str) -> bool:
+        if self.id_first and (word := _FIRST_WORD.match(line)):
+            return line.startswith("#") and word[0] not in SPREADSHEET_ERRORS
+        return line.startswith("#") and line.lstrip("#")[:1].strip() == ""
 
 
 def csv_accounts(blocks: Blocks, name: str, wanted: Wanted) -> Iterator[Found]:
@@ -91,7 +165,7 @@ def csv_accounts(blocks: Blocks, name: str, wanted: Wanted) -> Iterator[Found]:
     """
     feed = _Feed(blocks, wanted)
     header = _first_header(feed, name, wanted)
-    feed.comment = header.comment
+    feed.id_first = header.id_at == 0
     found: Found = []
     line = feed.line
     rows = csv.reader(feed, delimiter=header.delimiter, skipinitialspace=True, strict=True)
@@ -100,7 +174,7 @@ def csv_accounts(blocks: Blocks, name: str, wanted: Wanted) -> Iterator[Found]:
             feed.row_ended = True
             if feed.suspicious and (again := _header_again(row, header, name, line + 1, wanted)):
                 header = again
-                feed.comment = header.comment
+                feed.id_first = header.id_at == 0
             elif any(row) and any(map(trim, row)):
                 found.append(_account(row, header, name, line + 1))
             line = feed.line
@@ -139,7 +213,7 @@ def _check_shape(row: list[str], header: _Header, name: str, line: int) -> None:
 
 def _first_header(feed: _Feed, name: str, wanted: Wanted) -> _Header:
     """The header, with the delimiter that `sep=` names, else the one that makes an ID column appear."""
-    delimiters = DELIMITERS
+    delimiters = _DELIMITERS
     text = _next_text(feed)
     if (named := separator_line(text)) is not None:
         delimiters = named
@@ -150,7 +224,7 @@ def _first_header(feed: _Feed, name: str, wanted: Wanted) -> _Header:
         if (header := _header(cells[delimiter], delimiter, wanted)) is not None:
             return header
     names = short_list(cells[by_width[0]])
-    problem = f"the header has no column {either(wanted.fields)}, only {names}"
+    problem = f"the header has no column {wanted.either}, only {names}"
     raise InputError(name, problem, "name the column with --id-field", line=feed.line)
 
 
@@ -182,13 +256,9 @@ def _header_again(row: list[str], header: _Header, name: str, line: int, wanted:
         return header
     id_cell = cells[header.id_at] if len(cells) > header.id_at else ""
     other = _header(cells, header.delimiter, wanted)
-    if other is not None and _same_words(id_cell, (*header.names, *wanted.fields)):
+    if other is not None and folded(id_cell) in map(folded, (*header.names, *wanted.fields)):
         return other
     if other is not None or named is not None or is_header(id_cell, wanted.fields):
         hint = "give the lists as separate files, or remove the line"
         raise InputError(name, "looks like the header of another list", hint, line=line)
     return None
-
-
-def _same_words(cell: str, names: tuple[str, ...]) -> bool:
-    return folded(cell) in set(map(folded, names))

@@ -209,13 +209,6 @@ def test_keep_adds_properties() -> None:
     assert kept(b"id,locked,x\na,yes,1\n", keep=["locked"]) == {"locked": "yes"}
 
 
-@pytest.mark.parametrize("name", ["attributes", "attributes.salary"])
-def test_attributes_are_never_kept(name: str) -> None:
-    """An account's attributes may hold anything about a person, so they cannot be kept."""
-    with pytest.raises(SettingError, match="never kept"):
-        read_list(["-"], stdin=NOTHING, keep=[name])
-
-
 def test_nothing_is_kept_of_nothing() -> None:
     """Text, and records without any of the properties, keep nothing at all."""
     [[text]] = listed_batches(b"a\n")
