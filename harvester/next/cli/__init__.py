@@ -32,8 +32,12 @@ _COMMANDS = {
     "demo": "Harvest a simulated tenant and show its unused accounts; nothing to configure.",
     "sandbox": "Serve a simulated tenant on this machine, to try everything out.",
     "completion": "Print the completion script for bash, zsh or fish.",
+    "help": "Show a page of the manual.",
 }
 """The commands in the order of help, each with a line about it; its module is `harvester.next.cli.<name>`."""
+
+_MODULES = {"help": "manual"}
+"""Modules whose name is another one than the command's."""
 
 _EPILOG = """\b
 Examples:
@@ -65,7 +69,9 @@ class _LazyGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"{__name__}.{_MODULES.get(cmd_name, cmd_name)}"
+        ).command
         return command
 
     def resolve_command(

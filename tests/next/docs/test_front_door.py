@@ -51,24 +51,37 @@ def test_the_changelog_is_in_its_format() -> None:
 # --- license and package
 
 
-def test_the_license_is_mit_and_in_wheel_and_source(tmp_path: Path) -> None:
-    """Whoever installs the wheel has the license, too."""
+def test_the_license_is_mit() -> None:
+    """In the file and in the metadata."""
     text = (ROOT / "LICENSE").read_text()
     assert text.startswith("MIT License")
     assert "The harvester authors" in text
     assert PROJECT["license"] == "MIT"
     assert PROJECT["license-files"] == ["LICENSE"]
-    builder = (
-        "from hatchling import build as b; import sys; b.build_wheel(sys.argv[1]); b.build_sdist(sys.argv[1])"
-    )
+
+
+def test_a_release_has_the_license_and_the_manual(tmp_path: Path) -> None:
+    """Also the wheel that is built from the source archive, as `python -m build` does."""
+    source = _built(ROOT, "sdist", tmp_path)
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / source.name.removesuffix(".tar.gz")
+    assert (unpacked / "LICENSE").is_file()
+    for tree in ROOT, unpacked:
+        with zipfile.ZipFile(_built(tree, "wheel", tmp_path)) as wheel:
+            names = wheel.namelist()
+        assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+        manual = {Path(name).name for name in names if name.startswith("harvester/manual/")}
+        assert manual == {page.name for page in DOCS.glob("*.md")}, tree
+
+
+def _built(tree: Path, kind: str, place: Path) -> Path:
+    """A source archive or wheel of the source in `tree`, made in `place`."""
     pytest.importorskip("hatchling")
-    subprocess.run([sys.executable, "-c", builder, str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        assert [name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
-    (source,) = tmp_path.glob("*.tar.gz")
-    with tarfile.open(source) as archive_of_source:
-        assert [name for name in archive_of_source.getnames() if name.endswith("/LICENSE")]
+    code = f"from hatchling import build; import sys; print(build.build_{kind}(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(place)]
+    done = subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True)
+    return place / done.stdout.strip()
 
 
 def test_every_extra_is_in_the_manual() -> None:
@@ -166,7 +179,6 @@ def test_the_release_workflow_grants_as_little_as_it_can() -> None:
 
 def test_the_inspection_of_a_release_accepts_what_is_built_and_nothing_else(tmp_path: Path) -> None:
     """The step's own script, on a wheel of this source; a foreign file in the wheel ends it."""
-    pytest.importorskip("hatchling")
     script = next(
         step["run"]
         for step in yaml.safe_load(RELEASE.read_text())["jobs"]["build"]["steps"]
@@ -176,13 +188,9 @@ def test_the_inspection_of_a_release_accepts_what_is_built_and_nothing_else(tmp_
     offline = "\n".join(
         line for line in script.splitlines() if not re.match(r"pipx|python -m venv|inspect|test \"\$\(", line)
     )
-    builder = (
-        "from hatchling import build as b; import sys; b.build_wheel(sys.argv[1]); b.build_sdist(sys.argv[1])"
-    )
     (tmp_path / "dist").mkdir()
-    subprocess.run(
-        [sys.executable, "-c", builder, str(tmp_path / "dist")], cwd=ROOT, check=True, capture_output=True
-    )
+    for kind in "sdist", "wheel":
+        _built(ROOT, kind, tmp_path / "dist")
     environment = {"PATH": "/usr/bin:/bin", "GITHUB_REF_NAME": f"v{PROJECT['version']}"}
 
     def inspected(**changed: str) -> int:
