@@ -2,16 +2,14 @@
 
 ::
 
-    Check            the findings one after the other, until one makes the rest pointless
+    Check            the findings one after the other, until one makes the rest pointless; quota and estimate
     ├── network      the host's name, its certificate, the proxy
-    ├── access       each client's token, its right to read usages on each version, its other scopes
-    │   └── asking   single requests on a lane, each with a short bound
-    └── estimate     the combined quota, how long a list takes, what --skip-unreported saves
+    └── access       each client's token, its right to read usages on each version, its other scopes
+        └── asking   single requests on a lane, each with a short bound
 """
 
 from harvester.next.check.asking import PATIENCE
-from harvester.next.check.check import Check
-from harvester.next.check.estimate import Workload
+from harvester.next.check.check import Check, Workload
 from harvester.next.check.finding import Finding, Verdict, failed, of_error, ok, warning
 
 __all__ = ["PATIENCE", "Check", "Finding", "Verdict", "Workload", "failed", "of_error", "ok", "warning"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any, Final
+from uuid import uuid4
 
-from harvester.next.check.asking import Asking
+from harvester.next.check.asking import Asking, Listed, first_listed
 from harvester.next.check.finding import (
     ACCESS,
     UNAVAILABLE,
@@ -20,15 +21,13 @@ from harvester.next.check.finding import (
     reason_of,
     warning,
 )
-from harvester.next.check.requests import Listed, first_listed
-from harvester.next.check.usages import ALL_SCOPES, is_absent, try_usages
 from harvester.next.errors import AccessDenied
-from harvester.next.model import Answered, Fault, NotSent, Outcome, Reason, Refused, Throttled
-from harvester.next.report.figures import span
+from harvester.next.model import Answered, Fault, NotSent, Outcome, Reason, Refused, Throttled, TokenRejected
+from harvester.next.report.figures import plural, span
 from harvester.next.tenant.client import Lane, TenantClient
 from harvester.next.tenant.grant import claims_of
 from harvester.next.tenant.listing import ACCOUNTS, IDENTITIES, SOURCES, Kind
-from harvester.next.tenant.token import Token
+from harvester.next.tenant.usages import usage_request
 
 _WITHOUT: Final = {
     ACCOUNTS: "`harvester accounts` and `harvester run --list` do not work",
@@ -38,7 +37,9 @@ _WITHOUT: Final = {
 _RECORDS: Final = {ACCOUNTS: 2, SOURCES: 250, IDENTITIES: 1}
 """How many are requested: should the first account be an odd one, the second is tried; sources serve the
 estimate."""
-_FILTERS: Final = 'write it as in: sourceId eq "2c91…" and name sw "a"'
+_USAGE_SCOPE: Final = "idn:identity-history:manage"
+_BAD_REQUEST: Final = 400
+_NOT_SERVED: Final = frozenset({404, 410})
 
 
 class Access:
@@ -70,33 +71,69 @@ class Access:
             self.unreachable = True
             yield of_fault(topic, listing)
             return
-        known = list(self.accounts.records) if self.accounts is not None else []
-        found = [(lane, await try_usages(self._asking, lane, known)) for lane in client.lanes]
+        found = [(lane, await self._try_usages(lane)) for lane in client.lanes]
         good = [lane for lane, finding in found if finding.verdict is not Verdict.FAILED]
         self.usable += good
         for _, finding in found:
-            yield _spared(finding) if good else finding
+            if good and finding.verdict is Verdict.FAILED:
+                hint = f"{finding.hint}; a harvest uses the client's other versions"
+                yield dataclasses.replace(finding, verdict=Verdict.WARNING, status=0, hint=hint)
+            else:
+                yield finding
         if not self._scopes_tried and (good or isinstance(listing, Answered)):
             self._scopes_tried = True  # a run lists with its first client
             yield self._scope(client, ACCOUNTS, listing)
+            lane = good[0] if good else client.lanes[0]
             for kind in (SOURCES, IDENTITIES):
-                yield await self._try_scope(good[0] if good else client.lanes[0], kind)
-
-    # --- the token
+                outcome = await self._asking.ask(lane, first_listed(kind, lane.api_version, _RECORDS[kind]))
+                if kind is SOURCES and isinstance(outcome, Answered):
+                    self.sources = outcome.value
+                yield self._scope(client, kind, outcome)
 
     def _without_token(
         self, client: TenantClient, problem: AccessDenied | Fault | Throttled, topic: str
     ) -> Finding:
-        if isinstance(problem, AccessDenied):
-            return of_error("token", problem)
         who = f"client {client.label!r} gets no token"
-        if isinstance(problem, Throttled):
-            hint = "something else asks for tokens all the time: stop it, or try again in a minute"
-            return failed("token", f"{who}: the token endpoint answered 429", hint, UNAVAILABLE)
+        match problem:
+            case AccessDenied():
+                return of_error("token", problem)
+            case Throttled():
+                hint = "something else asks for tokens all the time: stop it, or try again in a minute"
+                return failed("token", f"{who}: the token endpoint answered 429", hint, UNAVAILABLE)
         self.unreachable = True
-        if not self._asking.tenant.ever_answered:
-            return of_fault(topic, problem)
-        return of_fault("token", problem, who)
+        answered = self._asking.tenant.ever_answered
+        return of_fault("token", problem, who) if answered else of_fault(topic, problem)
+
+    # --- usages
+
+    async def _try_usages(self, lane: Lane) -> Finding:
+        """Ask for the usages of an account, which is what a harvest does.
+
+        Where the tenant refuses one that exists, the next is tried: it may be an odd one. Where none are
+        known, an ID that does not exist will do.
+        """
+        known = [] if self.accounts is None else list(self.accounts.records)
+        client, version = lane.client.label, lane.api_version
+        who = f"client {client!r} on {version}"
+        for account_id in known or [uuid4().hex]:
+            outcome = await self._asking.ask(lane, usage_request(account_id, api_version=version))
+            if not isinstance(outcome, Refused):
+                break
+        if isinstance(outcome, Answered):
+            rows = plural(len(outcome.value.rows), "row")
+            what = f"{'an' if known else 'an unknown'} account has {rows}"
+            finding = ok("usages", f"{who} may read usages ({what})")
+        elif isinstance(outcome, Refused) and not known and await self._is_unknown_id(lane, outcome):
+            finding = ok("usages", f"{who} may read usages (an unknown account is answered {outcome.status})")
+        else:
+            finding = _no_usages(lane, outcome, who)
+        return dataclasses.replace(finding, facts={"client": client, "apiVersion": version, **finding.facts})
+
+    async def _is_unknown_id(self, lane: Lane, refused: Refused) -> bool:
+        """Whether an ID was refused because nobody has it, and not because the version is not served."""
+        if refused.status not in {_BAD_REQUEST, *_NOT_SERVED}:
+            return False
+        return not _is_absent(await self._asking.ask(lane, first_listed(ACCOUNTS, lane.api_version, 1)))
 
     # --- the scopes
 
@@ -106,17 +143,11 @@ class Access:
         for lane in client.lanes if self.accounts is None else ():
             request = first_listed(ACCOUNTS, lane.api_version, _RECORDS[ACCOUNTS], filters=self._filters)
             outcome = await self._asking.ask(lane, request)
-            if not is_absent(outcome):
+            if not _is_absent(outcome):
                 break
         if isinstance(outcome, Answered):
             self.accounts = outcome.value
         return outcome
-
-    async def _try_scope(self, lane: Lane, kind: Kind) -> Finding:
-        outcome = await self._asking.ask(lane, first_listed(kind, lane.api_version, _RECORDS[kind]))
-        if kind is SOURCES and isinstance(outcome, Answered):
-            self.sources = outcome.value
-        return self._scope(lane.client, kind, outcome)
 
     def _scope(self, client: TenantClient, kind: Kind, outcome: Outcome[Listed]) -> Finding:
         """Whether the client may list something, which only some commands need."""
@@ -131,13 +162,22 @@ class Access:
         refused = outcome.reason if isinstance(outcome, Refused) else None
         if kind is ACCOUNTS and self._filters and refused == Reason.BAD_REQUEST:
             text = f"the tenant does not understand --filters ({reason_of(outcome)})"
-            return failed(what, text, _FILTERS)
+            return failed(what, text, 'write it as in: sourceId eq "2c91…" and name sw "a"')
         text = f"{who} cannot list {what} ({reason_of(outcome)})"
         forbidden = refused == Reason.FORBIDDEN
-        hint = f"give it the scope {kind.scope} (or {ALL_SCOPES})" if forbidden else "try again later"
+        hint = _scope_hint(kind.scope) if forbidden else "try again later"
         if kind is ACCOUNTS and self._accounts_needed:
             return failed(what, f"{text}, which --list needs", hint, ACCESS if forbidden else UNAVAILABLE)
         return warning(what, f"{text}, so that {_WITHOUT[kind]}", hint)
+
+
+def _is_absent(listing: Outcome[Any]) -> bool:
+    """Whether a listing, which cannot be unknown, is not there at all in this API version."""
+    return isinstance(listing, Refused) and listing.status in _NOT_SERVED
+
+
+def _scope_hint(scope: str) -> str:
+    return f"give it the scope {scope} (or sp:scopes:all)"
 
 
 def _about_token(client: TenantClient, now: float) -> Finding:
@@ -146,37 +186,50 @@ def _about_token(client: TenantClient, now: float) -> Finding:
     if token is None:  # it was very short-lived
         return warning("token", f"{who}: its token has expired already", "check the clock of this machine")
     claims = claims_of(token.headers["Authorization"].removeprefix("Bearer "))
-    left = _seconds_left(token, claims, now)
+    expires = claims.get("exp")
+    left = None if token.due is None else token.due - now
+    if left is None and isinstance(expires, (int, float)):  # a given token says so itself, if at all
+        left = max(0.0, expires - time.time())
     text = f"{who} has a token" + ("" if left is None else f" for {span(left)}")
-    about = [f"{name} {claims[name]}" for name in ("org", "pod") if isinstance(claims.get(name), str)]
-    text += f" ({', '.join(about)})" if about else ""
-    facts = {"client": client.label, "seconds": left, "scopes": _scopes(claims)}
+    text += f" (org {claims['org']})" if isinstance(claims.get("org"), str) else ""
+    scopes = claims.get("scope")
+    scopes = scopes.split() if isinstance(scopes, str) else scopes
+    facts = {"client": client.label, "seconds": left, "scopes": scopes if isinstance(scopes, list) else None}
     if token.due is None:
         hint = "give a client ID and secret for a harvest that takes longer"
         return warning("token", f"{text}, which cannot be renewed", hint, **facts)
     return ok("token", text, **facts)
 
 
-def _seconds_left(token: Token, claims: Mapping[str, Any], now: float) -> float | None:
-    """How long a token lives yet: a given one says so itself, if at all."""
-    if token.due is not None:
-        return token.due - now
-    expires = claims.get("exp")
-    if isinstance(expires, bool) or not isinstance(expires, (int, float)):
-        return None
-    return max(0.0, expires - time.time())
+def _no_usages(lane: Lane, outcome: Outcome[Any], who: str) -> Finding:
+    """Why usages cannot be read, or whether they can was not found out."""
+    reason = reason_of(outcome)
+    match outcome:
+        case Refused():
+            return _refused(lane, outcome, who)
+        case TokenRejected():
+            hint = "check that it belongs to this tenant, and --base-url"
+            return failed("usages", f"{who}: its token is not accepted ({reason})", hint, ACCESS)
+        case Throttled():
+            hint = "something else uses the same client ID: stop it, or give the harvest a client of its own"
+            return warning("usages", f"{who}: the quota is used up at present (429)", hint)
+        case Fault():
+            return of_fault("usages", outcome, who)
+    if lane.client.dropped is not None:
+        return of_error("usages", lane.client.dropped)
+    text, hint = "at its quota, the next request is not due for a while", "check --quota and --burst"
+    if lane.waiting_for is not None:
+        text, hint = f"it waits for {lane.waiting_for}", "try again later"
+    return warning("usages", f"{who} was not tried: {text}", hint)
 
 
-def _scopes(claims: Mapping[str, Any]) -> list[str] | None:
-    """What the token says of its scopes, for programs; requests decide."""
-    said = claims.get("scope")
-    words = said.split() if isinstance(said, str) else said
-    return sorted(map(str, words)) if isinstance(words, list) else None
-
-
-def _spared(finding: Finding) -> Finding:
-    """A failed lane, where another one of the client works: a harvest goes on without it."""
-    if finding.verdict is not Verdict.FAILED:
-        return finding
-    hint = f"{finding.hint}; a harvest uses the client's other versions"
-    return dataclasses.replace(finding, verdict=Verdict.WARNING, status=0, hint=hint)
+def _refused(lane: Lane, refused: Refused, who: str) -> Finding:
+    reason = reason_of(refused)
+    if refused.status in _NOT_SERVED:
+        served = f"account usages in API version {lane.api_version}"
+        text = f"{lane.tenant.host} does not serve {served} ({reason})"
+        return failed("usages", text, "leave it out of --api-version, or check --base-url")
+    if refused.reason == Reason.FORBIDDEN:
+        text = f"{who} is not authorized to read usages ({reason})"
+        return failed("usages", text, _scope_hint(_USAGE_SCOPE), ACCESS)
+    return failed("usages", f"{who} cannot read usages ({reason})", "check --base-url and --api-version")

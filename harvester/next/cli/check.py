@@ -96,7 +96,6 @@ class _Run:
                 tls=settings.base_url.startswith("https:"),
                 ca_bundle=settings.ca_bundle,
                 quotas=lane_quotas(settings),
-                concurrency=settings.concurrency,
                 workload=workload,
                 filters=settings.filters or "",
                 listing=settings.list,

@@ -423,19 +423,6 @@ async def test_no_quota() -> None:
     assert found.of("quota").text.startswith("none; ")
 
 
-async def test_what_the_tenant_says_of_its_quota() -> None:
-    """Headers that announce a quota are shown."""
-    payload = response(b"[]", headers="X-RateLimit-Limit: 95\r\nX-Total-Count: 0\r\n")
-
-    async def handle(request: Any) -> None:
-        token = response(b'{"access_token":"t0ken","expires_in":749}')
-        request.writer.write(token if "token" in request.target else payload)
-
-    async with raw_server(handle) as server:
-        found = await checked(server.url)
-    assert "X-RateLimit-Limit: 95" in found.of("quota").text
-
-
 async def test_filters_that_the_tenant_does_not_understand() -> None:
     """They are at fault, and not the scope."""
     async with Sandbox(SandboxOptions(accounts=3)) as sandbox:

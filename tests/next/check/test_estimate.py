@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harvester.next.check.estimate import Pace, Workload, about_quota, estimate, pace_of
+from harvester.next.check.check import Workload, about_quota, estimate, pace_of
 from harvester.next.check.finding import detail_of
 from harvester.next.model import Quota
 
@@ -15,23 +15,12 @@ TEN = Quota(100, 10.0)
 
 
 @pytest.mark.parametrize(
-    ("quotas", "concurrency", "seconds", "expected"),
-    [
-        ([TEN], None, [], 10.0),
-        ([TEN, TEN, Quota(50, 10.0)], None, [0.2], 25.0),
-        ([TEN, None], None, [0.2], None),
-        ([TEN, TEN], 1, [0.5, 0.4, 9.0], 4.0),  # each lane has one request in flight, half a second long
-        ([TEN, TEN], 100, [0.5], 20.0),
-        ([None], 2, [0.5], 4.0),
-        ([None], 2, [], None),
-        ([None], 2, [0.0], None),
-    ],
+    ("quotas", "expected"),
+    [([TEN], 10.0), ([TEN, TEN, Quota(50, 10.0)], 25.0), ([TEN, None], None), ([None], None)],
 )
-def test_the_pace_of_several_lanes(
-    quotas: list[Quota | None], concurrency: int | None, seconds: list[float], expected: float | None
-) -> None:
-    """The sum of the quotas, unless too few requests in flight, at the latency observed, are slower."""
-    assert pace_of(quotas, concurrency, seconds).per_second == expected
+def test_the_pace_of_several_lanes(quotas: list[Quota | None], expected: float | None) -> None:
+    """The sum of the quotas, where each lane has one."""
+    assert pace_of(quotas) == expected
 
 
 @pytest.mark.parametrize(
@@ -51,7 +40,7 @@ def test_the_pace_of_several_lanes(
 )
 def test_the_words_of_an_estimate(workload: Workload, rate: float | None, skipped: int, text: str) -> None:
     """One request an account, at the combined pace."""
-    assert estimate(workload, Pace(rate), skipped=skipped).text == text
+    assert estimate(workload, rate, skipped=skipped).text == text
 
 
 @pytest.mark.parametrize(
@@ -82,7 +71,7 @@ def test_a_quota_that_a_tenant_will_not_like(
     quotas: list[Quota | None], loopback: bool, throttled: bool, verdict: str
 ) -> None:
     """None at all is for the sandbox only, and a 429 in a few requests says that somebody else is at it."""
-    asking: Any = SimpleNamespace(seconds=[0.04, 0.042], quota_headers={}, throttled=throttled)
-    finding = about_quota(asking, quotas, pace_of(quotas, None, []), loopback=loopback)
+    asking: Any = SimpleNamespace(seconds=[0.04, 0.042], throttled=throttled)
+    finding = about_quota(asking, quotas, loopback=loopback)
     assert finding.verdict == verdict
     assert "the tenant answers in 41 ms" in finding.text
