@@ -90,7 +90,7 @@ def test_the_front_page_is_short() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_that_pages_mention_exist(page: Path) -> None:
     """`harvester` is always followed by one of its commands or options, in blocks that are not run too."""
-    known = {name.split()[0] for name, _ in commands()} | {"report", "demo", "COMMAND"}
+    known = {name.split()[0] for name, _ in commands()} | {"COMMAND"}
     found = re.findall(r"`harvester ([a-z]+)", prose(page))
     for block in blocks(page):
         found += re.findall(r"^(?:\$ )?harvester ([a-z]+)", block.text, re.MULTILINE)
