@@ -21,7 +21,7 @@ from harvester.next.event_loop import run_blocking, signals_stopping
 from harvester.next.events import Observer
 from harvester.next.export.control import Control
 from harvester.next.export.destinations.stream import Stream
-from harvester.next.export.formats.compress import Compressed, compression_of
+from harvester.next.export.formats.compress import Compressed
 from harvester.next.files import Destination, descriptor_of, open_destination, try_out
 from harvester.next.parts import secrets_of
 from harvester.next.report.event_log import EventLog
@@ -30,6 +30,7 @@ from harvester.next.report.log import LOGGER, logging_to, say
 from harvester.next.report.redaction import Redactor
 from harvester.next.report.text import is_terminal, safe_json
 from harvester.next.settings import TABLE, Loaded
+from harvester.next.settings.destination import suffix_compression
 
 Pages: TypeAlias = Callable[[Observer], AsyncGenerator[Sequence[Any], None]]
 """Lists something, page by page, and tells the observer what happens."""
@@ -182,7 +183,7 @@ class _Copying(_Taking):
         write: Callable[[bytes], object] = destination.write
         if destination.path is None:
             write = Stream(destination.fileno(), output, self._control).write
-        compression = "none" if destination.path is None else compression_of(output)
+        compression = "none" if destination.path is None else suffix_compression(output)
         self._compressed = None if compression == "none" else Compressed(write, compression)
         self._write = write if self._compressed is None else self._compressed.write
         super().__init__(what, lambda page: self._write(self._lines(page)))

@@ -13,7 +13,7 @@ from harvester.next.export.failures import failure_line, failure_lines, write_fa
 from harvester.next.export.output import Output, open_output
 from harvester.next.export.records import COLUMNS
 from harvester.next.export.rows import decoded, rows, slices
-from harvester.next.export.spec import OutputSpec, kind_of
+from harvester.next.export.spec import OutputSpec
 from harvester.next.export.state import open_state, prepare_state
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "failure_line",
     "failure_lines",
     "is_complete",
-    "kind_of",
     "open_output",
     "open_state",
     "prepare_state",

@@ -7,9 +7,10 @@ from hashlib import sha256
 
 from harvester.next.export.destinations import Sink
 from harvester.next.export.formats import Format
-from harvester.next.export.formats.compress import Compressed, Compression
+from harvester.next.export.formats.compress import Compressed
 from harvester.next.export.records import Content, Record
 from harvester.next.model import OutputFile
+from harvester.next.settings.destination import Compression
 
 
 class Part:

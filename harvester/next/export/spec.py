@@ -9,31 +9,24 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from harvester.next.errors import SettingError
-from harvester.next.export.destinations.cloud import SCHEMES, check_url, is_store
 from harvester.next.export.formats import FORMATS
-from harvester.next.export.formats.compress import SUFFIXES, Compression, compression_of
 from harvester.next.export.records import COLUMNS
 from harvester.next.files import descriptor_of
+from harvester.next.settings.destination import Compression, Destination, Format, destination, resolve
+from harvester.next.settings.parse import BadValue
 
-Kind: TypeAlias = Literal["stream", "file", "directory", "store"]
+Kind: TypeAlias = Literal["stream", "file", "directory", "store", "table"]
 Shape: TypeAlias = Literal["rows", "accounts"]
 
 DATABASE: Final = "sqlite"
-_FORMATS: Final = {
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".db": DATABASE,
-    ".sqlite": DATABASE,
-    ".singer": "singer",
-}
-"""The formats that a suffix selects."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """Made by `OutputSpec.of`, which resolves what is not given and refuses what does not go together."""
+    """Made by `OutputSpec.of`, which resolves what is not given.
+
+    What does not go together is refused by `Settings`.
+    """
 
     dest: str
     kind: Kind
@@ -54,7 +47,7 @@ class OutputSpec:
         cls,
         dest: str,
         *,
-        format: str | None = None,  # noqa: A002  # the setting's name
+        format: Format | None = None,  # noqa: A002  # the setting's name
         shape: Shape = "rows",
         compress: Compression | None = None,
         part_rows: int | None = None,
@@ -68,15 +61,16 @@ class OutputSpec:
         """The output that these settings describe.
 
         Raises:
-            SettingError: they contradict each other, or the destination is of no known kind.
+            SettingError: there is no such destination, or nothing that writes this format to it.
         """
-        kind = kind_of(dest)
+        where = _resolved(dest, format, compress)
+        stream = where.place in ("stdout", "file") and descriptor_of(Path(where.dest)) is not None
         spec = cls(
-            dest=dest,
-            kind=kind,
-            format=format or _format_of(dest, kind),
+            dest=where.dest,
+            kind="stream" if where.place == "stdout" or stream else where.place,
+            format=where.format,
             shape=shape,
-            compress=compress or (compression_of(dest) if kind == "file" else "none"),
+            compress=where.compression,
             part_rows=part_rows,
             partition_by=partition_by,
             columns=tuple(name for name in COLUMNS if name in columns),
@@ -85,7 +79,10 @@ class OutputSpec:
             redshift=redshift,
             file_mode=file_mode,
         )
-        _check(spec, columns)
+        if spec.format != DATABASE and (spec.format, spec.shape) not in FORMATS:
+            raise SettingError("--format", f"{spec.format} has no shape {spec.shape!r}", "see --help")
+        if redshift and (spec.format != "parquet" or spec.kind != "store"):
+            raise SettingError("--redshift-manifest", "needs Parquet in an S3 store", "leave it out")
         return spec
 
     @property
@@ -101,67 +98,8 @@ class OutputSpec:
         return f"{base}harvested={datetime.fromtimestamp(begun, UTC):%Y-%m-%d}/"
 
 
-def kind_of(dest: str) -> Kind:
-    """What kind of place a destination is. Raises SettingError where it is none."""
-    if is_store(dest):
-        check_url(dest)
-        return "store"
-    if "://" in dest:
-        scheme = dest.partition("://")[0]
-        raise SettingError(
-            "--output", f"{scheme}:// is not supported", f"use {', '.join(SCHEMES[::2])}, or a path"
-        )
-    if not dest:
-        raise SettingError("--output", "is empty", "name a file, a directory that ends in /, or - for stdout")
-    if descriptor_of(Path(dest)) is not None:
-        return "stream"
-    return "directory" if dest.endswith("/") else "file"
-
-
-def _format_of(dest: str, kind: Kind) -> str:
-    if kind != "file":
-        return "ndjson"
-    name = dest.removesuffix(SUFFIXES[compression_of(dest)])
-    return _FORMATS.get(Path(name).suffix, "ndjson")
-
-
-def _check(spec: OutputSpec, columns: Sequence[str]) -> None:
-    if unknown := sorted(set(columns) - set(COLUMNS)):
-        raise SettingError(
-            "--columns", f"{unknown[0]!r} is not a column", f"choose from {', '.join(COLUMNS)}"
-        )
-    if spec.format == DATABASE:
-        _check_database(spec)
-    elif (spec.format, spec.shape) not in FORMATS:
-        hint = "use --format ndjson" if (spec.format, "rows") in FORMATS else "see --help for those there are"
-        raise SettingError("--format", f"{spec.format} has no shape {spec.shape!r}", hint)
-    _check_parts(spec)
-    if spec.compress != "none" and spec.format in ("parquet", DATABASE):
-        raise SettingError("--compress", f"does not apply to {spec.format}", "leave it out, and .gz or .zst")
-    if spec.changes and spec.shape == "accounts":
-        raise SettingError("--changes", "is about rows, not accounts", "leave out --shape accounts")
-
-
-def _check_database(spec: OutputSpec) -> None:
-    if spec.kind != "file":
-        raise SettingError("--format", f"{DATABASE} needs a file as --output", "name one that ends in .db")
-    if spec.columns or spec.changes or spec.shape != "rows":
-        wrong = "--columns" if spec.columns else "--changes" if spec.changes else "--shape"
-        raise SettingError(wrong, f"does not apply to {DATABASE}, which is the ledger itself", "leave it out")
-
-
-def _check_parts(spec: OutputSpec) -> None:
-    if spec.parted:
-        if spec.format == "singer":
-            raise SettingError("--format", "singer is one stream", "send it to a file or stdout")
-        if spec.redshift and (spec.format != "parquet" or spec.kind != "store"):
-            raise SettingError("--redshift-manifest", "needs Parquet in an S3 store", "leave it out")
-        return
-    wanted = {
-        "--part-rows": spec.part_rows is not None,
-        "--partition-by": spec.partition_by is not None,
-        "--redshift-manifest": spec.redshift,
-    }
-    for setting, given in wanted.items():
-        if given:
-            raise SettingError(setting, "needs a directory or an object store", "let --output end in /")
+def _resolved(dest: str, form: Format | None, compress: Compression | None) -> Destination:
+    try:
+        return resolve(destination(dest), form, compress)
+    except BadValue as bad:
+        raise SettingError("--output", bad.problem, bad.hint) from None

@@ -26,6 +26,7 @@ _FORMATS: Final[dict[str, Format]] = {
     ".parquet": "parquet",
     ".db": "sqlite",
     ".sqlite": "sqlite",
+    ".singer": "singer",
 }
 _COMPRESSIONS: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
 _CATALOG_TABLE: Final = re.compile(r"[A-Za-z_][\w-]*:[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+")

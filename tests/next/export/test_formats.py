@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from harvester.next.errors import InternalError
 from harvester.next.export.formats import FORMATS, format_named
 from harvester.next.export.formats.columns import Kind, merged
-from harvester.next.export.formats.compress import Compressed, Compression
+from harvester.next.export.formats.compress import Compressed
 from harvester.next.export.records import COLUMNS, Content, Record, in_parts
+from harvester.next.settings.destination import Compression
 from tests.next.export.samples import ODD, RECORDS, blob_of, expected_rows, record, usage
 
 EVERY = sorted(FORMATS)

@@ -17,7 +17,7 @@ from harvester.next.errors import AccessDenied, OutputError, SettingError, Stopp
 from harvester.next.events import DestinationAvailable, DestinationUnavailable
 from harvester.next.export import OutputSpec, open_output
 from harvester.next.export.destinations import store as store_module
-from harvester.next.export.destinations.cloud import open_store, refined
+from harvester.next.export.destinations.cloud import refined
 from tests.next.export.ledgers import accounts, finished
 from tests.next.export.outputs import Killed, Plan, content, expected, made, opened, rows_of, written
 from tests.next.export.stores import MemoryCloud, Outage, S3Server, s3_server
@@ -257,7 +257,7 @@ def written_with_short_patience(ledger: Path) -> None:
 def test_a_wrong_url_is_refused_without_its_secret(url: str, problem: str) -> None:
     """Before anything is sent."""
     with pytest.raises(SettingError, match=problem) as error:
-        open_store(url)
+        OutputSpec.of(url)
     assert "secret" not in str(error.value)
 
 

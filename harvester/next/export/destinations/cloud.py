@@ -19,8 +19,6 @@ from urllib.parse import urlsplit
 from harvester.next.errors import AccessDenied, SettingError
 from harvester.next.export.extras import lake_module
 
-SCHEMES: Final = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
-
 _RETRY: Final = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 """Of one request by the library; how long to wait for a store beyond that is decided in `store`."""
 _TIMES: Final = {"connect_timeout": "5s", "timeout": "120s", "read_timeout": "30s"}
@@ -40,7 +38,6 @@ _METADATA: Final = re.compile(r"169\.254\.|metadata\.google|\[fd00:ec2", re.IGNO
 _CODE: Final = re.compile(r"<Code>(.*?)</Code>", re.DOTALL)
 _MESSAGE: Final = re.compile(r"<Message>(.*?)(?:</Message>|\n)", re.DOTALL)
 _LONGEST: Final = 200
-_FILE: Final = re.compile(r"\.(?:ndjson|jsonl|json|csv|parquet|db|sqlite|gz|zst)$")
 
 
 class StoreFault(Exception):  # on its way to becoming an error of the program
@@ -53,36 +50,13 @@ class StoreFault(Exception):  # on its way to becoming an error of the program
         """Whether the store refuses the credentials, or they lack the right."""
 
 
-def is_store(dest: str) -> bool:
-    """Whether a destination is the URL of an object store."""
-    return urlsplit(dest).scheme in SCHEMES if "://" in dest else False
-
-
-def check_url(url: str) -> None:
-    """Raise SettingError, without what may be secret in `url`, unless it is a bucket and a prefix."""
-    parts = urlsplit(url)
-    if parts.query or parts.fragment or parts.username or parts.password:
-        raise SettingError(
-            "--output",
-            f"the URL of {parts.scheme}://{parts.hostname} holds more than a bucket and a prefix",
-            "leave out ?, # and @; credentials belong in the environment",
-        )
-    if not parts.hostname:
-        raise SettingError("--output", f"{url} names no bucket", f"write {parts.scheme}://bucket/prefix/")
-    if _FILE.search(url):
-        raise SettingError(
-            "--output", f"{url} names a file, but an object store gets parts", "name a prefix that ends in /"
-        )
-
-
 def open_store(url: str, environ: Mapping[str, str] = os.environ) -> Any:
-    """The obstore store whose root is `url`. Nothing is sent yet.
+    """The obstore store whose root is `url`, a destination that was checked. Nothing is sent yet.
 
     Raises:
         SettingError: the URL is not that of a store, something it needs is not set, or a package is missing.
         AccessDenied: a profile has no credentials.
     """
-    check_url(url)
     scheme = urlsplit(url).scheme
     exceptions = lake_module("obstore.exceptions", "--output", f"{scheme}://")
     stores = lake_module("obstore.store", "--output", f"{scheme}://")

@@ -7,13 +7,12 @@ nor name; zstd runs on one thread at one level.
 from __future__ import annotations
 
 import zlib
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import zstandard
 
 from harvester.next.export.formats.base import Write
-
-Compression: TypeAlias = Literal["none", "gzip", "zstd"]
+from harvester.next.settings.destination import Compression
 
 SUFFIXES: Final[dict[Compression, str]] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
@@ -61,8 +60,3 @@ def _compressor(compression: Compression) -> _Compressor:
         return zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True, threads=0)
     return compressor.compressobj()
-
-
-def compression_of(name: str) -> Compression:
-    """What the suffix of a file name says."""
-    return next((kind for kind, suffix in SUFFIXES.items() if suffix and name.endswith(suffix)), "none")
