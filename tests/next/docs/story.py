@@ -27,7 +27,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.next.docs.manual import Block
+from tests.next.docs.manual import ROOT, Block
 
 TENANT = "https://acme.api.identitynow.com"
 _PROGRAM = "harvester.next"
@@ -213,7 +213,7 @@ def sandbox(*options: str) -> Iterator[str]:
         "--quota",
         "none",
     ]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             assert process.stdout is not None
             found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
@@ -236,6 +236,7 @@ def told(directory: Path, url: str, **variables: str) -> Story:
     environment = {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "HOME": str(directory),
+        "PYTHONPATH": str(ROOT),
         "LANG": "C.UTF-8",
         "TERM": "xterm",
         "NO_COLOR": "1",
