@@ -2,39 +2,124 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from signal import SIGKILL
 from typing import TypeAlias
 
-from tests.next.e2e.processes import Program, Tenant, program, until
-from tests.next.e2e.truth import assert_complete, beside, ledger_of
+from tests.next.e2e.processes import Input, Program, Tenant, program, until
+from tests.next.e2e.truth import assert_complete, assert_nothing_left_over, assert_true, beside, parts_of
+from tests.next.export.stores import S3Server
 
 RATE = "4000/10s"
 """Several hundred accounts a second."""
+BUCKET = "lake"
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One kind of output."""
+    """One kind of output. It is a path in a folder, ``-`` for stdout, or a URL."""
 
     name: str
     output: str
     options: tuple[str, ...] = ()
+    repeatable: bool = True
+    """Whether the same responses give the same bytes; a database has the times of its own run."""
 
 
 MODES = (
     Mode("plain", "usages.ndjson"),
     Mode("gzip", "usages.ndjson.gz"),
     Mode("zstd", "usages.ndjson.zst"),
-    Mode("parts", "parts/", ("--part-rows", "900")),
-    Mode("parts-gzip", "parts/", ("--part-rows", "900", "--compress", "gzip")),
-    Mode("parts-zstd", "parts/", ("--part-rows", "2000", "--compress", "zstd")),
-    Mode("one-part", "parts/"),
+    Mode("csv", "usages.csv.gz"),
+    Mode("parquet", "usages.parquet"),
+    Mode("database", "usages.db", repeatable=False),
+    Mode("parts", "parts/", ("--part-rows", "900", "--compress", "gzip")),
+    Mode("parquet-parts", "parts/", ("--part-rows", "2000", "--format", "parquet")),
+    Mode("days", "days/", ("--partition-by", "harvested", "--compress", "zstd")),
+    Mode("stdout", "-"),
 )
+STORE = Mode("store", f"s3://{BUCKET}/usages/", ("--part-rows", "900", "--compress", "gzip"))
+"""Needs an `S3Server`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One harvest of all of `tenant` in a folder of its own; the same command until it is complete."""
+
+    tenant: Tenant
+    folder: Path
+    mode: Mode
+    options: tuple[str, ...] = ()
+    store: S3Server | None = None
+
+    @property
+    def output(self) -> Path:
+        """Where the output is in the end; that of stdout and of a store is put there."""
+        name = self.mode.output.rstrip("/")
+        return self.folder / {"-": "usages.ndjson"}.get(name, name.rpartition("/")[2])
+
+    @property
+    def ledger(self) -> Path:
+        """The finished ledger."""
+        own = self.output.suffix == ".db"
+        return self.output if own else self.output.with_name(f"{self.output.name}.ledger")
+
+    def arguments(self) -> tuple[str | Path, ...]:
+        """Those of the command."""
+        ids = self.folder.with_name(f"{self.folder.name}.txt")
+        options: tuple[str | Path, ...] = (*self.mode.options, *self.options)
+        if self.mode.output == "-":
+            for option, what in (("--failures", "failures.ndjson"), ("--summary", "summary.json")):
+                options += (option, f"{self.output}.{what}")
+        if self.mode.output == "-" or self.store is not None:
+            options += ("--ledger", self.ledger)
+        else:
+            slash = "/" if self.mode.output.endswith("/") else ""
+            return ("run", ids, "-o", f"{self.output}{slash}", *options)
+        return ("run", ids, "-o", self.mode.output, *options)
+
+    def start(self, files: ExitStack) -> Program:
+        """Run the command; it is killed when `files` are closed."""
+        stdout: Input = subprocess.PIPE
+        if self.mode.output == "-":
+            stdout = files.enter_context(self.output.open("wb"))
+        environment = None if self.store is None else self.store.environ
+        return files.enter_context(
+            program(*self.arguments(), at=self.tenant, stdout=stdout, environment=environment)
+        )
+
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do, as when a kill came last of all."""
+        unfinished = self.output.with_name(f"{self.output.name}.ledger.partial")
+        return self.ledger.exists() and not unfinished.exists()
+
+    def assert_complete(self) -> None:
+        """It is the truth, with nothing left over."""
+        if self.mode.output == "-":  # `verify` would expect a summary that names a file
+            assert_true(self.tenant, self.output)
+            assert_nothing_left_over(self.output)
+            return
+        if self.store is None:
+            assert_complete(self.tenant, self.output)
+            return
+        self.output.mkdir(exist_ok=True)
+        names = set()
+        for name, content in self.store.objects(BUCKET).items():
+            names.add(name.rpartition("/")[2])
+            (self.output / name.rpartition("/")[2]).write_bytes(content)
+        assert_true(self.tenant, self.output)
+        assert "_SUCCESS" in names
+        assert "_journal.json" not in names
+
+    def content(self) -> list[bytes]:
+        """The bytes of each of its files."""
+        return [part.read_bytes() for part in parts_of(self.output)]
 
 
 class Killer:
@@ -42,13 +127,13 @@ class Killer:
 
     def __init__(self, tenant: Tenant, output: Path, rng: Random, moment: Moment | None) -> None:
         self.tenant = tenant
-        self.output = output
+        self.summary = beside(output, "summary.json")
         self.moment = moment
         self.name = "" if moment is None else moment.__name__
         self._rng = rng
         self._running: Program
         self.requested_before = tenant.requested
-        self.summary_before = modified(beside(output, "summary.json"))
+        self.summary_before = modified(self.summary)
 
     def strike(self, running: Program) -> None:
         """Wait for the moment, then kill."""
@@ -93,8 +178,7 @@ def at_the_last_responses(killer: Killer) -> None:
 
 def while_publishing(killer: Killer) -> None:
     """While the ledger gets its final name, which happens once the summary is written."""
-    summary = beside(killer.output, "summary.json")
-    killer.wait_for(lambda: modified(summary) > killer.summary_before)
+    killer.wait_for(lambda: modified(killer.summary) > killer.summary_before)
     killer.wait(0.0, 0.02)
 
 
@@ -119,45 +203,63 @@ def harvest_killed(
     mode: Mode,
     rng: Random,
     moments: Iterator[Moment],
-    *extra: str,
-    attempts: int = 2,
+    *options: str,
+    store: S3Server | None = None,
 ) -> Campaign:
     """Harvest all of `tenant` into `folder`, killed at each of `moments`; it ends in the truth."""
-    folder.mkdir()
-    ids = tenant.list_file(folder.parent, f"{folder.name}.txt")
-    output = folder / mode.output.rstrip("/")
-    destination = f"{output}/" if mode.output.endswith("/") else str(output)
-    campaign = Campaign()
-    before = tenant.requested
-    options = (*mode.options, "--attempts", str(attempts), *extra)
-    while campaign.is_on:
-        _live(
-            Killer(tenant, output, rng, next(moments, None)),
-            ("run", ids, "-o", destination, *options),
-            campaign,
-        )
-    campaign.requested = tenant.requested - before
-    assert_complete(tenant, output)
+    job = _job(tenant, folder, mode, options, store)
+    campaign = kill_until_complete(job, rng, moments)
+    job.assert_complete()
     return campaign
 
 
-def _live(killer: Killer, arguments: tuple[str | Path, ...], campaign: Campaign) -> None:
+def kill_until_complete(job: Job, rng: Random, moments: Iterator[Moment]) -> Campaign:
+    """Run the same command again and again, killed at each of `moments`."""
+    campaign = Campaign()
+    before = job.tenant.requested
+    while campaign.is_on:
+        _live(job, rng, next(moments, None), campaign)
+    campaign.requested = job.tenant.requested - before
+    return campaign
+
+
+def assert_same_undisturbed(tenant: Tenant, killed: Path, folder: Path, mode: Mode, *options: str) -> int:
+    """An uninterrupted run makes the same bytes as the one in `killed`; the requests that it takes."""
+    job = _job(tenant, folder, mode, options, None)
+    before = tenant.requested
+    _live(job, Random(0), None, Campaign())
+    requested = tenant.requested - before
+    job.assert_complete()
+    if mode.repeatable:
+        assert job.content() == Job(tenant, killed, mode).content()
+    return requested
+
+
+def _job(tenant: Tenant, folder: Path, mode: Mode, options: tuple[str, ...], store: S3Server | None) -> Job:
+    folder.mkdir()
+    tenant.list_file(folder.parent, f"{folder.name}.txt")
+    return Job(tenant, folder, mode, options, store)
+
+
+def _live(job: Job, rng: Random, moment: Moment | None, campaign: Campaign) -> None:
     """One process, killed or not."""
     campaign.lives += 1
-    with program(*arguments, at=killer.tenant) as running:
+    killer = Killer(job.tenant, job.output, rng, moment)
+    with ExitStack() as files:
+        running = job.start(files)
         killer.strike(running)
         status = running.end()
-    if status == -SIGKILL and killer.moment is not None:
+    if status == -SIGKILL and moment is not None:
         campaign.kills.append(killer.name)
-        campaign.is_on = not is_complete(killer.output)
+        campaign.is_on = not job.is_complete()
     else:
         assert status == (3 if killer.tenant.hopeless else 0), running.err
         campaign.is_on = False
 
 
 def is_complete(output: Path) -> bool:
-    """Whether it has its final name with nothing left to do, as when the kill came last of all."""
-    ledger = ledger_of(output)
+    """Whether it has its final name with nothing left to do."""
+    ledger = output.with_name(f"{output.name}.ledger")
     return ledger.exists() and not ledger.with_name(f"{ledger.name}.partial").exists()
 
 

@@ -12,7 +12,7 @@ MILLION = 1_000_000
 
 
 def peak_of_a_million(folder: Path) -> dict[str, float]:
-    """Peak resident memory in MB: of the plan, of a run until the deadline, and of going on with that."""
+    """Peak resident memory in MB: of the plan, of a run until the deadline, and of resuming that."""
     ids = folder / "million.txt"
     with ids.open("w") as file:
         file.writelines(f"{number:032x}\n" for number in range(MILLION))
@@ -22,7 +22,7 @@ def peak_of_a_million(folder: Path) -> dict[str, float]:
         return {
             "--dry-run": _peak(environment, "run", ids, "--dry-run"),
             "20 s of harvesting": _peak(environment, *harvest),
-            "going on for 20 s": _peak(environment, *harvest),
+            "20 s of resuming": _peak(environment, *harvest),
         }
 
 
