@@ -154,7 +154,7 @@ async def identities(sandbox: Sandbox) -> list[dict[str, Any]]:
     import aiohttp  # noqa: PLC0415  # for this alone
 
     found: list[dict[str, Any]] = []
-    headers = {"Authorization": f"Bearer {sandbox.issue_token('reader')}"}
+    headers = {"Authorization": f"Bearer {sandbox.tokens.issue('reader')}"}
     async with aiohttp.ClientSession(headers=headers) as session:
         while True:
             url = f"{sandbox.url}/v3/public-identities?limit=250&offset={len(found)}"

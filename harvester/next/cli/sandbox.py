@@ -17,17 +17,15 @@ from harvester.next.cli.help import Command, GroupedOption
 from harvester.next.errors import SettingError
 from harvester.next.sandbox import (
     FAULTS_HELP,
-    VERSIONS,
     Algorithm,
     RetryAfter,
     Sandbox,
     SandboxOptions,
-    parse_duration,
     parse_faults,
     parse_hopeless,
-    parse_quota,
     parse_versions,
 )
+from harvester.next.settings.parse import API_VERSIONS, BadValue, duration, quota
 
 try:
     import uvloop
@@ -52,9 +50,11 @@ class _Parsed(click.ParamType[Any]):
         except SettingError as error:
             # click names the option itself.
             self.fail(f"{error}.".removeprefix(f"{error.setting}: "), param, ctx)
+        except BadValue as bad:
+            self.fail(f"{value!r} {bad.problem}: {bad.hint}.", param, ctx)
 
 
-_SECONDS = _Parsed("duration", lambda text: parse_duration(text, "duration"))
+_SECONDS = _Parsed("duration", duration)
 _SHARE = click.FloatRange(0, 1)
 _POPULATION, _QUOTA, _FAULTS = "The tenant", "Its quota", "What goes wrong"
 
@@ -105,7 +105,6 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
             "type": click.IntRange(0),
             "help": "Give every account this many rows, and every source usage.",
         },
-        "--large": {"type": _SHARE, "default": 0.0, "help": "Share of accounts with 620 rows: three pages."},
         "--unknown": {
             "type": click.Choice(["200", "404"]),
             "default": "404",
@@ -113,8 +112,8 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
         },
         "--versions": {
             "type": _Parsed("versions", parse_versions),
-            "default": ",".join(VERSIONS),
-            "help": "API versions served; v2025:403 answers that status only.",
+            "default": ",".join(API_VERSIONS),
+            "help": "API versions served.",
         },
         "--token-life": {"type": _SECONDS, "default": "749s", "help": "Time that a token lives."},
     },
@@ -123,7 +122,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
     _QUOTA,
     {
         "--quota": {
-            "type": _Parsed("quota", parse_quota),
+            "type": _Parsed("quota", lambda text: None if text == "none" else quota(text)),
             "default": "100/10s",
             "help": "Requests per client ID and API version, N/Ps; none takes it off.",
         },
@@ -135,10 +134,6 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
             "type": click.Choice(get_args(Algorithm)),
             "default": "fixed",
             "help": "How requests are counted: fixed or sliding window, token or leaky bucket.",
-        },
-        "--burst": {
-            "type": click.IntRange(1),
-            "help": "Size of the token bucket (default: N) or leaky bucket (default: N/20).",
         },
         "--retry-after": {
             "type": click.Choice(get_args(RetryAfter)),
@@ -169,7 +164,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
         "--hopeless": {
             "type": _Parsed("hopeless", parse_hopeless),
             "default": "0",
-            "help": "Accounts that always fail: a share (0.02) or number (12), and how: 12:404/429.",
+            "help": "Accounts that always fail, and how: 12 or 12:404/429.",
         },
     },
 )
@@ -181,8 +176,7 @@ def command(
     quiet: bool,
     today: datetime | None,
     unknown: str,
-    hopeless: tuple[float, tuple[int, ...] | None],
-    versions: tuple[tuple[str, ...], tuple[tuple[str, int], ...]],
+    hopeless: tuple[int, tuple[int, ...] | None],
     **given: Any,
 ) -> None:
     """Serve a simulated tenant on 127.0.0.1 until stopped.
@@ -195,7 +189,6 @@ def command(
     (each account's source, outcome and state), hopeless.ndjson, and tally (what was requested, in figures).
     """
     given["hopeless"], statuses = hopeless
-    given["versions"], given["broken_versions"] = versions
     given |= {"hopeless_statuses": statuses} if statuses else {}
     given |= {"today": today.date()} if today else {}
     level = logging.INFO if verbose and not quiet else logging.CRITICAL

@@ -4,54 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections import Counter
 from collections.abc import Callable
 from random import Random
 
 from aiohttp import web
 
 from harvester.next.model import Quota
-from harvester.next.sandbox.bad_responses import FOREVER, login_page, spoiled
-from harvester.next.sandbox.faults import FaultPlan
-from harvester.next.sandbox.gate import Gate
-from harvester.next.sandbox.listing import Listings
+from harvester.next.sandbox.faults import Absence, FaultPlan, Faults
 from harvester.next.sandbox.operations import USAGES, Call, Operations, parse_call
-from harvester.next.sandbox.options import (
-    Absence,
-    FaultKind,
-    Faults,
-    SandboxOptions,
-    TokenFault,
-    TokenFaultKind,
-)
+from harvester.next.sandbox.options import SandboxOptions
 from harvester.next.sandbox.population import Population
+from harvester.next.sandbox.quota import Gate
 from harvester.next.sandbox.records import Records
-from harvester.next.sandbox.responses import ErrorResponse, error, json_response, too_many_requests
-from harvester.next.sandbox.tally import Tally
-from harvester.next.sandbox.tokens import (
-    ACCOUNT_SCOPES,
-    IDENTITY_SCOPES,
-    ORG,
-    POD,
-    SOURCE_SCOPES,
-    TENANT_ID,
-    USAGE_SCOPES,
-    Grant,
-    Tokens,
+from harvester.next.sandbox.responses import (
+    ErrorResponse,
+    error,
+    json_response,
+    login_page,
+    spoiled,
+    too_many_requests,
 )
-
-_SCOPES = {
-    USAGES: USAGE_SCOPES,
-    "source-usages": USAGE_SCOPES,
-    "accounts": ACCOUNT_SCOPES,
-    "sources": SOURCE_SCOPES,
-    "public-identities": IDENTITY_SCOPES,
-}
-_WITH_RETRY_AFTER = frozenset({FaultKind.THROTTLED, FaultKind.UNAVAILABLE})
+from harvester.next.sandbox.tally import Tally
+from harvester.next.sandbox.tokens import SCOPES, TENANT, Grant, Tokens
 
 
 class Gateway:
-    """The tenant's front door and the services behind it; it gets every request except ``/_sandbox``."""
+    """The tenant's front door and the services behind it; it gets every request except ``/_sandbox``.
+
+    `absent` is how the tenant is away while it is reachable; `on_usage` is told each usage request's number.
+    """
 
     def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
         self._options = options
@@ -60,22 +41,18 @@ class Gateway:
         self._quota = options.quota
         self.population = Population(options)
         self.records = Records(self.population, options.seed)
-        self.listings = Listings(self.population, self.records)
         self.tally = Tally()
-        self.tally.make_room(options.accounts)
         self.tokens = Tokens(options.secret, options.token_life, clock)
-        self._broken = dict(options.broken_versions)
         self._gates: dict[tuple[str, str], Gate] = {}
-        self._other_attempts: Counter[str] = Counter()
         self._random = Random(options.seed)  # noqa: S311  # spreads latency, guards nothing
-        self._plan = FaultPlan(options.faults, options.seed, options.fault_streak)
-        self._operations = Operations(self.population, self.listings, options.faults, options.unknown)
+        self._operations = Operations(self.population, self.records, options.faults, options.unknown)
+        self.set_faults(options.faults)
         self.absent: Absence | None = None
         self.throttled_until = 0.0
         self.on_usage: Callable[[int], None] = lambda _number: None
 
     def set_faults(self, faults: Faults) -> None:
-        """Let other things go wrong from now on; shares of accounts stay as they were."""
+        """Let other things go wrong from now on; outages stay as they were."""
         self._operations.faults = faults
         self._plan = FaultPlan(faults, self._options.seed, self._options.fault_streak)
 
@@ -90,23 +67,18 @@ class Gateway:
         self.tally.requests += 1
         try:
             if self.absent is not None:
-                return self._absence()
+                self.tally.turned_away += 1
+                return login_page() if self.absent == "html" else error(503).response()
             path = request.rel_url.raw_path
             if (call := parse_call(path, self.population)) is not None:
                 return await self._counted(request, call)
             if path == "/oauth/token":
                 return await self._token(request)
             if path == "/oauth/info":
-                return self._info(request)
+                return _info(request)
             raise error(404)
         except ErrorResponse as response:
             return response.response()
-
-    def _absence(self) -> web.Response:
-        self.tally.turned_away += 1
-        if self.absent == "html":
-            return login_page()
-        raise error(503)
 
     async def _counted(self, request: web.BaseRequest, call: Call) -> web.Response:
         tally = self.tally
@@ -145,13 +117,11 @@ class Gateway:
         await self._pass_gate(gate, now)
         if request.method != "GET":
             raise error(405)
-        if (status := self._broken.get(call.version)) is not None:
+        if (status := dict(self._options.broken_versions).get(call.version)) is not None:
             raise error(status)
-        if grant.scopes.isdisjoint(_SCOPES[call.collection]):
+        if grant.scopes.isdisjoint(SCOPES[call.collection]):
             raise error(403)
         return await self._operate(request, call, gate)
-
-    # -- quota
 
     def _gate(self, grant: Grant, version: str) -> Gate:
         key = (grant.client_id, version)
@@ -179,68 +149,42 @@ class Gateway:
             await asyncio.sleep(latency + jitter * (2 * self._random.random() - 1))
 
     async def _operate(self, request: web.BaseRequest, call: Call, gate: Gate) -> web.Response:
-        subject, attempt = self._attempt(request, call)
+        subject = request.rel_url.raw_path_qs if call.number is None else call.subject
+        key = subject if call.number is None else call.number
+        attempt = self.tally.attempts[key]
+        self.tally.attempts[key] += 1
         good = self._operations.respond(call, request.rel_url.raw_query_string)
-        drawn = self._plan.draw(subject, attempt) if self._plan.any_answers else None
-        if drawn is None:
+        fault = self._plan.draw(subject, attempt)
+        if fault is None:
             return good
-        self.tally.faults[drawn.kind] += 1
-        if drawn.seconds is not None and drawn.kind in _WITH_RETRY_AFTER:
-            gate.paused(self._clock(), drawn.seconds)
-        return await spoiled(drawn, request, good)
-
-    def _attempt(self, request: web.BaseRequest, call: Call) -> tuple[str, int]:
-        """What is asked for, and how often it was before."""
-        if call.number is not None:
-            attempt = self.tally.attempts[call.number]
-            self.tally.attempts[call.number] = attempt + 1
-            return call.subject, attempt
-        subject = request.rel_url.raw_path_qs
-        if not self._plan.any_answers:
-            return subject, 0
-        self._other_attempts[subject] += 1
-        return subject, self._other_attempts[subject] - 1
-
-    # -- tokens
+        self.tally.faults[fault.kind] += 1
+        if fault.seconds is not None and fault.kind != "stall":
+            gate.pause(fault.seconds)
+        return await spoiled(fault, request, good)
 
     async def _token(self, request: web.BaseRequest) -> web.Response:
         if request.method != "POST":
             raise error(405)
         self.tally.tokens += 1
-        if (fault := self._plan.token_fault(self.tally.tokens - 1)) is not None:
-            self.tally.faults["token"] += 1
-            return await _bad_token_response(fault)
+        fault = self._plan.draw_for_token(self.tally.tokens - 1)
         form = await request.post()
         await self._delay()
         answer = self.tokens.answer(form, request.headers.get("Authorization"))
-        return json_response(answer, headers={"Cache-Control": "no-store"})
+        good = json_response(answer, headers={"Cache-Control": "no-store"})
+        if fault is None:
+            return good
+        self.tally.faults["token"] += 1
+        return await spoiled(fault, request, good)
 
-    def _info(self, request: web.BaseRequest) -> web.Response:
-        origin = f"http://{request.host}"
-        info = {
-            "tenantId": TENANT_ID,
-            "tenantName": ORG,
-            "pod": POD,
+
+def _info(request: web.BaseRequest) -> web.Response:
+    origin = f"http://{request.host}"
+    return json_response(
+        {
+            "tenantId": TENANT["tenant_id"],
+            "tenantName": TENANT["org"],
+            "pod": TENANT["pod"],
             "tokenEndpoint": f"{origin}/oauth/token",
             "authorizeEndpoint": f"{origin}/oauth/authorize",
         }
-        return json_response(info)
-
-
-async def _bad_token_response(fault: TokenFault) -> web.Response:
-    asked = None if fault.seconds is None else f"{fault.seconds:g}"
-    match fault.kind:
-        case TokenFaultKind.SILENCE:
-            await asyncio.sleep(FOREVER if fault.seconds is None else fault.seconds)
-            raise error(504)
-        case TokenFaultKind.HTML:
-            return login_page()
-        case TokenFaultKind.NO_TOKEN:
-            return json_response({"token_type": "bearer", "expires_in": 749})
-        case TokenFaultKind.THROTTLED:
-            raise too_many_requests(asked)
-        case TokenFaultKind.REFUSED:
-            body = {"error": "invalid_client", "error_description": "Bad client credentials"}
-            return json_response(body, status=401)
-        case _:
-            raise error(503, retry_after=asked)
+    )

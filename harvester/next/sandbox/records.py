@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from harvester.next.sandbox.population import Population
-from harvester.next.sandbox.sources import Source, numbered_id
+from harvester.next.sandbox.population import Population, Source, numbered_id
 
 _FULL_ONLY = ("identity", "ownerIdentity", "sourceOwner", "features", "uuid", "description")
 _FIRST = ("Ada", "Béla", "Chidi", "Dana", "Emre", "Fatou", "Goran", "Hana", "Inês", "Jonas", "Kofi", "Lena")

@@ -1,49 +1,27 @@
-"""The API's responses, good and bad, and the query parameters that all collections share."""
+"""Good and bad responses, and how a fault turns the one into the other, on the wire where it must."""
 
 from __future__ import annotations
 
-import re
+import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, TypeVar
-from urllib.parse import parse_qsl
+import socket
+import struct
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from zlib import crc32
 
 import orjson
 from aiohttp import web
 
-T = TypeVar("T")
+from harvester.next.sandbox.faults import FaultRate
 
-MOST_ROWS = 250
-_JSON = "application/json"
-_LARGEST_INT = 2**31 - 1
-_DIGITS = re.compile(r"[0-9]{1,10}")
-
-_DETAIL_CODES = {
-    400: "400.1 Bad request content",
-    403: "403 Forbidden",
-    404: "404 Not found",
-    405: "405 Method not allowed",
-    408: "408 Request timeout",
-    410: "410 Gone",
-    500: "500.0 Internal fault",
-    502: "502 Bad gateway",
-    503: "503 Service unavailable",
-    504: "504 Gateway timeout",
-}
-_TEXTS = {
-    400: "The request was syntactically correct but its content is semantically invalid.",
-    403: "The server understood the request but refuses to authorize it.",
-    404: "The server did not find a current representation for the target resource.",
-    405: "The method is not allowed for the target resource.",
-    408: "The request took too long.",
-    410: "The target resource is no longer available.",
-    500: "An internal fault occurred.",
-    502: "The gateway had no good answer from the service.",
-    503: "The service is not available at the moment.",
-    504: "The service did not answer the gateway in time.",
-}
+_FOREVER = 86_400.0
+_SENSELESS = (None, "-5", "soon", "")
+_HTML = b"<!DOCTYPE html>\n<html><head><title>Please wait</title></head><body>Please wait</body></html>\n"
+# Linger on, zero seconds: closing sends RST at once and throws unsent bytes away.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_NOT_SENT = 37
 
 
 class ErrorResponse(Exception):
@@ -62,9 +40,10 @@ class ErrorResponse(Exception):
 
 def error(status: int, text: str | None = None, retry_after: str | None = None) -> ErrorResponse:
     """The API's own error body, with a new `trackingId`; `text` says what is wrong."""
-    message = {"locale": "en-US", "localeOrigin": "DEFAULT", "text": text or _TEXTS[status]}
+    phrase = HTTPStatus(status).phrase
+    message = {"locale": "en-US", "localeOrigin": "DEFAULT", "text": text or f"{phrase}."}
     body = {
-        "detailCode": _DETAIL_CODES[status],
+        "detailCode": f"{status} {phrase}",
         "trackingId": secrets.token_hex(16),
         "messages": [message],
         "causes": [],
@@ -77,6 +56,11 @@ def too_many_requests(retry_after: str | None) -> ErrorResponse:
     return ErrorResponse(429, {"message": " Rate Limit Exceeded "}, _retry_after(retry_after))
 
 
+def unauthorized(why: str) -> ErrorResponse:
+    """The gateway's 401."""
+    return ErrorResponse(401, {"error": f"JWT validation failed: {why}"})
+
+
 def _retry_after(value: str | None) -> dict[str, str]:
     return {} if value is None else {"Retry-After": value}
 
@@ -84,73 +68,66 @@ def _retry_after(value: str | None) -> dict[str, str]:
 def json_response(
     content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """A response with a JSON body."""
-    return raw_json_response(orjson.dumps(content), status=status, headers=headers)
+    """A response with a JSON body; bytes are JSON already."""
+    body = content if isinstance(content, bytes) else orjson.dumps(content)
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
-def raw_json_response(
-    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+def login_page() -> web.Response:
+    """What a proxy answers while it wants a person to log in."""
+    return web.Response(body=_HTML, content_type="text/html")
+
+
+async def spoiled(  # noqa: PLR0911  # one for each kind of fault
+    fault: FaultRate, request: web.BaseRequest, good: web.Response
 ) -> web.Response:
-    """A response whose body is JSON already."""
-    return web.Response(body=body, status=status, headers=headers, content_type=_JSON)
+    """The response to `request` with the fault; it goes nowhere where the fault cut the connection."""
+    body = good.body if isinstance(good.body, bytes) else b""
+    match fault.kind:
+        case "reset":
+            reset(request.transport)
+            return good
+        case "truncate":
+            return _truncated(request, body, good)
+        case "stall":
+            await asyncio.sleep(_FOREVER if fault.seconds is None else fault.seconds)
+            return good
+        case "garbage":
+            return login_page()
+        case "broken-json":
+            return json_response(body[:-1] + b',{"date":"2026-')
+        case "wrong-shape":
+            return json_response({"items": orjson.loads(body)})
+        case "lost-row":
+            total = {name: value for name, value in good.headers.items() if name == "X-Total-Count"}
+            return json_response(orjson.loads(body)[:-1], headers=total)
+        case _:
+            return _status(int(fault.kind), fault.seconds, request).response()
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionQuery:
-    """The parameters of a collection, checked. `sorters` are (field, descending); `rest` has the others."""
-
-    limit: int = MOST_ROWS
-    offset: int = 0
-    count: bool = False
-    sorters: tuple[tuple[str, bool], ...] = ()
-    rest: Mapping[str, str] = field(default_factory=dict)
-
-    def page(self, items: Sequence[T]) -> Sequence[T]:
-        """The items of the page."""
-        return items[self.offset : self.offset + self.limit]
+def _status(status: int, seconds: float | None, request: web.BaseRequest) -> ErrorResponse:
+    asked = None if seconds is None else f"{seconds:g}"
+    if status == HTTPStatus.UNAUTHORIZED:
+        return unauthorized("JWT is expired")
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        senseless = _SENSELESS[crc32(request.rel_url.raw_path.encode()) % len(_SENSELESS)]
+        return too_many_requests(senseless if asked is None else asked)
+    return error(status, retry_after=asked)
 
 
-@lru_cache(maxsize=1024)
-def collection_query(raw: str, sortable: frozenset[str], cap: int | None = None) -> CollectionQuery:
-    """The parameters in a raw query string; clients send few different ones, so they are remembered.
-
-    `cap` silently bounds the limit.
-
-    Raises:
-        ErrorResponse: 400; a parameter is malformed or out of its range.
-    """
-    given = dict(parse_qsl(raw, keep_blank_values=True))
-    limit = _integer(given, "limit", MOST_ROWS, MOST_ROWS)
-    return CollectionQuery(
-        limit=limit if cap is None else min(limit, cap),
-        offset=_integer(given, "offset", 0, _LARGEST_INT),
-        count=_boolean(given, "count"),
-        sorters=_sorters(given.pop("sorters", ""), sortable),
-        rest=given,
-    )
+def _truncated(request: web.BaseRequest, body: bytes, good: web.Response) -> web.Response:
+    """Half the body; the server finds the transport closing and sends nothing more."""
+    head = f"Content-Type: application/json\r\nContent-Length: {len(body) + _NOT_SENT}"
+    if request.transport is not None:
+        request.transport.write(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body[: len(body) // 2])
+        request.transport.close()
+    return good
 
 
-def _integer(given: dict[str, str], name: str, default: int, highest: int) -> int:
-    text = given.pop(name, None)
-    if text is None:
-        return default
-    if not _DIGITS.fullmatch(text) or int(text) > highest:
-        raise error(400, f"{name} must be an integer from 0 to {highest}, but was {text!r}.")
-    return int(text)
-
-
-def _boolean(given: dict[str, str], name: str) -> bool:
-    text = given.pop(name, "false")
-    if text.lower() not in {"true", "false"}:
-        raise error(400, f"{name} must be true or false, but was {text!r}.")
-    return text.lower() == "true"
-
-
-def _sorters(text: str, sortable: frozenset[str]) -> tuple[tuple[str, bool], ...]:
-    found = []
-    for item in filter(None, text.split(",")):
-        name = item.strip().removeprefix("-")
-        if name not in sortable:
-            raise error(400, f"Sorting by {name!r} is not supported.")
-        found.append((name, item.strip().startswith("-")))
-    return tuple(found)
+def reset(transport: asyncio.Transport | None) -> None:
+    """Break a connection with a TCP reset; None is one that is broken already."""
+    if transport is None:
+        return
+    if (sock := transport.get_extra_info("socket")) is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()

@@ -44,29 +44,19 @@ class Tally:
     early: array[float] = field(default_factory=lambda: array("d"))
     """For each usage or listing request that arrived while a Retry-After given to its client was running:
     the seconds since the 429 that began the pause. Small ones were in flight when it was sent."""
-    asked: array[int] = field(default_factory=lambda: array("I"))
-    """Usage requests by the account's number, whatever their answer (`Sandbox.asked` takes an ID)."""
-    attempts: array[int] = field(default_factory=lambda: array("I"))
-    """As `asked`, but only those that the quota let through."""
-
-    def make_room(self, accounts: int) -> None:
-        """Have counters for so many accounts."""
-        for counters in (self.asked, self.attempts):
-            counters.frombytes(bytes(counters.itemsize * (accounts - len(counters))))
-
-    def arrived_early(self, grace: float = 0.0) -> int:
-        """Requests that came later than `grace` seconds into a pause and before its end."""
-        return sum(1 for seconds in self.early if seconds > grace)
+    asked: Counter[int] = field(default_factory=Counter)
+    """Usage requests by the account's number, whatever their answer."""
+    attempts: Counter[str | int] = field(default_factory=Counter)
+    """What the quota let through: usage requests by the account's number, others by path and query."""
 
     def as_json(self, *, with_moments: bool) -> dict[str, Any]:
         """The tally as JSON types; `with_moments` adds one number for each request."""
         found = {name: getattr(self, name) for name in self.__slots__ if name not in _ONE_BY_ONE}
         found |= {
             "statuses": {str(status): times for status, times in self.statuses.items()},
-            "faults": {str(kind): times for kind, times in self.faults.items()},
             "arrived_early": len(self.early),
-            "accounts_asked": sum(1 for times in self.asked if times),
-            "most_asked": max(self.asked, default=0),
+            "accounts_asked": len(self.asked),
+            "most_asked": max(self.asked.values(), default=0),
         }
         if with_moments:
             lanes = {lane: moments.tolist() for lane, moments in self.lanes.items()}

@@ -13,20 +13,29 @@ from urllib.parse import unquote_plus
 
 import orjson
 
-from harvester.next.sandbox.responses import ErrorResponse
+from harvester.next.sandbox.responses import ErrorResponse, unauthorized
 
-USAGE_SCOPES = frozenset({"sp:scopes:all", "idn:identity-history:manage"})
-ACCOUNT_SCOPES = frozenset({"sp:scopes:all", "idn:accounts:read"})
-SOURCE_SCOPES = frozenset({"sp:scopes:all", "idn:sources:read"})
-IDENTITY_SCOPES = frozenset({"sp:scopes:all", "sp:scopes:default"})
-ORG = "sandbox"
-POD = "sandbox-local"
-TENANT_ID = "00000000-0000-4000-8000-000000005a9d"
+_USAGE_SCOPES = frozenset({"sp:scopes:all", "idn:identity-history:manage"})
+SCOPES = {
+    "account-usages": _USAGE_SCOPES,
+    "source-usages": _USAGE_SCOPES,
+    "accounts": frozenset({"sp:scopes:all", "idn:accounts:read"}),
+    "sources": frozenset({"sp:scopes:all", "idn:sources:read"}),
+    "public-identities": frozenset({"sp:scopes:all", "sp:scopes:default"}),
+}
+"""Of each collection, the scopes of which a client needs one."""
+TENANT = {
+    "tenant_id": "00000000-0000-4000-8000-000000005a9d",
+    "pod": "sandbox-local",
+    "org": "sandbox",
+}
 _LIMITED = {
     "noscope": frozenset[str](),
     "listonly": frozenset({"idn:accounts:read"}),
     "usageonly": frozenset({"idn:identity-history:manage"}),
 }
+"""Client IDs that begin with these words have fewer scopes than all."""
+_SIGNING_KEY = secrets.token_bytes(32)
 _BEARER = "bearer "
 _BASIC = "basic "
 _PRUNE_ABOVE = 1000
@@ -48,9 +57,7 @@ class Tokens:
         self._secret = secret
         self._life = life
         self._clock = clock
-        self._signing_key = secrets.token_bytes(32)
         self._grants: dict[str, Grant] = {}
-        self._revoked: set[str] = set()
 
     def answer(self, form: Mapping[str, Any], authorization: str | None) -> dict[str, Any]:
         """The answer to a token request (RFC 6749, section 4.4), credentials in the form or by HTTP Basic.
@@ -63,29 +70,36 @@ class Tokens:
             raise _oauth_error(400, "unsupported_grant_type", "Only client_credentials is supported")
         if not client_id:
             raise _oauth_error(400, "invalid_request", "Missing client_id")
-        if client_id in self._revoked or not hmac.compare_digest(secret.encode(), self._secret.encode()):
+        if not hmac.compare_digest(secret.encode(), self._secret.encode()):
             raise _oauth_error(401, "invalid_client", "Bad client credentials")
-        return self._token_answer(client_id)
+        return {
+            "access_token": self.issue(client_id),
+            "token_type": "bearer",
+            "expires_in": int(self._life) if self._life >= 1 else self._life,
+            "scope": " ".join(sorted(scopes_of(client_id))),
+            **TENANT,
+        }
 
-    def issue(self, client_id: str, life: float | None = None) -> str:
+    def issue(self, client_id: str = "issued", life: float | None = None) -> str:
         """A token for this client, good for `life` seconds (None: the usual life)."""
+        now = self._clock()
         if len(self._grants) > _PRUNE_ABOVE:
-            self._prune()
+            self._grants = {token: grant for token, grant in self._grants.items() if grant.expires > now}
         seconds = self._life if life is None else life
-        token = self._jwt(client_id, seconds)
-        self._grants[token] = Grant(client_id, scopes_of(client_id), self._clock() + seconds)
+        token = _jwt(client_id, seconds)
+        self._grants[token] = Grant(client_id, scopes_of(client_id), now + seconds)
         return token
 
     def grant(self, authorization: str | None) -> Grant:
         """Whose token an ``Authorization`` header carries.
 
         Raises:
-            ErrorResponse: 401; there is none, or it is unknown, expired or revoked.
+            ErrorResponse: 401; there is none, or it is unknown or expired.
         """
         if authorization is None or authorization[:7].lower() != _BEARER:
             raise unauthorized("JWT is missing")
         grant = self._grants.get(authorization[7:])
-        if grant is None or grant.client_id in self._revoked:
+        if grant is None:
             raise unauthorized("JWT is not valid")
         if self._clock() >= grant.expires:
             raise unauthorized("JWT is expired")
@@ -96,47 +110,6 @@ class Tokens:
         now = self._clock()
         self._grants = {token: Grant(g.client_id, g.scopes, now) for token, g in self._grants.items()}
 
-    def revoke(self, client_id: str) -> None:
-        """Refuse this client from now on, its tokens included."""
-        self._revoked.add(client_id)
-
-    def restore(self, client_id: str) -> None:
-        """Accept a revoked client again."""
-        self._revoked.discard(client_id)
-
-    def _token_answer(self, client_id: str) -> dict[str, Any]:
-        return {
-            "access_token": self.issue(client_id),
-            "token_type": "bearer",
-            "expires_in": int(self._life) if self._life >= 1 else self._life,
-            "scope": " ".join(sorted(scopes_of(client_id))),
-            "tenant_id": TENANT_ID,
-            "pod": POD,
-            "org": ORG,
-        }
-
-    def _jwt(self, client_id: str, seconds: float) -> str:
-        now = time.time()
-        claims = {
-            "tenant_id": TENANT_ID,
-            "pod": POD,
-            "org": ORG,
-            "client_id": client_id,
-            "authorities": ["API"],
-            "scope": sorted(scopes_of(client_id)),
-            "iat": int(now),
-            "exp": int(now + seconds),
-            "jti": secrets.token_hex(8),
-        }
-        signed = f"{_segment({'alg': 'HS256', 'typ': 'JWT'})}.{_segment(claims)}"
-        signature = hmac.digest(self._signing_key, signed.encode(), "sha256")
-        return f"{signed}.{_base64url(signature)}"
-
-    def _prune(self) -> None:
-        # Expired tokens are forgotten after a while; they are refused either way.
-        now = self._clock()
-        self._grants = {token: grant for token, grant in self._grants.items() if grant.expires > now}
-
 
 def scopes_of(client_id: str) -> frozenset[str]:
     """The scopes of a client ID: all of them, unless it begins with a word of `_LIMITED`."""
@@ -146,9 +119,24 @@ def scopes_of(client_id: str) -> frozenset[str]:
     return frozenset({"sp:scopes:all"})
 
 
-def unauthorized(why: str) -> ErrorResponse:
-    """The gateway's 401."""
-    return ErrorResponse(401, {"error": f"JWT validation failed: {why}"})
+def _jwt(client_id: str, seconds: float) -> str:
+    now = time.time()
+    claims = {
+        **TENANT,
+        "client_id": client_id,
+        "authorities": ["API"],
+        "scope": sorted(scopes_of(client_id)),
+        "iat": int(now),
+        "exp": int(now + seconds),
+        "jti": secrets.token_hex(8),
+    }
+    header = _base64url(orjson.dumps({"alg": "HS256", "typ": "JWT"}))
+    signed = f"{header}.{_base64url(orjson.dumps(claims))}"
+    return f"{signed}.{_base64url(hmac.digest(_SIGNING_KEY, signed.encode(), 'sha256'))}"
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _credentials(form: Mapping[str, Any], authorization: str | None) -> tuple[str, str]:
@@ -163,11 +151,3 @@ def _credentials(form: Mapping[str, Any], authorization: str | None) -> tuple[st
 
 def _oauth_error(status: int, error: str, description: str) -> ErrorResponse:
     return ErrorResponse(status, {"error": error, "error_description": description})
-
-
-def _segment(content: dict[str, Any]) -> str:
-    return _base64url(orjson.dumps(content))
-
-
-def _base64url(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()

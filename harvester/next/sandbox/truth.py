@@ -1,12 +1,23 @@
-"""The ground truth that a harvest and `harvester unused` are held to, computed apart from their code."""
+"""The ground truth that a harvest and `harvester unused` are held to, computed apart from their code.
+
+``/_sandbox/…`` serves it, and the tally, to tests in another process: no token, no quota, no faults.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from harvester.next.sandbox.population import Population
+import orjson
+from aiohttp import web
+
+from harvester.next.sandbox.population import Population, Source
 from harvester.next.sandbox.records import Records
-from harvester.next.sandbox.sources import Source
+from harvester.next.sandbox.responses import error, json_response
+from harvester.next.sandbox.tally import Tally
+
+PREFIX = "/_sandbox/"
+_CHUNK = 64 * 1024
 
 
 class Truth(NamedTuple):
@@ -24,14 +35,17 @@ class Truth(NamedTuple):
 
 
 def truth_of(population: Population, records: Records, account_id: str, *, months: int = 3) -> Truth:
-    """The truth about an account; the window of its state is this month and the `months` before it."""
+    """The truth about an account; the window of its state is this month and the `months` before it.
+
+    Raises:
+        KeyError: no account has this ID.
+    """
     number = population.find(account_id)
     if number is None:
         raise KeyError(account_id)
     source = population.source_of(number)
-    state, reason = _state(population, records, number, months)
     outcome = _outcome(population, number, reports=source.reports)
-    return Truth(account_id, source.id, source.status, outcome, state, reason)
+    return Truth(account_id, source.id, source.status, outcome, *_state(population, records, number, months))
 
 
 def _outcome(population: Population, number: int, *, reports: bool) -> str:
@@ -64,3 +78,52 @@ def _state_without_use(source: Source, months: int) -> tuple[str, str | None]:
 def _months_ago(population: Population, day: str) -> int:
     year, month = map(int, day.split("-")[:2])
     return (population.today.year - year) * 12 + population.today.month - month
+
+
+async def inspect(
+    request: web.BaseRequest, population: Population, records: Records, tally: Tally
+) -> web.StreamResponse:
+    """The answer to ``/_sandbox/`` and ``tally`` or one of the lists."""
+    lines: Iterator[bytes]
+    match request.rel_url.raw_path.removeprefix(PREFIX):
+        case "tally":
+            return json_response(tally.as_json(with_moments="moments" in request.rel_url.query))
+        case "ids.txt":
+            lines = (account_id.encode() + b"\n" for account_id in population.ids)
+        case "truth.ndjson":
+            lines = _rows(population)
+        case "states.ndjson":
+            months = int(request.rel_url.query.get("months", "3"))
+            truths = (truth_of(population, records, one, months=months) for one in population.ids)
+            lines = (_line(truth._asdict()) for truth in truths)
+        case "hopeless.ndjson":
+            statuses = ((one, population.hopeless(one)) for one in population.ids)
+            lines = (_line({"accountId": one, "status": status}) for one, status in statuses if status)
+        case _:
+            return error(404).response()
+    return await _streamed(request, lines)
+
+
+def _rows(population: Population) -> Iterator[bytes]:
+    """The lines a complete harvest of all accounts has, in the population's order."""
+    for account_id in population.ids:
+        if population.hopeless(account_id) is None:
+            for row in population.rows(account_id):
+                yield _line({"accountId": account_id, **row})
+
+
+def _line(content: object) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+
+
+async def _streamed(request: web.BaseRequest, lines: Iterator[bytes]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
+    await response.prepare(request)
+    waiting = bytearray()
+    for line in lines:
+        waiting += line
+        if len(waiting) >= _CHUNK:
+            await response.write(bytes(waiting))
+            waiting.clear()
+    await response.write_eof(bytes(waiting))
+    return response

@@ -62,4 +62,4 @@ async def connected(
         Sandbox(options or SandboxOptions(accounts=50, today=TODAY)) as sandbox,
         aiohttp.ClientSession() as session,
     ):
-        yield Client(sandbox, session, sandbox.issue_token(client_id))
+        yield Client(sandbox, session, sandbox.tokens.issue(client_id))

@@ -13,7 +13,8 @@ import orjson
 import pytest
 from yarl import URL
 
-from harvester.next.sandbox import VERSIONS, Sandbox, SandboxOptions
+from harvester.next.sandbox import Sandbox, SandboxOptions
+from harvester.next.settings.parse import API_VERSIONS
 from tests.next.sandbox.client import Client, Reply, connected
 
 GOOD = {"grant_type": "client_credentials", "client_id": "me", "client_secret": "sandbox"}
@@ -84,7 +85,7 @@ async def test_tokens_expire() -> None:
         Sandbox(SandboxOptions(accounts=5, token_life=2), clock=lambda: now) as sandbox,
         aiohttp.ClientSession() as session,
     ):
-        client = Client(sandbox, session, sandbox.issue_token())
+        client = Client(sandbox, session, sandbox.tokens.issue())
         account_id = next(sandbox.population.ids)
         now = 1001.9
         assert (await client.usages(account_id)).status == 200
@@ -95,19 +96,15 @@ async def test_tokens_expire() -> None:
 
 
 async def test_bad_tokens() -> None:
-    """No token, an unknown one, an expired one, a revoked client's: all 401; a restored client is welcome."""
+    """No token, an unknown one, an expired one: all 401."""
     async with connected() as client:
         account_id = next(client.sandbox.population.ids)
         async with client.session.get(f"{client.sandbox.url}/v3/accounts") as response:
             assert response.status == 401
         path = f"/v2024/account-usages/{account_id}/summaries"
         assert (await client.get(path, "unknown")).status == 401
-        client.sandbox.revoke("tester")
-        assert (await client.usages(account_id)).status == 401
-        assert (await client.token_request(**{**GOOD, "client_id": "tester"})).status == 401
-        client.sandbox.restore("tester")
         assert (await client.usages(account_id)).status == 200
-        client.sandbox.expire_tokens()
+        client.sandbox.tokens.expire()
         assert (await client.usages(account_id)).status == 401
 
 
@@ -135,7 +132,7 @@ async def test_info_needs_no_token() -> None:
 
 @pytest.mark.parametrize(
     "prefix",
-    [*(f"/{version}/account-usages" for version in VERSIONS if version != "v1"), "/account-usages/v1"],
+    [*(f"/{version}/account-usages" for version in API_VERSIONS if version != "v1"), "/account-usages/v1"],
 )
 async def test_usages_in_every_version(prefix: str) -> None:
     """Every version's path gives the population's rows, whole and in -date order."""
@@ -268,7 +265,7 @@ async def test_listing_filters() -> None:
 
 @pytest.mark.parametrize(
     "filters",
-    ['id gt "1"', 'colour eq "red"', "id eq", 'id eq "1" or id eq "2"', 'id in "1"', 'id in ("1"',
+    ['colour eq "red"', "id eq", 'id eq "1" or id eq "2"', 'id in "1"', 'id in ("1"',
      "modified lt 2026",
      'id eq "1', 'id eq "1" and', "(", "id eq ,", '"id" eq "1"'],
 )  # fmt: skip
@@ -288,22 +285,18 @@ async def test_unsupported_listing_parameters() -> None:
 
 
 async def test_the_listing_shifts() -> None:
-    """An account deleted or added between two pages moves the later ones, filtered or not."""
+    """An account deleted between two pages moves the later ones, filtered or not."""
     async with connected() as client:
         before = await all_accounts(client, filters="hasEntitlements eq true")
         sandbox = client.sandbox
         first, second = sorted(sandbox.population.ids)[:2]
-        sandbox.delete_account(first)
+        sandbox.population.delete(first)
         assert (await client.get("/v2024/accounts", limit=1, sorters="id")).body[0]["id"] == second
         assert (await client.usages(first)).status == 404
-        added = sandbox.add_account()
         ids = [record["id"] for record in await all_accounts(client, sorters="id")]
         assert ids == sorted(sandbox.population.ids)
-        assert added in ids
-        assert (await client.usages(added)).body == sandbox.population.rows(added)
-        assert sandbox.asked(added) == 1
         after = await all_accounts(client, filters="hasEntitlements eq true")
-        assert {r["id"] for r in after} - {added} == {r["id"] for r in before} - {first}
+        assert {r["id"] for r in after} == {r["id"] for r in before} - {first}
 
 
 async def test_the_truth_is_served() -> None:

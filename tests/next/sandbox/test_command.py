@@ -126,17 +126,17 @@ def test_the_help_fits() -> None:
     """The help explains the grammar of --faults, in lines no wider than 100."""
     result = CliRunner().invoke(command, ["--help"], terminal_width=100)
     assert result.exit_code == 0
-    assert "outage=TIME@START" in result.output
+    assert "outage=TIME@#N" in result.output
     assert max(map(len, result.output.splitlines())) <= 100
 
 
 @pytest.fixture(scope="module")
 def official() -> Iterator[tuple[Configuration, Population]]:
     """The official SDK's configuration for a sandbox process, and that sandbox's population."""
-    with process("--accounts", "30", "--large", "0.1", "--quota", "none") as (_, url):
+    with process("--accounts", "30", "--quota", "none") as (_, url):
         params = ConfigurationParams()
         params.base_url, params.client_id, params.client_secret = url, "sdk", "sandbox"
-        yield Configuration(params), Population(SandboxOptions(accounts=30, large=0.1))
+        yield Configuration(params), Population(SandboxOptions(accounts=30))
 
 
 def test_the_official_sdk_reads_usages(official: tuple[Configuration, Population]) -> None:

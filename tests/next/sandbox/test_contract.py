@@ -98,7 +98,7 @@ async def test_every_error() -> None:
         contract = Contract(client)
         await contract.get("/accounts?limit=999", status=400)
         await contract.get("/accounts", status=401, token="unknown")
-        await contract.get("/accounts", status=403, token=client.sandbox.issue_token("noscope"))
+        await contract.get("/accounts", status=403, token=client.sandbox.tokens.issue("noscope"))
         await contract.get("/account-usages/unknown/summaries", status=404)
         await contract.get("/source-usages/unknown/status", status=404)
         await contract.get("/accounts", status=429)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.next.sandbox import FaultKind, FaultRate, Faults, SandboxOptions, parse_faults
-from harvester.next.sandbox.bad_responses import HUGE_BYTES
-from harvester.next.sandbox.faults import FaultPlan
+from harvester.next.sandbox import KINDS, FaultRate, Faults, SandboxOptions, parse_faults
+from harvester.next.sandbox.faults import STATUSES, FaultPlan
 from tests.next.sandbox.client import Client, connected
 
 
-def always(kind: FaultKind, seconds: float | None = None) -> SandboxOptions:
+def always(kind: str, seconds: float | None = None) -> SandboxOptions:
     """Every account fails in this way once and is answered well the next time."""
     faults = Faults(rates=(FaultRate(kind, 1.0, seconds),))
     return SandboxOptions(accounts=8, faults=faults, fault_streak=1, rows=12)
@@ -45,8 +42,8 @@ async def then_all_is_well(client: Client) -> None:
     assert sum(client.sandbox.tally.faults.values()) == 1
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FaultKind if kind.isdigit()])
-async def test_statuses(kind: FaultKind) -> None:
+@pytest.mark.parametrize("kind", STATUSES)
+async def test_statuses(kind: str) -> None:
     """A status fault answers that status with a JSON body."""
     async with connected(always(kind)) as client:
         response, body = await ask_first(client)
@@ -57,14 +54,14 @@ async def test_statuses(kind: FaultKind) -> None:
 
 async def test_faults_are_counted_in_the_tally() -> None:
     """The tally can be read from outside once a fault was met, and has it by its name."""
-    async with connected(always(FaultKind.BAD_GATEWAY)) as client:
+    async with connected(always("502")) as client:
         await ask_first(client)
         assert (await client.get("/_sandbox/tally")).body["faults"] == {"502": 1}
 
 
 async def test_a_senseless_retry_after() -> None:
     """A 429 by fault has no Retry-After that makes sense."""
-    async with connected(always(FaultKind.THROTTLED)) as client:
+    async with connected(always("429")) as client:
         headers = [(await client.usages(i)).headers.get("Retry-After") for i in client.sandbox.population.ids]
         assert set(headers) <= {None, "-5", "soon", ""}
         assert len(set(headers)) > 1
@@ -73,15 +70,12 @@ async def test_a_senseless_retry_after() -> None:
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
-        (FaultKind.RESET, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)),
-        (FaultKind.RESET_LATE, aiohttp.ClientPayloadError),
-        (FaultKind.TRUNCATE, aiohttp.ClientPayloadError),
-        (FaultKind.TRUNCATE_CHUNKED, aiohttp.ClientPayloadError),
-        (FaultKind.STALL, TimeoutError),
-        (FaultKind.STALL_BODY, TimeoutError),
+        ("reset", (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)),
+        ("truncate", aiohttp.ClientPayloadError),
+        ("stall", TimeoutError),
     ],
 )
-async def test_faults_on_the_wire(kind: FaultKind, error: type[Exception]) -> None:
+async def test_faults_on_the_wire(kind: str, error: type[Exception]) -> None:
     """Resets, truncations and stalls are what the client's own library calls them."""
     async with connected(always(kind)) as client:
         with pytest.raises(error):
@@ -92,7 +86,7 @@ async def test_faults_on_the_wire(kind: FaultKind, error: type[Exception]) -> No
 
 async def test_a_reset_is_a_reset() -> None:
     """The connection ends with RST, not with an orderly end."""
-    async with connected(always(FaultKind.RESET)) as client:
+    async with connected(always("reset")) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.sandbox.port)
         account_id = next(client.sandbox.population.ids)
         head = f"GET /v3/account-usages/{account_id}/summaries HTTP/1.1\r\nHost: x\r\n"
@@ -101,31 +95,6 @@ async def test_a_reset_is_a_reset() -> None:
             await reader.read()
         writer.close()
         assert client.sandbox.tally.statuses == {0: 1}
-
-
-@pytest.mark.parametrize("kind", [FaultKind.STALL, FaultKind.STALL_BODY])
-async def test_a_stall_can_end(kind: FaultKind) -> None:
-    """A stall with a length is only slow: the answer comes whole."""
-    async with connected(always(kind, 0.05)) as client:
-        response, body = await ask_first(client)
-        assert response.status == 200
-        assert orjson.loads(body) == client.sandbox.population.rows(next(client.sandbox.population.ids))
-
-
-async def test_truncated_bodies_vary() -> None:
-    """Some truncated bodies are JSON by themselves, so that only the length gives them away."""
-    async with connected(always(FaultKind.TRUNCATE)) as client:
-        whole = []
-        for account_id in client.sandbox.population.ids:
-            url = f"{client.sandbox.url}/v2024/account-usages/{account_id}/summaries"
-            async with client.session.get(
-                url, headers={"Authorization": f"Bearer {client.token}"}
-            ) as response:
-                arrived = await response.content.readany()
-                whole.append(arrived.endswith(b"]"))
-                with pytest.raises(aiohttp.ClientPayloadError):
-                    await response.content.read()
-        assert set(whole) == {True, False}
 
 
 def _is_garbage(response: aiohttp.ClientResponse, body: bytes) -> bool:
@@ -147,51 +116,19 @@ def _shape(check: Callable[[Any], bool]) -> Callable[[aiohttp.ClientResponse, by
 @pytest.mark.parametrize(
     ("kind", "shows"),
     [
-        (FaultKind.GARBAGE, _is_garbage),
-        (FaultKind.BROKEN_JSON, _is_no_json),
-        (FaultKind.EMPTY, lambda _, body: body == b""),
-        (FaultKind.SHAPE_OBJECT, _shape(lambda content: isinstance(content, dict))),
-        (FaultKind.SHAPE_ROW, _shape(lambda content: isinstance(content[-1], str))),
-        (FaultKind.SHAPE_COUNT, _shape(lambda content: isinstance(content[-1]["count"], str))),
-        (FaultKind.SHAPE_DATE, _shape(lambda content: isinstance(content[-1]["date"], int))),
-        (FaultKind.FOREIGN_ROW, _shape(lambda content: content[-1]["accountId"] == "0" * 32)),
-        (FaultKind.SAME_MONTH, _shape(lambda content: content[0]["date"][:7] == content[1]["date"][:7])),
-        (FaultKind.LOST_ROW, _shape(lambda content: len(content) == 11)),
+        ("garbage", _is_garbage),
+        ("broken-json", _is_no_json),
+        ("wrong-shape", _shape(lambda content: content.keys() == {"items"})),
+        ("lost-row", _shape(lambda content: len(content) == 11)),
     ],
 )
-async def test_bad_bodies(kind: FaultKind, shows: Callable[[aiohttp.ClientResponse, bytes], bool]) -> None:
+async def test_bad_bodies(kind: str, shows: Callable[[aiohttp.ClientResponse, bytes], bool]) -> None:
     """A bad body comes with status 200 and is bad in the way its name says."""
     async with connected(always(kind)) as client:
         response, body = await ask_first(client)
         assert response.status == 200
         assert shows(response, body)
         await then_all_is_well(client)
-
-
-async def test_wrong_shapes_vary() -> None:
-    """`wrong-shape` is now this shape, now that."""
-    async with connected(SandboxOptions(accounts=40, faults=parse_faults("wrong-shape=1"))) as client:
-        for account_id in client.sandbox.population.ids:
-            await client.usages(account_id)
-        assert len(client.sandbox.tally.faults) == 4
-
-
-async def test_a_huge_body() -> None:
-    """`huge` is a small gzip body that grows to hundreds of megabytes and is valid JSON at its end."""
-    async with connected(always(FaultKind.HUGE)) as client:
-        response, body = await ask_first(client)
-        assert response.headers["Content-Encoding"] == "gzip"
-        assert len(body) < 2**20
-        inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        size, data, last = 0, body, b""
-        while data and not inflate.eof:
-            piece = inflate.decompress(data, 2**22)
-            size, last, data = size + len(piece), (last + piece)[-2000:], inflate.unconsumed_tail
-        assert inflate.eof, "the checksum and length hold"
-        assert size > HUGE_BYTES
-        assert orjson.loads(last.strip()) == client.sandbox.population.rows(
-            next(client.sandbox.population.ids)
-        )
 
 
 FORM = {"grant_type": "client_credentials", "client_id": "me", "client_secret": "sandbox"}
@@ -208,12 +145,12 @@ async def test_the_token_endpoint_fails() -> None:
     ("how", "status", "retry_after", "shows"),
     [
         ("503:7s", 503, "7", lambda body: "messages" in body),
-        ("429", 429, None, lambda body: body == {"message": " Rate Limit Exceeded "}),
+        ("429", 429, "-5", lambda body: body == {"message": " Rate Limit Exceeded "}),
         ("429:3s", 429, "3", lambda body: "message" in body),
-        ("401", 401, None, lambda body: body["error"] == "invalid_client"),
-        ("html", 200, None, lambda body: "<html>" in body),
-        ("no-token", 200, None, lambda body: "access_token" not in body),
-        ("silence:10ms", 504, None, lambda body: "messages" in body),
+        ("401", 401, None, lambda body: "error" in body),
+        ("garbage", 200, None, lambda body: "<html>" in body),
+        ("wrong-shape", 200, None, lambda body: "access_token" not in body),
+        ("stall:10ms", 200, None, lambda body: "access_token" in body),
     ],
 )
 async def test_ways_in_which_tokens_fail(
@@ -234,8 +171,8 @@ async def test_ways_in_which_tokens_fail(
 
 
 async def test_a_silent_token_endpoint() -> None:
-    """`silence` without a length never answers."""
-    async with connected(SandboxOptions(faults=parse_faults("token=1:silence"), fault_streak=0)) as client:
+    """`stall` without a length never answers."""
+    async with connected(SandboxOptions(faults=parse_faults("token=1:stall"), fault_streak=0)) as client:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await client.token_request(**FORM)
@@ -248,33 +185,12 @@ async def test_a_retry_after_that_was_asked_for(status: str) -> None:
         for account_id in client.sandbox.population.ids:
             reply = await client.usages(account_id)
             assert (reply.status, reply.headers["Retry-After"]) == (int(status), "5")
-        assert client.sandbox.tally.arrived_early() == 4
-
-
-@pytest.mark.parametrize("kind", [FaultKind.GZIP_MEMBERS, FaultKind.ESCAPES])
-async def test_rare_but_good(kind: FaultKind) -> None:
-    """Rare forms of good answers have the rows in them."""
-    async with connected(always(kind)) as client:
-        reply = await client.usages(next(client.sandbox.population.ids))
-        rows = [{"date": row["date"], "count": row["count"]} for row in reply.body]
-        assert rows == client.sandbox.population.rows(next(client.sandbox.population.ids))
-
-
-async def test_a_long_header() -> None:
-    """A header longer than 8 kB, as security policies are, comes with a good body."""
-    async with (
-        connected(always(FaultKind.LONG_HEADER)) as client,
-        aiohttp.ClientSession(max_field_size=100_000, max_line_size=100_000) as session,
-    ):
-        patient = Client(client.sandbox, session, client.token)
-        reply = await patient.usages(next(client.sandbox.population.ids))
-        assert len(reply.headers["Content-Security-Policy"]) > 8190
-        assert len(reply.body) == 12
+        assert len(client.sandbox.tally.early) == 4
 
 
 async def test_a_lost_row_shows_in_the_count() -> None:
     """A row is missing, and X-Total-Count says so."""
-    async with connected(always(FaultKind.LOST_ROW)) as client:
+    async with connected(always("lost-row")) as client:
         reply = await client.usages(next(client.sandbox.population.ids), count="true")
         assert (len(reply.body), reply.headers["X-Total-Count"]) == (11, "12")
 
@@ -289,23 +205,6 @@ async def test_capped_pages() -> None:
         assert [row for page in pages for row in page] == client.sandbox.population.rows(account_id)
 
 
-async def test_big_numbers() -> None:
-    """`big-numbers` gives numbers of more than 64 bits, digit for digit as the truth has them."""
-    async with connected(SandboxOptions(accounts=9, rows=2, faults=parse_faults("big-numbers=1"))) as client:
-        account_id = next(client.sandbox.population.ids)
-        url = f"{client.sandbox.url}/v2024/account-usages/{account_id}/summaries"
-        async with client.session.get(url, headers={"Authorization": f"Bearer {client.token}"}) as response:
-            body = await response.text()
-        assert '"score":0.1000000000000000055511151231257827' in body
-        assert json.loads(body)[0]["serial"] > 2**64
-        async with client.session.get(client.sandbox.url + "/_sandbox/truth.ndjson") as response:
-            truth = [line async for line in response.content]
-        mine = [line for line in truth if account_id.encode() in line]
-        assert [b"{" + line.split(b",", 1)[1].rstrip() for line in mine] == body[1:-1].replace(
-            "},{", "}\n{"
-        ).encode().splitlines()
-
-
 async def test_the_listing_fails_too() -> None:
     """Faults befall the accounts listing as well, page by page."""
     async with connected(SandboxOptions(accounts=20, faults=parse_faults("500=1"), fault_streak=1)) as client:
@@ -313,11 +212,11 @@ async def test_the_listing_fails_too() -> None:
         assert statuses == [500, 200, 500, 200]
 
 
-rates = st.lists(st.tuples(st.sampled_from(FaultKind), st.floats(0, 0.4)), max_size=2)
+rates = st.lists(st.tuples(st.sampled_from(KINDS), st.floats(0, 0.4)), max_size=2)
 
 
 @given(rates, st.integers(), st.integers(1, 5), st.text(max_size=5))
-def test_faults_end(given_rates: list[tuple[FaultKind, float]], seed: int, streak: int, subject: str) -> None:
+def test_faults_end(given_rates: list[tuple[str, float]], seed: int, streak: int, subject: str) -> None:
     """Whatever the rates, no account gets more faulty answers in a row than the streak."""
     plan = FaultPlan(Faults(tuple(FaultRate(kind, share) for kind, share in given_rates)), seed, streak)
     fates = [plan.draw(subject, attempt) is None for attempt in range(30)]
@@ -328,8 +227,8 @@ def test_rates_are_met() -> None:
     """Over many accounts each fault has its share."""
     plan = FaultPlan(parse_faults("500=0.1,reset=0.05"), seed=7, streak=3)
     drawn = [fault.kind for n in range(20_000) if (fault := plan.draw(f"account {n}", 0))]
-    assert drawn.count(FaultKind.SERVER_ERROR) / 20_000 == pytest.approx(0.1, abs=0.01)
-    assert drawn.count(FaultKind.RESET) / 20_000 == pytest.approx(0.05, abs=0.01)
+    assert drawn.count("500") / 20_000 == pytest.approx(0.1, abs=0.01)
+    assert drawn.count("reset") / 20_000 == pytest.approx(0.05, abs=0.01)
 
 
 async def _in_turn(calls: list[Awaitable[Any]]) -> list[Any]:

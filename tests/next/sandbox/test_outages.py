@@ -88,7 +88,7 @@ async def test_back_it_throttles_for_a_while() -> None:
         Sandbox(SandboxOptions(accounts=3), clock=lambda: now) as sandbox,
         aiohttp.ClientSession() as session,
     ):
-        client = Client(sandbox, session, sandbox.issue_token())
+        client = Client(sandbox, session, sandbox.tokens.issue())
         await sandbox.go_away()
         await sandbox.come_back(throttle=4)
         now = 51.0
@@ -97,14 +97,6 @@ async def test_back_it_throttles_for_a_while() -> None:
         now = 54.0
         assert await is_there(client)
         assert sandbox.tally.throttled == 1
-
-
-async def test_an_outage_by_the_clock() -> None:
-    """`outage=TIME@START` comes and goes by itself."""
-    async with connected(SandboxOptions(faults=parse_faults("outage=1s@500ms"))) as client:
-        assert await is_there(client)
-        await wait_for(client, there=False)
-        await wait_for(client, there=True)
 
 
 async def test_an_outage_by_the_number_of_requests() -> None:
@@ -119,7 +111,7 @@ async def test_an_outage_by_the_number_of_requests() -> None:
 async def test_leaving_while_away_or_stalled() -> None:
     """The sandbox ends at once whatever state it is in: away, or with requests that wait for ever."""
     async with asyncio.timeout(5):
-        async with connected(SandboxOptions(faults=parse_faults("outage=1h@0s"))) as client:
+        async with connected(SandboxOptions(faults=parse_faults("outage=1h@#1"))) as client:
             await wait_for(client, there=False)
         async with connected(SandboxOptions(faults=parse_faults("stall=1"))) as client:
             waiting = asyncio.create_task(is_there(client))

@@ -103,14 +103,6 @@ async def test_a_tenant_without_source_status(status: int) -> None:
         assert (await client.get("/v2024/sources")).status == 200
 
 
-async def test_contradictions() -> None:
-    """`contradictions` gives accounts rows although their source says INCOMPLETE."""
-    options = SandboxOptions(accounts=200, today=TODAY, faults=parse_faults("contradictions=1"))
-    async with connected(options) as client:
-        truths = [client.sandbox.truth(one) for one in client.sandbox.population.ids]
-        assert any(one.source_status == "INCOMPLETE" and one.outcome == "harvested" for one in truths)
-
-
 async def test_rows_for_load_tests_come_from_every_source() -> None:
     """With `rows`, every source reports usage, so that every account has its rows without contradiction."""
     async with Sandbox(SandboxOptions(accounts=50, rows=12)) as sandbox:
@@ -176,13 +168,13 @@ def test_today_is_today() -> None:
 
 
 async def test_versions_not_served() -> None:
-    """A version that is not served is a 404, whatever is asked; a broken one answers its status."""
-    options = SandboxOptions(accounts=5, versions=("v2024", "v1"), broken_versions=(("v1", 403),))
+    """A version that is not served is a 404, whatever is asked."""
+    options = SandboxOptions(accounts=5, versions=("v2024",))
     async with connected(options) as client:
         account_id = next(client.sandbox.population.ids)
         assert (await client.usages(account_id)).status == 200
         assert (await client.get(f"/v2025/account-usages/{account_id}/summaries")).status == 404
-        assert (await client.get(f"/account-usages/v1/{account_id}/summaries")).status == 403
+        assert (await client.get(f"/account-usages/v1/{account_id}/summaries")).status == 404
         assert client.sandbox.tally.paths["v2025/account-usages"] == 1
 
 
