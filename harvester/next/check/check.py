@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -38,6 +38,7 @@ class Workload:
     by_source: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
 class Check:
     """Tries everything that a harvest needs of a tenant, in a few requests. It must not have been started.
 
@@ -47,31 +48,23 @@ class Check:
     harvested. `patience` bounds every wait, in seconds.
     """
 
-    def __init__(
-        self,
-        tenant: Tenant,
-        *,
-        tls: bool,
-        ca_bundle: Path | None = None,
-        quotas: Mapping[str, Quota | None],
-        workload: Workload | None = None,
-        filters: str = "",
-        listing: bool = False,
-        skipping: bool = False,
-        shards: int = 1,
-        patience: float = PATIENCE,
-    ) -> None:
-        self._tenant = tenant
-        self._tls = tls
-        self._ca_bundle = ca_bundle
-        self._quotas = quotas
-        self._workload = workload
-        self._filters = filters
-        self._skipping = skipping
-        self._shards = shards
-        self._patience = patience
-        self._asking = Asking(tenant, patience=patience)
-        self._access = Access(self._asking, filters=filters, accounts_needed=listing)
+    tenant: Tenant
+    _: KW_ONLY
+    tls: bool
+    quotas: Mapping[str, Quota | None]
+    ca_bundle: Path | None = None
+    workload: Workload | None = None
+    filters: str = ""
+    listing: bool = False
+    skipping: bool = False
+    shards: int = 1
+    patience: float = PATIENCE
+    _asking: Asking = field(init=False)
+    _access: Access = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._asking = Asking(self.tenant, patience=self.patience)
+        self._access = Access(self._asking, filters=self.filters, accounts_needed=self.listing)
 
     async def findings(self) -> AsyncGenerator[Finding, None]:
         """The findings, each as soon as it is known. Close the generator if you do not read it to its end.
@@ -79,8 +72,8 @@ class Check:
         Raises:
             SettingError: a CA bundle cannot be used.
         """
-        route, now = self._tenant.connection.route, datetime.now(UTC)
-        way = await look(route, tls=self._tls, ca_bundle=self._ca_bundle, patience=self._patience, now=now)
+        route, now = self.tenant.connection.route, datetime.now(UTC)
+        way = await look(route, tls=self.tls, ca_bundle=self.ca_bundle, patience=self.patience, now=now)
         try:
             for finding in way.findings:
                 yield finding
@@ -94,11 +87,11 @@ class Check:
             await self._asking.close()
 
     async def _clients(self, topic: str) -> AsyncGenerator[Finding, None]:
-        proxy = self._tenant.connection.route.proxy
-        for client in self._tenant.clients:
+        proxy = self.tenant.connection.route.proxy
+        for client in self.tenant.clients:
             async with aclosing(self._access.try_client(client, topic)) as found:
                 async for finding in found:
-                    if proxy is not None and self._tenant.ever_answered:
+                    if proxy is not None and self.tenant.ever_answered:
                         yield ok("proxy", f"requests go through the proxy {proxy} ({proxy.variable})")
                         proxy = None
                     yield finding
@@ -107,22 +100,22 @@ class Check:
 
     async def _figures(self) -> list[Finding]:
         """Quota, time and saving, for the lanes that work."""
-        access, asking, workload = self._access, self._asking, self._workload
-        quotas = [self._quotas[lane.label] for lane in access.usable]
+        access, asking, workload = self._access, self._asking, self.workload
+        quotas = [self.quotas[lane.label] for lane in access.usable]
         pace = pace_of(quotas)
-        figures = [about_quota(asking, quotas, loopback=is_loopback(self._tenant.host))]
+        figures = [about_quota(asking, quotas, loopback=is_loopback(self.tenant.host))]
         saving = Saving(asking, access.usable[0])
         if workload is not None:
             await saving.look_at_list(workload)
         elif access.accounts is not None and access.accounts.total is not None:
-            workload = Workload(-(-access.accounts.total // self._shards))
-            await saving.look_at_tenant(access.sources, self._filters, self._shards)
+            workload = Workload(-(-access.accounts.total // self.shards))
+            await saving.look_at_tenant(access.sources, self.filters, self.shards)
         else:
             text = "how many accounts the tenant has is not known"
             return [*figures, warning("estimate", text, "give a list: harvester check ids.txt")]
-        skipped = saving.requests if self._skipping else 0
+        skipped = saving.requests if self.skipping else 0
         figures.append(estimate(workload, pace, skipped=skipped))
-        return [*figures, saving.finding(pace, skipping=self._skipping)]
+        return [*figures, saving.finding(pace, skipping=self.skipping)]
 
 
 # --- quota and time

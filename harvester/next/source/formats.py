@@ -167,13 +167,8 @@ def _json_id(value: Any, field: str, name: str, line: int) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        problem = f"{field} is {_kind(value)}, not an account ID"
+        problem = f"{field} is {json.dumps(value):.40}, not an account ID"
         raise InputError(name, problem, "it must be a string", line=line)
     if not trim(value):
         raise InputError(name, f"{field} is empty", "give the account's ID, or remove the line", line=line)
     return checked_id(value, name, line)
-
-
-def _kind(value: Any) -> str:
-    kinds = {bool: "true or false", float: "a fraction", list: "an array", dict: "an object"}
-    return kinds.get(type(value), "null")

@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
+from itertools import chain
 from typing import Any, BinaryIO, TypeVar
 
 from harvester.next.errors import InputError, InvalidAccountId, SettingError, UsageError
@@ -55,13 +56,19 @@ def read_list(
         UsageError: there is no input, or stdin is named twice.
     """
     wanted = Wanted(id_field, kept_names(keep))
-    names = tuple(inputs) or (() if accounts else _default_inputs(stdin))
+    if not inputs and not accounts and stdin.isatty():
+        raise UsageError("there is no list of account IDs", "name a file of them, or pipe one in")
+    names = tuple(inputs) or (() if accounts else (STDIN,))
     if names.count(STDIN) > 1:
         raise UsageError("stdin is named twice, but can be read only once", "name - once")
-    single: Found = [(_single(one), None) for one in accounts]
+    try:
+        single: Found = [(clean_id(one), None) for one in accounts]
+    except InvalidAccountId as error:
+        raise SettingError("--account", error.problem, error.hint) from None
     for name in names:
         check_exists(name)
-    return _numbered(_all_inputs(single, names, stdin, input_format, wanted), shard)
+    found = chain.from_iterable(_one_input(name, stdin, input_format, wanted) for name in names)
+    return _numbered(chain((single,), found), shard)
 
 
 def listed_records(
@@ -78,27 +85,6 @@ def listed_records(
         for position, record in enumerate(records, first)
     ]
     return sharded(found, shard)
-
-
-def _single(account_id: str) -> str:
-    try:
-        return clean_id(account_id)
-    except InvalidAccountId as error:
-        raise SettingError("--account", error.problem, error.hint) from None
-
-
-def _default_inputs(stdin: BinaryIO) -> tuple[str, ...]:
-    if stdin.isatty():
-        raise UsageError("there is no list of account IDs", "name a file of them, or pipe one in")
-    return (STDIN,)
-
-
-def _all_inputs(
-    single: Found, names: Sequence[str], stdin: BinaryIO, input_format: str, wanted: Wanted
-) -> Iterator[Found]:
-    yield single
-    for name in names:
-        yield from _one_input(name, stdin, input_format, wanted)
 
 
 def _one_input(name: str, stdin: BinaryIO, input_format: str, wanted: Wanted) -> Iterator[Found]:
