@@ -173,7 +173,9 @@ async def test_a_body_may_come_in_pieces() -> None:
         b"HTTP/1.1 100 Continue\r\n\r\n" + response(b"[5]"),
         b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + response(b"[5]"),
         response(b"[5]", headers="Content-Encoding: identity\r\n"),
-        response(gzip.compress(b"[", mtime=0) + gzip.compress(b"5]"), headers="Content-Encoding: gzip\r\n"),
+        response(
+            gzip.compress(b"[", mtime=0) + gzip.compress(b"5]", mtime=0), headers="Content-Encoding: gzip\r\n"
+        ),
         response(zstandard.compress(b"[5]"), headers="Content-Encoding: zstd\r\n"),
         response(b"[5]", headers=f"X-Long: {'y' * 60_000}\r\n"),
         response(b"[5]", headers="".join(f"X-{n}: y\r\n" for n in range(100))),
