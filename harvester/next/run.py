@@ -21,11 +21,11 @@ from harvester.next.export.changes import Changes
 from harvester.next.export.control import Control
 from harvester.next.export.export import Exported, export
 from harvester.next.export.output import Output, open_output
-from harvester.next.export.state import open_state, prepare_state
 from harvester.next.fetching import Batches, Fetching
 from harvester.next.files import write_atomically
 from harvester.next.ledger import FailureGroup, Ledger, LedgerPaths, LedgerReader
-from harvester.next.ledger.earlier import LedgerCopy
+from harvester.next.ledger.copies import LedgerCopy
+from harvester.next.ledger.state import open_state, prepare_state
 from harvester.next.model import Counts, OutputFile
 from harvester.next.parts import RunFiles
 from harvester.next.report.version import program_version
@@ -303,13 +303,14 @@ class Run:
         state = None
         if self._settings.changes is not None:
             state = await asyncio.to_thread(self._prepare_state, self._state_path(self._settings.changes))
-        last = self._settings.changes == "last"
-        if self._settings.keep_ledger and self._output.format is not None and not last:
+        is_state = self._settings.changes == "last"
+        is_output = self._output.format is None and self._settings.ledger is None
+        if self._settings.keep_ledger and not is_state and not is_output:
             await self._ledger.publish(found.finished, copy=found.copy)
         if state is not None:
             await asyncio.to_thread(state.publish)
         await self._ledger.remove()
-        if not self._settings.keep_ledger and self._output.format is not None and not last:
+        if not self._settings.keep_ledger and not is_state and not is_output:
             found.finished.unlink(missing_ok=True)
 
     def _prepare_state(self, path: Path) -> LedgerCopy:
