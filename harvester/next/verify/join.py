@@ -121,10 +121,8 @@ class Join:
         if position is None:
             self._verdict.add(group.place, f"{group.account_id} is not on the list")
         elif self._next is None or position < self._next.position:
-            moved = group.account_id in self._missing
             self._missing.pop(group.account_id, None)
-            problem = "is not in the order of the list"
-            problem = problem if moved else f"is there again, or {problem.removeprefix('is ')}"
+            problem = "is there again, or not in the order of the list"
             self._verdict.add(group.place, f"{group.account_id} {problem}")
         else:
             while self._next is not None and self._next.position < position:

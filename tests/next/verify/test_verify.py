@@ -177,7 +177,7 @@ Damage = Callable[[list[bytes]], list[bytes]]
 DAMAGES: dict[Damage, str] = {
     without_one: f"{WITH_ROWS[4]}: is missing from the output",
     one_twice: f"{WITH_ROWS[4]} is there again",
-    two_swapped: f"{WITH_ROWS[4]} is not in the order of the list",
+    two_swapped: f"{WITH_ROWS[4]} is there again, or not in the order of the list",
     one_foreign: f"{WITH_ROWS[4].replace('account', 'foreign')} is not on the list",
     one_row_less: f"{WITH_ROWS[4]} has ",
     a_month_twice: f"{WITH_ROWS[4]} has a month twice",
