@@ -32,10 +32,9 @@ from harvester.next.ledger import Entry, Ledger
 from harvester.next.model import AccountOutcome, ListedAccount, UsageRow
 from harvester.next.report.observers import Listener, fan_out
 from harvester.next.report.redaction import Redactor
-from harvester.next.report.result import Report, check_counts
+from harvester.next.report.result import Report, check_counts, program_version
 from harvester.next.report.summary import summary_json
 from harvester.next.report.tally import FailureGroup, Tally
-from harvester.next.report.version import program_version
 from harvester.next.run import Run
 from harvester.next.settings.settings import Settings
 from harvester.next.source.ids import BATCH, listed

@@ -28,7 +28,7 @@ from harvester.next.ledger.copies import LedgerCopy
 from harvester.next.ledger.state import open_state, prepare_state
 from harvester.next.model import Counts, OutputFile
 from harvester.next.parts import RunFiles
-from harvester.next.report.version import program_version
+from harvester.next.report.result import program_version
 from harvester.next.reporting import write_report
 from harvester.next.settings.settings import Settings
 

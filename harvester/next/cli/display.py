@@ -20,10 +20,9 @@ from harvester.next.report.log import LOGGER, Lines, logging_to
 from harvester.next.report.metrics_file import metrics_kept
 from harvester.next.report.progress import mode_of, progress_shown
 from harvester.next.report.redaction import Redactor
-from harvester.next.report.result import Report
+from harvester.next.report.result import Report, program_version
 from harvester.next.report.snapshot import Monitor
 from harvester.next.report.summary import summary_document
-from harvester.next.report.version import program_version
 from harvester.next.settings.settings import Settings
 
 

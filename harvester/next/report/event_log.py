@@ -43,20 +43,103 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from enum import Enum
 from logging import DEBUG, ERROR, INFO, WARNING
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from harvester.next import events
 from harvester.next.errors import StopRun
 from harvester.next.model import AccountOutcome, Quota
-from harvester.next.report import event_lines as lines
-from harvester.next.report.figures import plural
+from harvester.next.report.figures import plural, rate, size, span
 from harvester.next.report.log import DETAIL, LOGGER, say
 from harvester.next.report.observers import Handlers
 from harvester.next.report.reasons import meaning
 
 LINES_PER_REASON: Final = 20
 """Enough to see a pattern; the failures file has all of them."""
+
+_Line: TypeAlias = tuple[int, str, Callable[[Any], str]]
+"""Level, name of the event, and the sentence for people."""
+
+
+def _request(event: events.RequestEnded) -> str:
+    outcome = event.status if event.reason is None else f"{event.status or 'no answer'}, {event.reason}"
+    received = f"{plural(event.body_bytes, 'byte')} in {span(event.seconds)}"
+    return f"{event.purpose} request on {event.lane}: {outcome}, {received}"
+
+
+def _retry(event: events.RetryScheduled) -> str:
+    return (
+        f"account {event.account_id} will be requested again in {span(event.delay)}: {event.detail} "
+        f"({event.reason}, attempt {event.attempt})"
+    )
+
+
+def _list_read(event: events.ListRead) -> str:
+    extras = [f"{event.repeated:,} repeated"] if event.repeated else []
+    extras += [f"{event.settled_earlier:,} settled earlier"] if event.settled_earlier else []
+    return f"the list has {plural(event.distinct, 'account')}" + (f" ({', '.join(extras)})" if extras else "")
+
+
+def _list_changed(event: events.ListChanged) -> str:
+    return (
+        f"the list has changed since the unfinished harvest: {event.added:,} added, "
+        f"{event.dropped:,} dropped, {event.shared:,} on both"
+    )
+
+
+def _lane_paused(event: events.LanePaused) -> str:
+    why = "as Retry-After asks" if event.asked else "without a usable Retry-After"
+    return f"lane {event.lane} pauses for {span(event.seconds)} after a {event.status}, {why}"
+
+
+def _token_renewed(event: events.TokenRenewed) -> str:
+    life = "of unknown lifetime" if event.seconds is None else f"valid for {span(event.seconds)}"
+    return f"client {event.client} has a new token, {life}"
+
+
+def _stopping(event: events.Stopping) -> str:
+    again = "; a second signal exits at once" if event.by_signal else ""
+    return f"stopping ({event.detail}): requests in flight get up to {span(event.grace)} to finish{again}"
+
+
+_LINES: Final[Mapping[type, _Line]] = {
+    events.RequestEnded: (DETAIL, "request", _request),
+    events.Committed: (
+        DETAIL,
+        "committed",
+        lambda event: f"{plural(event.accounts, 'account')} committed in {span(event.seconds)}",
+    ),
+    events.RetryScheduled: (DEBUG, "retry", _retry),
+    events.Resumed: (
+        INFO,
+        "run_resumed",
+        lambda event: (
+            f"resuming the harvest of run {event.run_id}: {plural(event.settled, 'account')} settled earlier"
+        ),
+    ),
+    events.ListRead: (INFO, "list_read", _list_read),
+    events.ListChanged: (INFO, "list_changed", _list_changed),
+    events.LanePaused: (INFO, "lane_paused", _lane_paused),
+    events.FilePublished: (
+        INFO,
+        "file_published",
+        lambda event: f"{event.name} is complete: {plural(event.rows, 'row')}, {size(event.bytes)}",
+    ),
+    events.ClientDropped: (
+        WARNING,
+        "client_dropped",
+        lambda event: f"client {event.client} is not used any more: {event.detail}",
+    ),
+    events.LaneDropped: (
+        WARNING,
+        "lane_dropped",
+        lambda event: f"lane {event.lane} is not used any more: {event.detail}",
+    ),
+    events.Stopping: (WARNING, "stopping", _stopping),
+}
+"""The events that are logged in the same way whatever came before."""
 
 
 class EventLog:
@@ -73,32 +156,24 @@ class EventLog:
         self._failed: Counter[str] = Counter()
         self._warned: Counter[str] = Counter()
         self._ongoing: set[str] = set()
-        table: dict[type, tuple[int, Callable[[Any], None]]] = {
-            events.RequestEnded: (DETAIL, _line(DETAIL, "request", lines.request_ended)),
-            events.Committed: (DETAIL, _line(DETAIL, "committed", lines.committed)),
-            events.RetryScheduled: (DEBUG, _line(DEBUG, "retry", lines.retry)),
-            events.Resumed: (INFO, _line(INFO, "run_resumed", lines.resumed)),
-            events.ListRead: (INFO, _line(INFO, "list_read", lines.list_read)),
-            events.ListChanged: (INFO, _line(INFO, "list_changed", lines.list_changed)),
-            events.LanePaused: (INFO, _line(INFO, "lane_paused", lines.lane_paused)),
-            events.FilePublished: (INFO, _line(INFO, "file_published", lines.file_published)),
-            events.ClientDropped: (WARNING, _line(WARNING, "client_dropped", lines.client_dropped)),
-            events.LaneDropped: (WARNING, _line(WARNING, "lane_dropped", lines.lane_dropped)),
-            events.Stopping: (WARNING, _line(WARNING, "stopping", lines.stopping)),
-            events.RateChanged: (INFO, self._rate_changed),
-            events.AccountSettled: (WARNING, self._account_settled),
-            events.Warned: (WARNING, self._warning),
-            events.TokenFailed: (WARNING, self._token_failed),
-            events.TokenRenewed: (WARNING, self._token_renewed),
-            events.OutageBegan: (WARNING, self._outage_began),
-            events.OutageProbed: (WARNING, self._outage_probed),
-            events.OutageEnded: (WARNING, self._outage_ended),
-            events.DestinationUnavailable: (WARNING, self._destination_unavailable),
-            events.DestinationAvailable: (WARNING, self._destination_available),
+        handlers: dict[type, Callable[[Any], None]] = {
+            kind: _logged(*line) for kind, line in _LINES.items() if logger.isEnabledFor(line[0])
         }
-        self.handlers: Handlers = {
-            kind: method for kind, (level, method) in table.items() if logger.isEnabledFor(level)
-        }
+        if logger.isEnabledFor(INFO):
+            handlers[events.RateChanged] = self._rate_changed
+        if logger.isEnabledFor(WARNING):
+            handlers |= {
+                events.AccountSettled: self._account_settled,
+                events.Warned: self._warning,
+                events.TokenFailed: self._token_failed,
+                events.TokenRenewed: self._token_renewed,
+                events.OutageBegan: self._outage_began,
+                events.OutageProbed: self._outage_probed,
+                events.OutageEnded: self._outage_ended,
+                events.DestinationUnavailable: self._destination_unavailable,
+                events.DestinationAvailable: self._destination_available,
+            }
+        self.handlers: Handlers = handlers
 
     def observe(self, event: events.Event) -> None:
         """Log one event; `fan_out` calls the method for it directly."""
@@ -122,7 +197,7 @@ class EventLog:
         self._rates[event.lane] = event.per_second
         raised = before is not None and event.per_second > before
         name, level = ("rate_raised", DEBUG) if raised else ("rate_lowered", INFO)
-        _log(level, name, event, lines.rate_changed(event))
+        _log(level, name, event, f"lane {event.lane} now sends {rate(event.per_second)}")
 
     # --- what is capped
 
@@ -131,7 +206,8 @@ class EventLog:
             return
         reason = event.reason or "unknown"
         self._failed[reason] += 1
-        message = lines.account_failed(event)
+        words = event.detail or meaning(reason).words
+        message = f"account {event.account_id} failed: {words} ({event.reason})"
         if self._failures is not None and self._failed[reason] >= LINES_PER_REASON:
             if self._failed[reason] > LINES_PER_REASON:
                 return
@@ -143,53 +219,73 @@ class EventLog:
     def _warning(self, event: events.Warned) -> None:
         self._warned[event.code] += 1
         if self._warned[event.code] <= LINES_PER_REASON:
-            _log(WARNING, "warning", event, lines.warned(event))
+            message = f"{event.problem}: {event.hint}" if event.hint else event.problem
+            _log(WARNING, "warning", event, message)
 
     # --- what goes on for a while: "still" only after the first line, which is a warning, like the end
 
-    def _still(self, what: str) -> str:
-        still = "still " if what in self._ongoing else ""
+    def _still(self, what: str) -> tuple[int, str]:
+        known = what in self._ongoing
         self._ongoing.add(what)
-        return still
+        return (INFO, "still ") if known else (WARNING, "")
 
     def _token_failed(self, event: events.TokenFailed) -> None:
-        still = self._still(f"token {event.client}")
-        _log(INFO if still else WARNING, "token_failed", event, lines.token_failed(event, still))
+        level, still = self._still(f"token {event.client}")
+        problem = f"{still}could not get a token ({event.detail})"
+        message = f"client {event.client}: {problem}: next attempt in {span(event.next_in)}"
+        _log(level, "token_failed", event, message)
 
     def _token_renewed(self, event: events.TokenRenewed) -> None:
         level = WARNING if f"token {event.client}" in self._ongoing else DEBUG
         self._ongoing.discard(f"token {event.client}")
-        _log(level, "token_renewed", event, lines.token_renewed(event))
+        _log(level, "token_renewed", event, _token_renewed(event))
 
     def _outage_began(self, event: events.OutageBegan) -> None:
-        self._still("outage")
-        _log(WARNING, "outage_began", event, lines.outage_began(event))
+        self._ongoing.add("outage")
+        waiting = "waiting for it, no account loses an attempt"
+        _log(WARNING, "outage_began", event, f"the tenant is not reachable ({event.detail}): {waiting}")
 
     def _outage_probed(self, event: events.OutageProbed) -> None:
-        still = self._still("outage")
-        _log(INFO if still else WARNING, "outage_probed", event, lines.outage_probed(event, still))
+        level, still = self._still("outage")
+        message = f"the tenant is {still}not reachable ({event.detail}): next probe in {span(event.next_in)}"
+        _log(level, "outage_probed", event, message)
 
     def _outage_ended(self, event: events.OutageEnded) -> None:
         self._ongoing.discard("outage")
-        _log(WARNING, "outage_ended", event, lines.outage_ended(event))
+        message = f"the tenant responds again after {span(event.seconds)}"
+        _log(WARNING, "outage_ended", event, message)
 
     def _destination_unavailable(self, event: events.DestinationUnavailable) -> None:
-        still = self._still(f"destination {event.place}")
-        message = lines.destination_unavailable(event, still)
-        _log(INFO if still else WARNING, "destination_unavailable", event, message)
+        level, still = self._still(f"destination {event.place}")
+        problem = f"{still}cannot be written to ({event.detail})"
+        message = f"{event.place} {problem}: next attempt in {span(event.next_in)}"
+        _log(level, "destination_unavailable", event, message)
 
     def _destination_available(self, event: events.DestinationAvailable) -> None:
         self._ongoing.discard(f"destination {event.place}")
-        _log(WARNING, "destination_available", event, lines.destination_available(event))
+        message = f"{event.place} can be written to again after {span(event.seconds)}"
+        _log(WARNING, "destination_available", event, message)
 
 
-def _line(level: int, name: str, message: Callable[[Any], str]) -> Callable[[Any], None]:
-    """A method that logs each event of a type in the same way."""
+def _logged(level: int, name: str, message: Callable[[Any], str]) -> Callable[[Any], None]:
     return lambda event: _log(level, name, event, message(event))
 
 
 def _log(level: int, name: str, event: events.Event, message: str) -> None:
-    say(level, name, message, **lines.fields_of(event))
+    """Log `message` with all that the event has, by names in camel case."""
+    names = event._fields if isinstance(event, tuple) else [field.name for field in fields(event)]
+    say(level, name, message, **{_camel(one): _plain(getattr(event, one)) for one in names})
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name.lower()
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def say_start(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 
 from harvester.next.errors import InternalError, StopRun
 from harvester.next.model import AccountOutcome, Counts, OutputFile, Quota
@@ -106,3 +107,11 @@ def _contradiction(problem: str, counts: Counts) -> InternalError:
         f"the counts do not add up: {problem} ({counts})",
         "this is a bug in harvester: keep the files as they are and report it",
     )
+
+
+def program_version() -> str:
+    """The version that is installed."""
+    try:
+        return version("account-usage-harvester")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "unknown"

@@ -44,9 +44,8 @@ from typing import Any, Final
 
 from harvester.next.files import write_atomically
 from harvester.next.report.histogram import Histogram
-from harvester.next.report.lanes import LaneFigures
 from harvester.next.report.result import Report
-from harvester.next.report.tally import Tally
+from harvester.next.report.tally import LaneFigures, Tally
 from harvester.next.report.text import safe_json
 
 SCHEMA_VERSION: Final = 2

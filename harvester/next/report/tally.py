@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from harvester.next.events import (
     AccountSettled,
     ClientDropped,
     Committed,
-    DestinationUnavailable,
     Event,
     LaneDropped,
     LanePaused,
@@ -30,14 +29,84 @@ from harvester.next.events import (
 )
 from harvester.next.model import AccountOutcome, Quota, Reason
 from harvester.next.report.histogram import Histogram
-from harvester.next.report.lanes import LaneFigures
 from harvester.next.report.observers import Handlers
-from harvester.next.report.timeline import Sample, Timeline
 
 _OF_ACCOUNTS: Final = frozenset({"usage", "probe"})
 """Purposes of the requests for accounts' usage: latency and the share of the quota are theirs."""
+_MOST_SAMPLES: Final = 180
+"""As many as a chart can show; even, as thinning keeps every second one. 64 s apart after three hours."""
 _TOKEN: Final = "token"  # noqa: S105  # a purpose
 """Goes to the token endpoint, which no lane's quota covers."""
+
+
+@dataclass(slots=True)
+class LaneFigures:
+    """What one lane did. Times are seconds of the tally's clock.
+
+    `granted` counts the requests for accounts that the tenant let through, `rate` is the adapted rate in
+    requests a second (None: as configured).
+    """
+
+    requests: int = 0
+    granted: int = 0
+    throttled: int = 0
+    rate: float | None = None
+    dropped_at: float | None = None
+    paused_until: float = 0.0
+    _paused: float = 0.0
+
+    def pause(self, now: float, seconds: float) -> None:
+        """A pause of `seconds` begins `now`. What another pause covers already adds nothing."""
+        until = max(self.paused_until, now + seconds)
+        self._paused += until - max(self.paused_until, now)
+        self.paused_until = until
+
+    def paused_seconds(self, now: float) -> float:
+        """Seconds paused until `now`: of a pause that is still running, the part that has passed."""
+        return self._paused - max(0.0, self.paused_until - now)
+
+
+class Sample(NamedTuple):
+    """Totals since the run began. `granted` is as in `LaneFigures`; `paused` is in seconds."""
+
+    requests: int = 0
+    granted: int = 0
+    throttled: int = 0
+    settled: int = 0
+    failed: int = 0
+    rows: int = 0
+    paused: float = 0.0
+
+
+class Timeline:
+    """Samples at `step`, `2·step`, … seconds after the start; `due` is when the next one must be taken."""
+
+    __slots__ = ("due", "samples", "step")
+
+    def __init__(self, step: float = 1.0) -> None:
+        self.step = step
+        self.due = step
+        self.samples: list[Sample] = []
+
+    def __repr__(self) -> str:
+        return f"<Timeline {len(self.samples)} samples, {self.step:g} s apart>"
+
+    def add(self, sample: Sample) -> None:
+        """Add the sample that is due; the next one is due a step later."""
+        self.samples.append(sample)
+        if len(self.samples) == _MOST_SAMPLES:
+            # The k-th sample belongs to time k·step, counted from 1: the even ones stay.
+            self.samples = self.samples[1::2]
+            self.step *= 2
+        self.due = (len(self.samples) + 1) * self.step
+
+    def increments(self, last: Sample) -> list[Sample]:
+        """What each step added, and what the unfinished one did until `last`."""
+        ends = [*self.samples, last]
+        return [
+            Sample._make(after - before for before, after in zip(begin, end, strict=True))
+            for begin, end in zip([Sample(), *ends[:-1]], ends, strict=True)
+        ]
 
 
 @dataclass(slots=True)
@@ -86,14 +155,13 @@ class Tally:
     repeated: int = 0
     settled_earlier: int = 0
 
-    # tokens, the tenant as a whole, the destination
+    # tokens, the tenant as a whole
     tokens: int = 0
     token_failing: dict[str, str] = field(default_factory=dict)
     """Clients that cannot get a token at the moment, and why."""
     outages: int = 0
     outage_since: float | None = None
     next_probe: float | None = None
-    destination_failures: int = 0
 
     commits: int = 0
     commit_seconds: float = 0.0
@@ -122,7 +190,6 @@ class Tally:
             OutageBegan: self._outage_began,
             OutageProbed: self._outage_probed,
             OutageEnded: self._outage_ended,
-            DestinationUnavailable: self._destination_unavailable,
             ListRead: self._list_read,
             Resumed: self._resumed,
             Committed: self._committed,
@@ -186,8 +253,7 @@ class Tally:
 
     def paused_seconds(self) -> float:
         """Seconds that lanes were paused, summed over the lanes."""
-        now = self.now
-        return sum(lane.paused_seconds(now) for lane in self.lanes.values())
+        return self.sample(self.now).paused
 
     def outage_seconds(self) -> float:
         """Seconds the tenant was not reachable, an outage that is still going on included."""
@@ -215,9 +281,8 @@ class Tally:
     def sample(self, now: float) -> Sample:
         """The totals as they are."""
         paused = sum(lane.paused_seconds(now) for lane in self.lanes.values())
-        return Sample(
-            self.requests, self.granted, self.throttled, self.settled, self.failed, self.rows, paused
-        )
+        totals = (self.requests, self.granted, self.throttled, self.settled, self.failed, self.rows)
+        return Sample(*totals, paused)
 
     def catch_up(self, now: float) -> None:
         """Take every sample due by `now`: silence leaves equal ones, so that the points stay even."""
@@ -259,13 +324,7 @@ class Tally:
         self.outcomes[outcome] += 1
         self.rows += rows
         if outcome is AccountOutcome.FAILED:
-            self._account_failed(account_id, reason or "unknown", detail)
-
-    def _account_failed(self, account_id: str, reason: str, detail: str) -> None:
-        group = self.failures.get(reason)
-        if group is None:
-            self.failures[reason] = FailureGroup(1, account_id, detail)
-        else:
+            group = self.failures.setdefault(reason or "unknown", FailureGroup(0, account_id, detail))
             group.count += 1
 
     def _retry_scheduled(self, event: RetryScheduled) -> None:
@@ -314,9 +373,6 @@ class Tally:
     def _outage_ended(self, event: OutageEnded) -> None:
         self._outage_seconds += event.seconds
         self.outage_since = self.next_probe = None
-
-    def _destination_unavailable(self, _event: DestinationUnavailable) -> None:
-        self.destination_failures += 1
 
     def _list_read(self, event: ListRead) -> None:
         self.distinct = event.distinct
