@@ -1,6 +1,6 @@
 """Which clients, lanes and API versions may be used: what answers prove, what denials mean, what is dropped.
 
-Carries out the policy's verdicts. Methods return the accounts that are to fail as a consequence.
+Carries out the policy's verdicts.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class Access:
     # --- what answers prove
 
     def answered(self, lane: LaneStanding, work: Work) -> list[Work]:
-        """A good answer: client, lane and version may be used."""
-        failed: list[Work] = []
-        if work.missing_on is not None and not work.missing_on.proven:
-            failed = self._drop_version(work.missing_on)
+        """A good answer: client, lane and version may be used. Returns the held accounts that fail now."""
+        for version in work.missing_on:
+            if not version.proven:
+                self._drop_version(version)
         lane.version.proven = True
-        return failed if lane.proven else failed + self._prove(lane)
+        return [] if lane.proven else self._prove(lane)
 
     def refused(self, lane: LaneStanding, work: Work, refusal: Refused | TokenRejected) -> list[Work]:
-        """A refusal: a denial counts against client and lane, some others are as good as an answer."""
+        """A refusal: denials count against client and lane, others may be as good as an answer (as above)."""
         if isinstance(refusal, TokenRejected):
             work.rejections += 1
             lane.client.denials += 1
@@ -111,12 +111,13 @@ class Access:
 
     # --- verdicts
 
-    def judge(self, lane: LaneStanding) -> list[Work]:
+    def judge(self, lane: LaneStanding) -> None:
         """Decide about a lane that is not proven, and about its client, once there is enough to go by."""
         found = policy.verdict(lane, self._last_denial(lane.client), known_good=self._has_known_good)
-        return [] if found is None else self._carry_out(lane, found)
+        if found is not None:
+            self._carry_out(lane, found)
 
-    def decide_held(self) -> list[Work]:
+    def decide_held(self) -> None:
         """Nothing moves any more but accounts held for a client: decide about the first one."""
         client = next(iter(self._scheduler.held))
         found = policy.undecided(
@@ -125,21 +126,20 @@ class Access:
             known_good=self._has_known_good,
             others_proven=any(lane.proven for lane in self._standings.live if lane.client is not client),
         )
-        return self._carry_out(client.lanes[0], found)
+        self._carry_out(client.lanes[0], found)
 
-    def _carry_out(self, lane: LaneStanding, found: Verdict) -> list[Work]:
+    def _carry_out(self, lane: LaneStanding, found: Verdict) -> None:
         match found:
             case DropClient(why):
-                return self.drop_client(lane.client, why)
+                self.drop_client(lane.client, why)
             case DropLane(why):
-                return self._drop_lanes([lane], why)
+                self._drop_lanes([lane], why)
             case Check():
                 self._scheduler.check(lane.client)
             case AskOthers():
                 self._ask_others(lane.client)
             case _:
                 assert_never(found)
-        return []
 
     def _ask_others(self, client: ClientStanding) -> None:
         for work in self._scheduler.release(client):
@@ -157,46 +157,42 @@ class Access:
 
     # --- dropping
 
-    def drop_client(self, client: ClientStanding, why: AccessDenied) -> list[Work]:
+    def drop_client(self, client: ClientStanding, why: AccessDenied) -> None:
         """Use the client no more; its accounts go to the others."""
         client.lanes[0].lane.client.drop(why)
-        return self._see_off(client, why)
+        self._see_off(client, why)
 
-    def notice_drops(self) -> list[Work]:
+    def notice_drops(self) -> None:
         """See to clients that were dropped elsewhere, since the token endpoint refuses them."""
-        failed: list[Work] = []
         for lane in self._standings.lanes:
             why = lane.lane.client.dropped
             if why is not None and lane.client not in self._gone:
-                failed += self._see_off(lane.client, why)
-        return failed
+                self._see_off(lane.client, why)
 
-    def _see_off(self, client: ClientStanding, why: AccessDenied) -> list[Work]:
+    def _see_off(self, client: ClientStanding, why: AccessDenied) -> None:
         self._gone.add(client)
         self.denied = why
         for work in self._scheduler.release(client):
             work.rejections = 0
             self._scheduler.again(work)
-        return self._leave(client.lanes)
+        self._leave(client.lanes)
 
-    def _drop_version(self, version: VersionStanding) -> list[Work]:
+    def _drop_version(self, version: VersionStanding) -> None:
         """Another version has an account that this one says does not exist: it is not served."""
         lanes = [lane for lane in self._standings.live if lane.version is version]
-        if not lanes:
-            return []
-        return self._drop_lanes(
+        self._drop_lanes(
             lanes,
             f"the tenant does not serve API version {version.name}: it answers 404 for existing accounts",
         )
 
-    def _drop_lanes(self, lanes: Sequence[LaneStanding], why: str) -> list[Work]:
+    def _drop_lanes(self, lanes: Sequence[LaneStanding], why: str) -> None:
         for lane in lanes:
             lane.lane.drop(f"{why}; its accounts go to the others")
-        return self._leave(lanes)
+        self._leave(lanes)
 
-    def _leave(self, lanes: Sequence[LaneStanding]) -> list[Work]:
-        """Give the accounts of lanes that were dropped to the others; return those that none may take."""
+    def _leave(self, lanes: Sequence[LaneStanding]) -> None:
+        """Give the accounts of lanes that were dropped to the others."""
         for lane in lanes:
             for work in self._breaker.drop(lane.index, self._clock()):
                 self._scheduler.again(work)
-        return self._scheduler.stranded() if self._standings.live else []
+        self._scheduler.lane_dropped()

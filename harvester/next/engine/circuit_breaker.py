@@ -23,6 +23,9 @@ UNCONNECTED: Final = 3
 """The same for refused connections, which say more: no account had any part in them."""
 FIRST_PROBE: Final = 0.5
 LONGEST_INTERVAL: Final = 15.0
+MOST_REFUNDS: Final = 3
+"""Outages that an account's attempts are refunded for. A tenant that answers now and then, and an account
+that it never answers for, would go on forever."""
 _GROWTH: Final = 1.6
 _JITTER: Final = 0.25
 
@@ -90,13 +93,16 @@ class _Lane:
     """Whether a sign of life would change anything."""
 
     def refund(self) -> list[Work]:
-        """Take the provisional charges back; the condemned accounts may be requested again."""
+        """Take the provisional charges back; return the condemned accounts that may be requested again."""
+        released: list[Work] = []
         for work, attempts in self.charges.items():
-            work.attempts = max(0, work.attempts - attempts)
+            if work.refunds < MOST_REFUNDS:
+                work.refunds += 1
+                work.attempts = max(0, work.attempts - attempts)
+                if self.condemned.pop(work, None) is not None:
+                    released.append(work)
         self.charges.clear()
-        refunded = list(self.condemned)
-        self.condemned.clear()
-        return refunded
+        return released
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +195,10 @@ class CircuitBreaker:
         self._lanes[lane].condemned[work] = now
 
     def alive(self, lane: int, sent_at: float) -> Condemned:
-        """The tenant gave an answer (other than 429) on the lane, so the charges stand.
+        """The tenant gave an answer (other than 429) on the lane, so the lane's charges stand.
 
-        A condemned account fails now; but if all was silent between two of its last faults, it may as well
-        have been an outage, too short to be noticed: then it gets one attempt back.
+        Its condemned accounts are decided about: they fail, unless some of their faults may have been the
+        tenant's after all.
         """
         here = self._lanes[lane]
         if not (here.troubled or self.tenant.row or self.tenant.suspected_at is not None):
@@ -200,14 +206,20 @@ class CircuitBreaker:
         self.tenant.alive(sent_at)
         here.circuit.alive(sent_at)
         decided = [work for work, at in here.condemned.items() if at <= sent_at]
-        spared = [work for work in decided if here.charges.get(work, 0) > 1]
+        spared = [work for work in decided if self._spares(here, work)]
         for work in decided:
             del here.condemned[work]
         here.charges = {work: here.charges.get(work, 0) for work in here.condemned}
         here.troubled = bool(here.condemned) or not here.circuit.closed
-        for work in spared:
-            work.attempts -= 1
         return Condemned([work for work in decided if work not in spared], spared)
+
+    def _spares(self, here: _Lane, work: Work) -> bool:
+        """Give attempts back that other lanes charged and that have shown no life since, or else one if all
+        was silent between two faults: that may have been an outage, too short to be noticed."""
+        elsewhere = sum(lane.charges.pop(work, 0) for lane in self._lanes if lane is not here)
+        back = elsewhere or int(here.charges.get(work, 0) > 1)
+        work.attempts -= back
+        return back > 0
 
     def told_nothing(self, work: Work) -> None:
         """`work` ended in a way that says nothing about the tenant: 429, or it was canceled."""
@@ -219,9 +231,10 @@ class CircuitBreaker:
         """The lane is not used any more. Returns its condemned accounts, refunded: others may have them."""
         here = self._lanes[lane]
         here.live = False
-        refunded = here.refund()
+        released = here.refund() + list(here.condemned)
+        here.condemned.clear()
         self._hold_tenant(now)
-        return refunded
+        return released
 
     def condemned(self) -> Iterator[tuple[int, Work]]:
         """The condemned accounts, with their lanes."""

@@ -137,7 +137,7 @@ class Conductor:
         if work.kind is Kind.COMPARISON:
             self.scheduler.compared(answered=not isinstance(outcome, (Fault, Throttled)))
         if not lane.proven and lane.live:
-            self._fail_all(self.access.judge(lane))
+            self.access.judge(lane)
         self.look()
 
     def canceled(self, lane: LaneStanding, work: Work) -> None:
@@ -155,7 +155,7 @@ class Conductor:
 
     def _answered(self, lane: LaneStanding, work: Work, outcome: Answered[Page]) -> None:
         self._alive(lane, work, outcome.sent_at)
-        if not lane.proven or work.missing_on is not None:
+        if not lane.proven or work.missing_on:
             self._fail_all(self.access.answered(lane, work))
         if work.kind is not Kind.ACCOUNT:
             return
@@ -313,7 +313,7 @@ class Conductor:
 
     def _other_lane(self, lane: LaneStanding, work: Work, outcome: Trouble, avoid: int) -> None:
         if isinstance(outcome, Refused) and outcome.status in policy.MISSING:
-            work.missing_on = lane.version
+            work.missing_on += (lane.version,)
             lane.version.missing += 1
         work.avoid = avoid
         self.scheduler.again(work)
@@ -345,15 +345,15 @@ class Conductor:
                 self.stop(policy.wrong_list(work.account.id))
 
     def _settled(self, work: Work) -> None:
-        if work.missing_on is not None:
-            work.missing_on.missing -= 1
+        for version in work.missing_on:
+            version.missing -= 1
         self.scheduler.settled()
 
     # --- when nothing moves
 
     def notice_drops(self) -> None:
         """See to clients whose credentials the token endpoint refuses."""
-        self._fail_all(self.access.notice_drops())
+        self.access.notice_drops()
 
     def resolve(self, stall: Stall) -> None:
         """Get things moving again; what waits for the tenant or for the reader is the engine's matter."""
@@ -364,7 +364,7 @@ class Conductor:
                 for index in {index for index, _ in self._breaker.condemned()}:
                     self._breaker.suspect(index, self._clock())
             case Stall.DENIED:
-                self._fail_all(self.access.decide_held())
+                self.access.decide_held()
             case Stall.LOST:
                 self.stop(InternalError(f"{self.scheduler.begun} accounts are lost between two steps"))
             case Stall.LANES | Stall.READER:

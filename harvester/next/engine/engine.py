@@ -105,9 +105,10 @@ class Engine:
 
     def reader_at(self, position: int) -> None:
         """The live output has emitted everything up to `position`: accounts further on may be started."""
-        self._scheduler.reader_at(position)
-        self._recorder.reader_position = max(self._recorder.reader_position, position)
-        self._conductor.look()
+        if position > self._recorder.reader_position:
+            self._recorder.reader_position = position
+            self._scheduler.reader_position = position
+            self._conductor.look()
 
     # --- the run
 

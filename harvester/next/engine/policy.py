@@ -165,9 +165,9 @@ def _denied(work: Work, lane: LaneStanding, standings: Standings) -> Decision:
 
 
 def _missing(work: Work, lane: LaneStanding, standings: Standings) -> Decision:
-    """A version that has never answered may not be served at all: another one is asked, once."""
+    """A version that has never answered may not be served at all: another one is asked."""
     avoid = work.avoid | lane.version.lanes
-    if lane.version.proven or work.missing_on is not None or not standings.others(avoid):
+    if lane.version.proven or not standings.others(avoid):
         return Fail()
     return OtherLane(avoid)
 

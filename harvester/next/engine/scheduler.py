@@ -81,7 +81,8 @@ class Scheduler:
         self._order = count()
         self._comparing = False
         self._probes = 0
-        self._reader = -1
+        self.reader_position = -1
+        """The reader of a live output has emitted everything up to here."""
         self.closed = False
         self._list_source = Source(self._begin, USAGE)
         self._again_source = Source(self._take_again, USAGE)
@@ -117,10 +118,6 @@ class Scheduler:
         """Take the next page of the list; an empty one is its end."""
         self._fresh.extend(accounts)
         self.list_ended = not accounts
-
-    def reader_at(self, position: int) -> None:
-        """The reader has emitted everything up to `position`."""
-        self._reader = max(self._reader, position)
 
     @property
     def finished(self) -> bool:
@@ -162,16 +159,17 @@ class Scheduler:
             return self._again_source
         if self._elsewhere and self._from_elsewhere(lane) is not None:
             return self._elsewhere_source
-        if self._throttled and self._is_ready(self._throttled[0]):
+        throttled = self._first_throttled(lane) if self._throttled else None
+        if throttled is not None and self._is_ready(throttled):
             return self._throttled_source
         if self._may_begin(lane):
             return self._list_source
-        return self._leftover_source() if self._throttled else None
+        return None if throttled is None else self._leftover_source(throttled)
 
     def _may_begin(self, lane: LaneStanding) -> bool:
         if not self._fresh or self.begun >= MOST_BEGUN or lane.version.missing >= MOST_MISSING:
             return False
-        return self._ahead is None or self._fresh[0].position <= self._reader + self._ahead
+        return self._ahead is None or self._fresh[0].position <= self.reader_position + self._ahead
 
     def _begin(self, _lane: LaneStanding) -> Work:
         work = Work(self._fresh.popleft(), self._pages(), ordinal=self.started)
@@ -209,20 +207,26 @@ class Scheduler:
         """Whether its turn has come: enough others were answered since its last 429."""
         return self.others_answered - (work.throttled_at or 0) >= OTHERS_ANSWERED
 
-    def _leftover_source(self) -> Source | None:
+    def _first_throttled(self, lane: LaneStanding) -> Work | None:
+        return next((work for work in self._throttled if not work.avoid & lane.bit), None)
+
+    def _leftover_source(self, work: Work) -> Source | None:
         """Only throttled accounts are left: the known-good account takes the part of the others."""
-        work = self._throttled[0]
         if self._comparing:
             return None
         return self._throttled_source if work.compared or self.known_good is None else self._comparison_source
 
-    def _take_throttled(self, _lane: LaneStanding) -> Work:
-        return self._throttled.popleft()
+    def _take_throttled(self, lane: LaneStanding) -> Work:
+        work = self._first_throttled(lane)
+        assert work is not None  # noqa: S101  # for the type checker: `_account_source` has just found it
+        self._throttled.remove(work)
+        return work
 
-    def _compare(self, _lane: LaneStanding) -> Work:
-        assert self.known_good is not None  # noqa: S101  # for the type checker: `_leftover_source` has looked
-        self._throttled[0].compared = self._comparing = True
-        return self._request_only(Kind.COMPARISON, self.known_good)
+    def _compare(self, lane: LaneStanding) -> Work:
+        work = self._first_throttled(lane)
+        assert work is not None  # noqa: S101  # for the type checker, as above
+        work.compared = self._comparing = True
+        return self._request_known_good(Kind.COMPARISON)
 
     def compared(self, *, answered: bool) -> None:
         """The known-good account was requested while others are throttled; its answer counts for ten."""
@@ -234,7 +238,11 @@ class Scheduler:
 
     def _request_only(self, kind: Kind, account_id: str) -> Work:
         """A request whose answer is not stored."""
-        return Work(Account(-1, account_id), self._pages(), kind, compared=True)
+        return Work(Account(-1, account_id), self._pages(), kind)
+
+    def _request_known_good(self, kind: Kind) -> Work:
+        assert self.known_good is not None  # noqa: S101  # for the type checker: whoever calls has looked
+        return self._request_only(kind, self.known_good)
 
     def _probe_source(self, lane: LaneStanding) -> Source | None:
         """What to probe with: an account that was answered before says most; one that has faulted, least."""
@@ -246,7 +254,7 @@ class Scheduler:
             return self._again_probe
         if self._elsewhere and self._from_elsewhere(lane) is not None:
             return self._elsewhere_probe
-        if self._throttled:
+        if self._first_throttled(lane) is not None:
             return self._throttled_probe
         return self._condemned_probe if any(True for _ in self._breaker.condemned()) else None
 
@@ -261,8 +269,7 @@ class Scheduler:
         return Source(probe, purpose)
 
     def _take_known_good(self, _lane: LaneStanding) -> Work:
-        assert self.known_good is not None  # noqa: S101  # for the type checker: `_probe_source` has looked
-        return self._request_only(Kind.PROBE, self.known_good)
+        return self._request_known_good(Kind.PROBE)
 
     def _take_condemned(self, _lane: LaneStanding) -> Work:
         condemned = [work for _, work in self._breaker.condemned()]
@@ -271,8 +278,7 @@ class Scheduler:
 
     def check(self, client: ClientStanding, *, avoid: int = 0) -> None:
         """Request the known-good account on a lane of `client`, before anything else."""
-        assert self.known_good is not None  # noqa: S101  # for the type checker: the policy has looked
-        work = self._request_only(Kind.CHECK, self.known_good)
+        work = self._request_known_good(Kind.CHECK)
         work.client, work.avoid = client, avoid
         client.checking = True
         self._checks[client] = work
@@ -294,9 +300,10 @@ class Scheduler:
         """Request `work` as soon as possible, on a lane that may."""
         if work.client is not None:
             self._checks[work.client] = work
-        elif work.avoid:
+        elif work.avoid and self._standings.others(work.avoid):
             self._elsewhere.setdefault(work.avoid, deque()).append(work)
         else:
+            work.avoid = 0
             self._again.append(work)
 
     def later(self, work: Work, due: float) -> None:
@@ -307,10 +314,7 @@ class Scheduler:
         """Request `work` again once ten others have been answered, or when nothing else is left."""
         work.throttled_at = self.others_answered
         work.compared = False
-        if work.avoid:
-            self.again(work)
-        else:
-            self._throttled.append(work)
+        self._throttled.append(work)
 
     def hold(self, client: ClientStanding, work: Work) -> None:
         """Keep `work` until it is decided about `client`."""
@@ -340,12 +344,14 @@ class Scheduler:
 
     # --- what is left
 
-    def stranded(self) -> list[Work]:
-        """Take out the accounts that no lane in use may take any more, since one was dropped."""
-        stranded: list[Work] = []
+    def lane_dropped(self) -> None:
+        """A lane is not used any more: what only it could have taken is left to the lanes that refused it."""
         for avoid in [avoid for avoid in self._elsewhere if not self._standings.others(avoid)]:
-            stranded.extend(self._elsewhere.pop(avoid))
-        return stranded
+            for work in self._elsewhere.pop(avoid):
+                self.again(work)
+        for work in self._throttled:
+            if not self._standings.others(work.avoid):
+                work.avoid = 0
 
     def stalled(self, now: float) -> Stall | None:
         """Why nothing moves any more; None if something does, or will by itself."""

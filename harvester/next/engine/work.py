@@ -34,6 +34,8 @@ class Work:
     """The lanes (bits) that must not take it again."""
     attempts: int = 0
     """Attempts used up since there was progress. Outages cost none."""
+    refunds: int = 0
+    """Outages that its attempts were refunded for."""
     furthest: int = 0
     """The highest offset reached: only beyond it is there progress, or pages that contradict each other
     would be requested forever."""
@@ -45,8 +47,8 @@ class Work:
     """Whether another account has been requested since its last 429, if it has to be."""
     counted: bool = False
     """Whether it is among the accounts answered."""
-    missing_on: VersionStanding | None = None
-    """The API version that answered 404, before it had answered for any account."""
+    missing_on: tuple[VersionStanding, ...] = ()
+    """The API versions that answered 404 before they had answered for any account."""
     denied_on: LaneStanding | None = None
     last: Fault | Refused | TokenRejected | Throttled | None = field(default=None, repr=False)
     """What went wrong last: the reason of the failure if it comes to that."""

@@ -389,5 +389,6 @@ def harvest(world: World, *, script: Script | None = None, limit: float = 20_000
     assert len(settled) == len(set(settled))
     earlier = {s.account.id for s in world.settled_earlier.values()}
     assert set(settled) == set(world.ledger.outcomes()) - earlier
-    assert (result.stop is None) == (len(world.ledger.settled) == world.accounts)
+    complete = len(world.ledger.settled) == world.accounts
+    assert complete if result.stop is None else not (complete and world.sent), repr(result.stop)
     return result
