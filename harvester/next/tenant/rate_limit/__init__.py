@@ -4,12 +4,14 @@
 
     Limiter               what a lane asks: permit, accepted, rejected, released, hold
     ├── Pause             closed while Retry-After is running; afterwards half-open if need be
-    ├── RateController
+    ├── RateController    keeps the next three in tune
     │   ├── Pace          aiolimiter's bucket: an even pace that makes up for lateness
     │   ├── SentLog       the window guard: never more than N in any P seconds, exactly
-    │   └── AdaptiveRate  the rate that the tenant really allows
+    │   └── AdaptiveRate  decides how the rate changes
+    │       ├── Evidence  what refusals show about the tenant's limit
+    │       └── RandomRejectionDetector   whether they have to do with the rate at all
     ├── ConcurrencyLimit  how many requests may be in flight (Little's law)
-    └── Memory            what the next run must know
+    └── Memory            what the next run must know, in the ledger
     parse_retry_after     seconds or HTTP date -> seconds
 """
 

@@ -12,6 +12,8 @@ come soon:
 - Then it climbs in small steps, the first ones with long rests, so that another run that climbs too finds
   the limit before this one takes its next step. A refusal puts it back to where the climb began.
 - A lane that is refused without having climbed has met another run that did, and makes room for it.
+- Refusals that come at any rate alike are no limit (`random_rejection`); an experiment that shows so is
+  made only where three violated windows have shut nobody out.
 """
 
 from __future__ import annotations
@@ -48,9 +50,7 @@ _KNOWN: Final = 0.05
 _EARLY: Final = 3.0
 """Windows after the first violation in which a second one means that the estimate was wrong."""
 _STEP: Final = 0.03
-"""What part to climb by in each of the first steps …"""
-_STEP_LATER: Final = 0.03
-"""… and in those that follow, once the limit has proved to be gone."""
+"""What part to climb by in each step."""
 _STEP_LEAST: Final = 0.01
 """Part of the quota to climb by at least, or a lane that was left with next to nothing would stay there."""
 _RESTS: Final = 3
@@ -65,12 +65,8 @@ _YIELD: Final = 0.9
 """What part to keep when another run climbs …"""
 _YIELD_AGAIN: Final = 0.5
 """… and when it is noticed again before the first violation is forgotten."""
-
-
 _NOT_SHUT_OUT: Final = 3
 """A tenant that was refusing in so many windows, and still answers, shuts nobody out."""
-
-
 _REMEMBERED: Final = 12
 """The latest volleys are those that the next run is told of."""
 
@@ -117,8 +113,8 @@ class AdaptiveRate:
 
     @property
     def window(self) -> float:
-        """Requests a second that a whole window may hold; a bucket forgets what was sent before sooner."""
-        return self.rate if self._evidence.windowed else self.top
+        """Requests a second that a whole window may hold; what was sent before doesn't delay a search."""
+        return self.top if self._searching else self.rate
 
     # --- as time passes
 
@@ -148,7 +144,7 @@ class AdaptiveRate:
         return volleys[-1].last + self._quiet * self._period if volleys else -math.inf
 
     def _climb(self, at: float) -> None:
-        step = max((_STEP if self._steps < _RESTS else _STEP_LATER) * self.rate, _STEP_LEAST * self.top)
+        step = max(_STEP * self.rate, _STEP_LEAST * self.top)
         beyond = self.rate + step > self._ceiling
         resting = beyond and self._steps < _RESTS
         self._before = self.rate

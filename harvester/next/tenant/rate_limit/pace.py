@@ -18,6 +18,8 @@ from aiolimiter import AsyncLimiter
 _CATCH_UP: Final = 0.030
 """Seconds of lateness that the bucket makes up for, at rates where that is more than two requests."""
 _LEAST_CAPACITY: Final = 2
+_TOGETHER: Final = 0.010
+"""Seconds whose requests take one turn together, if they are more than one: timers cost CPU time."""
 
 
 class Pace:
@@ -46,7 +48,7 @@ class Pace:
 
     def turn(self) -> Awaitable[None]:
         """Wait until the pace allows one more request."""
-        if self._free or self._bucket is None:
+        if self._free or self._bucket is None or self._rate * _TOGETHER >= _LEAST_CAPACITY:
             return self._unusual_turn()
         return self._bucket.acquire()
 
@@ -67,6 +69,7 @@ class Pace:
         """Send fewer together after a delay: the tenant may allow less of a burst than was thought."""
         self._catch_up /= 4
         self._bucket = None
+        self._free = 0
 
     async def _unusual_turn(self) -> None:
         if self._free:
@@ -74,7 +77,9 @@ class Pace:
             return
         if self._bucket is None:
             self._bucket = await self._new_bucket()
-        await self._bucket.acquire()
+        together = max(1, min(self.capacity // 2, int(self._rate * _TOGETHER)))
+        await self._bucket.acquire(together)
+        self._free = together - 1
 
     async def _new_bucket(self) -> AsyncLimiter:
         """A bucket as full as if it had always had this rate: at most one request may go at once."""

@@ -1,4 +1,4 @@
-"""The figures of the adaptive limiter: ``python -m tests.next.tenant.rate_limit.table [SEEDS]``."""
+"""The figures of the adaptive limiter: ``python -m tests.next.tenant.rate_limit.table [SEEDS [CASE]]``."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ CASES = (
     Case("nine tenths", 90, 4000, one),
     Case("two runs", 100, 4000, two),
     Case("second run later", 100, 4000, second),
+    Case("known quota", 100, 4000, one),
 )
 
 
@@ -90,6 +91,7 @@ def measure(case: Case, algorithm: str, latency: float, seed: int) -> Figures:
 
 
 def main() -> None:
+    """Print the table: `SEEDS` runs (5) at each latency of each case whose name contains `CASE`."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     only = sys.argv[2] if len(sys.argv) > 2 else ""
     for case in CASES:

@@ -436,7 +436,7 @@ def test_a_quota_of_millions_costs_no_memory() -> None:
 
     async def scene(stage: Stage) -> None:
         for _ in range(1000):
-            assert await stage.waited() < 0.001
+            assert await stage.waited() < 0.02
         assert len(repr(stage.limiter.memory())) < 2000
 
     play(scene, Quota(10**9, 60.0))
