@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from harvester.next.errors import UsageError
 from harvester.next.fetching import list_of
 from harvester.next.ledger import LedgerReader, ledger_paths
-from harvester.next.ledger.preview import Preview
+from harvester.next.ledger.account_list import Preview
 from harvester.next.parts import lane_quotas
 from harvester.next.report.figures import plural, rate, span
 from harvester.next.settings.settings import Settings

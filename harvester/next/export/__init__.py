@@ -14,7 +14,6 @@ from harvester.next.export.output import Output, open_output
 from harvester.next.export.records import COLUMNS
 from harvester.next.export.rows import decoded, rows, slices
 from harvester.next.export.spec import OutputSpec
-from harvester.next.export.state import open_state, prepare_state
 
 __all__ = [
     "COLUMNS",
@@ -29,8 +28,6 @@ __all__ = [
     "failure_lines",
     "is_complete",
     "open_output",
-    "open_state",
-    "prepare_state",
     "rows",
     "slices",
     "write_failures",

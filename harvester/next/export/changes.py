@@ -19,7 +19,7 @@ import orjson
 from harvester.next.export.blob import EMPTY, join, members, row_of, split
 from harvester.next.export.records import CHANGE, Record, Stamper
 from harvester.next.ledger import Entry, LedgerReader
-from harvester.next.ledger.earlier import rows_before
+from harvester.next.ledger.state import rows_before
 
 _MONTH: Final = len("2026-10")
 _MONTHS_CERTAIN: Final = 12

@@ -1,4 +1,4 @@
-"""One connection to a SQLite database, with SQLite's complaints turned into harvester's own errors.
+"""One connection to a ledger's database, with SQLite's complaints turned into harvester's own errors.
 
 All methods block; a connection is used by one thread at a time.
 """
@@ -6,22 +6,37 @@ All methods block; a connection is used by one thread at a time.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from harvester.next.errors import LedgerUnreadable, StopRun
-from harvester.next.ledger.faults import HARVEST_AGAIN, START_AGAIN, read_fault, write_fault
+import orjson
+
+from harvester.next.errors import InternalError, LedgerUnreadable, OutputError, StoppedEarly, StopRun
 from harvester.next.ledger.schema import APPLICATION_ID, VERSION
 
 _SLICES: Final = (64, 8, 1)
 """Rows given to one statement. Few sizes, since each is a prepared statement; 64 rows cost 4.6 µs each."""
-
 _PATIENCE: Final = 10.0
 """Seconds to wait for a program that looks at the ledger with a lock of its own."""
+
+_START_AGAIN: Final = "start again with --fresh"
+_HARVEST_AGAIN: Final = "harvest the list again"
+_RERUN: Final = "run the same command again once that is fixed"
+
+_IN_USE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+_DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+_CLOSED_TO_US: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
+_SHARED_MEMORY: Final = (
+    *_IN_USE,
+    "SQLITE_CANTOPEN",
+    "SQLITE_READONLY",
+    "SQLITE_IOERR_SHM",
+    "SQLITE_IOERR_LOCK",
+)
 
 
 class Database:
@@ -38,13 +53,13 @@ class Database:
         """Whether anything is ever synced: not where the database is gone with the process."""
 
     @classmethod
-    def for_reading(cls, path: Path, *, immutable: bool = False) -> Database:
+    def for_reading(cls, path: Path) -> Database:
         """Open the ledger at `path` for reading only, whatever other processes do with it.
 
         Raises:
-            LedgerUnreadable: it is missing, damaged, not a ledger, or of another version.
+            LedgerUnreadable: it is missing or cannot be opened.
         """
-        uri = path.absolute().as_uri() + ("?mode=ro&immutable=1" if immutable else "?mode=ro")
+        uri = path.absolute().as_uri() + "?mode=ro"
         try:
             connection = sqlite3.connect(
                 uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
@@ -66,6 +81,8 @@ class Database:
         if self._writing:
             return write_fault(error, self.name, started=self.started)
         return read_fault(error, self.name)
+
+    # --- statements
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         """Execute one statement."""
@@ -93,22 +110,19 @@ class Database:
 
     def bulk(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
         """Execute `statement` with its ``{values}`` replaced by `rows`; return how many rows it changed."""
-        return sum(cursor.rowcount for cursor in self._bulk(statement, rows))
-
-    def bulk_rows(self, statement: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
-        """Query with ``{values}`` in `statement` replaced by `rows`: one result for each slice of them."""
-        return [cursor.fetchone() for cursor in self._bulk(statement, rows)]
-
-    def _bulk(self, statement: str, rows: Sequence[Sequence[Any]]) -> Iterator[sqlite3.Cursor]:
         # One statement for many rows, not executemany: the interpreter's lock is let go of with each
         # execution, and a busy event loop gives it back only after milliseconds. And not as JSON, in
         # which SQLite ends a text at a NUL.
-        start = 0
+        changed = start = 0
         for size in _SLICES:
             while len(rows) - start >= size:
                 part = rows[start : start + size]
-                yield self.execute(_with_values(statement, len(part[0]), size), *chain.from_iterable(part))
+                sized = _with_values(statement, len(part[0]), size)
+                changed += self.execute(sized, *chain.from_iterable(part)).rowcount
                 start += size
+        return changed
+
+    # --- transactions
 
     @contextmanager
     def transaction(self, *, full_sync: bool = False) -> Iterator[None]:
@@ -147,27 +161,36 @@ class Database:
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
 
+    # --- what every ledger has
+
+    def fact(self, key: str) -> Any | None:
+        """What was saved under `key`, or None."""
+        value = self.value("SELECT value FROM fact WHERE key = ?", key)
+        return None if value is None else orjson.loads(value)
+
+    def save_facts(self, facts: Mapping[str, Any]) -> None:
+        """Save values that JSON can hold, in place of earlier ones."""
+        rows = [(key, orjson.dumps(value).decode()) for key, value in facts.items()]
+        self.bulk("INSERT OR REPLACE INTO fact (key, value) VALUES {values}", rows)
+
     def begun(self) -> bool:
         """Whether there is anything in the database."""
         return bool(self.value("PRAGMA schema_version"))
 
     def check_format(self) -> None:
         """Raise LedgerUnreadable unless this is a ledger of this version."""
-        hint = START_AGAIN if self._writing else HARVEST_AGAIN
+        again = _START_AGAIN if self._writing else _HARVEST_AGAIN
         if self.value("PRAGMA application_id") != APPLICATION_ID:
             raise LedgerUnreadable(f"{self.name}: is a database, but not a ledger", "name a ledger")
         version = self.value("PRAGMA user_version")
-        if version > VERSION:
-            raise LedgerUnreadable(
-                f"{self.name}: was written by a newer version of harvester "
-                f"(format {version}, this one knows {VERSION})",
-                f"upgrade harvester, or {hint}",
+        if version != VERSION:
+            age, hint = (
+                ("a newer", "upgrade harvester") if version > VERSION else ("an older", "use that version")
             )
-        if version < VERSION:
             raise LedgerUnreadable(
-                f"{self.name}: was written by an older version of harvester "
+                f"{self.name}: was written by {age} version of harvester "
                 f"(format {version}, this one needs {VERSION})",
-                f"use that version, or {hint}",
+                f"{hint}, or {again}",
             )
 
     def close(self) -> None:
@@ -182,3 +205,56 @@ class Database:
 def _with_values(statement: str, width: int, count: int) -> str:
     row = "(" + ",".join("?" * width) + ")"
     return statement.replace("{values}", ",".join([row] * count))
+
+
+# --- what SQLite complains of
+
+
+def lacks_shared_memory(error: BaseException | None) -> bool:
+    """Whether `error`, met in a ledger that we hold, may come from a file system without shared memory."""
+    return isinstance(error, sqlite3.Error) and _code(error).startswith(_SHARED_MEMORY)
+
+
+def write_fault(error: sqlite3.Error, name: str, *, started: bool) -> StopRun:
+    """The error to raise for `error`, met while writing the ledger called `name`.
+
+    Once the harvest has `started`, the ledger is good up to its last commit, so the run can be resumed.
+    """
+    code = _code(error)
+    if code.startswith("SQLITE_FULL"):
+        hint = "free some space and run the same command again"
+        return StoppedEarly(f"{name}: no space left for the ledger", hint)
+    if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError)):
+        return InternalError(f"{name}: the ledger was used wrongly ({error})")
+    if started or code.startswith("SQLITE_IOERR"):
+        return StoppedEarly(f"{name}: the ledger cannot be written ({error})", _RERUN)
+    return _opening_fault(error, name)
+
+
+def _opening_fault(error: sqlite3.Error, name: str) -> StopRun:
+    code = _code(error)
+    if code.startswith(_IN_USE):
+        hint = "wait until it has ended, or stop it"
+        return OutputError(f"{name}: the ledger is in use by another program", hint)
+    if code.startswith(_DAMAGED):
+        return LedgerUnreadable(f"{name}: is damaged or is not a ledger ({error})", _START_AGAIN)
+    if code.startswith(_CLOSED_TO_US):
+        hint = "check the directory and its permissions"
+        return OutputError(f"{name}: the ledger cannot be opened for writing ({error})", hint)
+    return OutputError(f"{name}: the ledger cannot be written ({error})", _RERUN)
+
+
+def read_fault(error: sqlite3.Error, name: str) -> StopRun:
+    """The error to raise for `error`, met while reading the ledger called `name`."""
+    code = _code(error)
+    if code.startswith(_IN_USE):
+        problem = f"{name}: is locked by a run, on a file system where others cannot read along"
+        return LedgerUnreadable(problem, "wait until the run has ended")
+    if code.startswith(_DAMAGED):
+        return LedgerUnreadable(f"{name}: is damaged or is not a ledger ({error})", _HARVEST_AGAIN)
+    return LedgerUnreadable(f"{name}: cannot be read ({error})", "check the file and its permissions")
+
+
+def _code(error: sqlite3.Error) -> str:
+    """The name of SQLite's extended result code, such as SQLITE_IOERR_WRITE."""
+    return getattr(error, "sqlite_errorname", None) or ""

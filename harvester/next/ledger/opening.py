@@ -5,9 +5,8 @@ All functions block, and are called on the thread that the ledger is to belong t
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -16,16 +15,13 @@ from typing import Any, Final
 from harvester.next.errors import OutputError, StopRun
 from harvester.next.events import Warned
 from harvester.next.files import disk_errors
-from harvester.next.ledger.database import Database
-from harvester.next.ledger.facts import fact, save_facts
-from harvester.next.ledger.faults import lacks_shared_memory
+from harvester.next.ledger.copies import copy_into, open_copy, remove_sidecars, rename_copy
+from harvester.next.ledger.database import Database, lacks_shared_memory
 from harvester.next.ledger.lock import Lock
-from harvester.next.ledger.outcomes import retry_failed
-from harvester.next.ledger.publish import FINISHED, copy_into, open_copy, remove_sidecars, rename_copy
+from harvester.next.ledger.reader import FINISHED
 from harvester.next.ledger.schema import APPLICATION_ID, TABLES, VERSION, VIEWS
 from harvester.next.ledger.writer import Writer
 
-_WHAT: Final = "the ledger"
 _CACHE_KIB: Final = 32 * 1024
 """SQLite's page cache: most of what a long list takes in memory."""
 _CHECKPOINT: Final = 16_000
@@ -41,64 +37,62 @@ _EXCLUSIVE: Final = Warned(
 
 def create(path: Path, mode: int, facts: Mapping[str, Any], *, directory: Path | None = None) -> Writer:
     """Make the ledger of a new harvest. One that a run was killed while making is made anew."""
-    lock = _locked(path, create_mode=mode)
-    try:
-        with disk_errors(path, _WHAT, started=False):
+    with ExitStack() as undo:
+        lock = _locked(path, undo, create_mode=mode)
+        with disk_errors(path, "the ledger", started=False):
             lock.set_mode(mode)
             if lock.size == 0:
                 remove_sidecars(path)
-        database, warnings = _connect(path, lock)
-    except BaseException:
-        lock.release()
-        raise
-    try:
-        _refuse_if(
-            path, database.begun(), "there is a harvest already", "resume it, or start again with --fresh"
-        )
-        _make_tables(database, facts)
+        database, warnings = _connect(path, lock, undo)
+        if database.begun():
+            hint = "resume it, or start again with --fresh"
+            raise OutputError(f"{path}: there is a harvest already", hint)
+        with database.transaction(full_sync=True):
+            for statement in (*TABLES, *VIEWS):
+                database.execute(statement)
+            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            database.execute(f"PRAGMA user_version = {VERSION}")
+            database.save_facts(facts)
         _configure(database, temporary=directory is not None)
-        return Writer(database, path, lock, directory=directory, warnings=warnings)
-    except BaseException:
-        _abandon(database, lock)
-        raise
+        writer = Writer(database, path, lock, directory=directory, warnings=warnings)
+        undo.pop_all()
+        return writer
 
 
 def resume(path: Path) -> Writer:
     """Open the ledger of an unfinished harvest."""
-    lock = _locked(path, create_mode=None)
-    try:
-        database, warnings = _connect(path, lock)
-    except BaseException:
-        lock.release()
-        raise
-    try:
+    with ExitStack() as undo:
+        lock = _locked(path, undo)
+        database, warnings = _connect(path, lock, undo)
         database.check_format()
-        finished = bool(fact(database, FINISHED))
-        _refuse_if(path, finished, "is the ledger of a finished harvest", "name that of an unfinished one")
+        if database.fact(FINISHED):
+            hint = "name that of an unfinished one"
+            raise OutputError(f"{path}: is the ledger of a finished harvest", hint)
         _configure(database, temporary=False)
-        return Writer(database, path, lock, warnings=warnings)
-    except BaseException:
-        _abandon(database, lock)
-        raise
+        writer = Writer(database, path, lock, warnings=warnings)
+        undo.pop_all()
+        return writer
 
 
 def retry(finished: Path, path: Path, copy: Path, mode: int) -> Writer:
     """Make an unfinished harvest of a finished one, in one step, with its failed accounts pending."""
-    lock = _locked(path, create_mode=mode)  # an empty file, which means nothing if we are killed
-    try:
-        _refuse_if(path, lock.size > 0, "there is an unfinished harvest", "finish it first")
-        with disk_errors(path, _WHAT, started=False):
+    with ExitStack() as undo:
+        lock = _locked(path, undo, create_mode=mode)  # an empty file, which means nothing if we are killed
+        if lock.size > 0:
+            raise OutputError(f"{path}: there is an unfinished harvest", "finish it first")
+        with disk_errors(path, "the ledger", started=False):
             with closing(Database.for_reading(finished)) as source:
                 source.check_format()
                 copy_into(source, copy, mode)
             with closing(open_copy(copy)) as database, database.transaction():
-                retry_failed(database)
+                database.execute(
+                    "UPDATE entry SET outcome = NULL, settledAt = NULL, lane = NULL, run = NULL,"
+                    " failure = NULL WHERE outcome = 4"
+                )
                 database.execute("DELETE FROM fact WHERE key = ?", FINISHED)
             remove_sidecars(path)
             rename_copy(copy, path)
         return resume(path)
-    finally:
-        lock.release()
 
 
 def temporary(directory: Path | None) -> Writer:
@@ -112,31 +106,24 @@ def temporary(directory: Path | None) -> Writer:
         raise
 
 
-def _locked(path: Path, *, create_mode: int | None) -> Lock:
-    with disk_errors(path, _WHAT, started=False):
-        return Lock.acquire(path, create_mode=create_mode)
+def _locked(path: Path, undo: ExitStack, *, create_mode: int | None = None) -> Lock:
+    with disk_errors(path, "the ledger", started=False):
+        lock = Lock.acquire(path, create_mode=create_mode)
+    undo.callback(lock.release)
+    return lock
 
 
-def _refuse_if(path: Path, wrong: bool, problem: str, hint: str) -> None:  # reads as a sentence
-    if wrong:
-        raise OutputError(f"{path}: {problem}", hint)
-
-
-def _abandon(database: Database, lock: Lock) -> None:
-    try:
-        database.close()
-    finally:
-        lock.release()  # after SQLite: see lock.py
-
-
-def _connect(path: Path, lock: Lock) -> tuple[Database, Sequence[Warned]]:
+def _connect(path: Path, lock: Lock, undo: ExitStack) -> tuple[Database, Sequence[Warned]]:
     """Connect so that others can read along or, where there is no shared memory, so that they cannot."""
+    warnings: Sequence[Warned] = ()
     try:
-        return _connect_as("NORMAL", path), ()
+        database = _connect_as("NORMAL", path)
     except StopRun as error:
-        if not isinstance(error.__cause__, sqlite3.Error) or not lacks_shared_memory(error.__cause__):
+        if not lacks_shared_memory(error.__cause__):
             raise
-        return _connect_exclusively(path, lock, error), (_EXCLUSIVE,)
+        database, warnings = _connect_exclusively(path, lock, error), (_EXCLUSIVE,)
+    undo.callback(database.close)  # before the lock is released: see lock.py
+    return database, warnings
 
 
 def _connect_exclusively(path: Path, lock: Lock, why: StopRun) -> Database:
@@ -165,15 +152,6 @@ def _connect_as(locking: str, path: Path) -> Database:
         database.close()
         raise
     return database
-
-
-def _make_tables(database: Database, facts: Mapping[str, Any]) -> None:
-    with database.transaction(full_sync=True):
-        for statement in (*TABLES, *VIEWS):
-            database.execute(statement)
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        database.execute(f"PRAGMA user_version = {VERSION}")
-        save_facts(database, facts)
 
 
 def _configure(database: Database, *, temporary: bool) -> None:

@@ -14,19 +14,14 @@ APPLICATION_ID: Final = 0x48525653
 VERSION: Final = 2
 """The format, as `user_version`. Version 1 was that of harvester 1.0."""
 
-# `rows` and `kept` come last: SQLite then finds all other columns without following overflow pages.
-# Positions are ordinals in the list; `failure` is the JSON of a failure, kept with its account so that
-# it moves along when the list changes.
-ENTRY_TABLE: Final = """
-CREATE TABLE entry (
-    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sourceId TEXT,
-    outcome INTEGER, rowCount INTEGER NOT NULL DEFAULT 0, lastMonth TEXT, months INTEGER, days INTEGER,
-    settledAt REAL, lane INTEGER, run INTEGER, columnSet INTEGER, failure TEXT, kept TEXT, rows BLOB
-)
-"""
-
 TABLES: Final = (
-    ENTRY_TABLE,
+    # `rows` and `kept` come last: SQLite then finds all other columns without following overflow pages.
+    # `failure` is the JSON of a failure, kept with its account so that it moves along when the list changes.
+    """CREATE TABLE entry (
+        position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sourceId TEXT,
+        outcome INTEGER, rowCount INTEGER NOT NULL DEFAULT 0, lastMonth TEXT, months INTEGER, days INTEGER,
+        settledAt REAL, lane INTEGER, run INTEGER, columnSet INTEGER, failure TEXT, kept TEXT, rows BLOB
+    )""",
     # has only the failures, so it costs nothing while accounts succeed
     "CREATE INDEX failed ON entry (position) WHERE outcome = 4",
     "CREATE TABLE lane (id INTEGER PRIMARY KEY, label TEXT NOT NULL, client TEXT, apiVersion TEXT)",
@@ -38,6 +33,9 @@ TABLES: Final = (
     "CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     # the kinds of unusual rows: few sets, however many accounts have them
     "CREATE TABLE columnSet (id INTEGER PRIMARY KEY, columns TEXT NOT NULL UNIQUE)",
+    # what a state of `--changes` knows beyond its own harvest: see `state`
+    "CREATE TABLE earlier (id TEXT PRIMARY KEY, rows BLOB NOT NULL)",
+    "CREATE TABLE previous (id TEXT PRIMARY KEY, rows BLOB)",
 )
 
 VIEWS: Final = (

@@ -107,7 +107,8 @@ def finished(
     async def main() -> None:
         async with await Ledger.create(path.with_name(path.name + ".partial"), facts=facts) as ledger:
             await write(ledger, listed, **more)
-            await ledger.finish(path, copy=path.with_name(path.name + ".copy"))
+            await ledger.publish(path, copy=path.with_name(path.name + ".copy"))
+            await ledger.remove()
 
     asyncio.run(main())
     return path

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvester.next.errors import OutputError
-from harvester.next.export import Exported, export, open_state, prepare_state
+from harvester.next.export import Exported, export
 from harvester.next.export.blob import join, split
 from harvester.next.export.changes import Comparison, earliest_month
 from harvester.next.ledger import Ledger, LedgerReader
+from harvester.next.ledger.state import open_state, prepare_state
 from tests.next.export.ledgers import BEGUN, FACTS, Answer, accounts, finished, settled, unfinished
 from tests.next.export.outputs import Plan, faults, in_child, opened, sigkill
 from tests.next.export.samples import blob_of, usage

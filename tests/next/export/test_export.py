@@ -132,7 +132,8 @@ def test_columns_are_those_of_the_run_that_settled_the_account(tmp_path: Path) -
             await write_one(ledger, 0, "run-1")
         async with await Ledger.open(path) as ledger:
             await write_one(ledger, 1, "run-2")
-            await ledger.finish(tmp_path / "l.ledger", copy=tmp_path / "l.copy")
+            await ledger.publish(tmp_path / "l.ledger", copy=tmp_path / "l.copy")
+            await ledger.remove()
 
     asyncio.run(main())
     options: dict[str, Any] = {"columns": ("runId", "harvestedAt", "tenant", "apiVersion")}

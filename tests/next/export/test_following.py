@@ -226,15 +226,15 @@ async def test_a_list_that_is_added_between_two_queries_is_not_taken_for_settled
     loop = asyncio.get_running_loop()
     async with await Ledger.create(tmp_path / "l", facts=FACTS) as ledger:
         with LedgerReader(tmp_path / "l") as reader:
-            query = reader._database.row
+            query = reader.database.row
 
             def row(*values: Any) -> Any:
                 found = query(*values)
-                reader._database.row = query  # type: ignore[method-assign]
+                reader.database.row = query  # type: ignore[method-assign]
                 asyncio.run_coroutine_threadsafe(write(ledger, {"a": None, "b": None}), loop).result(20)
                 return found
 
-            reader._database.row = row  # type: ignore[method-assign,assignment]
+            reader.database.row = row  # type: ignore[method-assign,assignment]
             assert await asyncio.to_thread(reader.entries, -1, 10) == []
             assert len(reader.entries(-1, 10, settled_only_prefix=False)) == 2
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harvester.next.ledger import LedgerReader, ListSummary, opening
-from harvester.next.ledger.account_list import next_pending
 from harvester.next.ledger.writer import Writer
 from harvester.next.model import (
     Account,
@@ -52,16 +51,16 @@ def listed(ids: Iterable[str], start: int = 0, kept: bytes | None = None) -> lis
 
 def read_list(writer: Writer, accounts: Sequence[ListedAccount], size: int = 7) -> ListSummary:
     for start in range(0, len(accounts), size):
-        writer.list.add(accounts[start : start + size])
+        writer.add(accounts[start : start + size])
     return writer.end_list()
 
 
 def pending(writer: Writer, after: int = -1, limit: int = 100_000) -> list[Account]:
-    return next_pending(writer.database, after, limit)
+    return writer.next_pending(after, limit)
 
 
 def settle(writer: Writer, batch: Sequence[Settled], release_before: int | None = None) -> None:
-    writer.settle(batch, {}, release_before)
+    writer.settle(batch, release_before=release_before)
 
 
 @contextmanager

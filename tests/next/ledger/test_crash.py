@@ -15,8 +15,7 @@ import pytest
 
 from harvester.next.errors import StoppedEarly
 from harvester.next.ledger import Ledger, LedgerReader, opening
-from harvester.next.ledger.facts import fact
-from harvester.next.ledger.publish import make_replaceable, remove_database
+from harvester.next.ledger.copies import make_replaceable, remove_database
 from harvester.next.model import AccountOutcome
 from tests.next.ledger.helpers import (
     created,
@@ -49,7 +48,7 @@ read_list(writer, listed([f"id{number}" for number in range(accounts)]), 1000)
 left = pending(writer)
 for start in range(0, len(left), batch):
     some = left[start : start + batch]
-    writer.settle([harvested(account) for account in some], {"last": some[-1].position}, None)
+    writer.settle([harvested(account) for account in some], {"last": some[-1].position})
     sys.stdout.write(".")
     sys.stdout.flush()
 """
@@ -65,7 +64,7 @@ def test_a_killed_run_leaves_its_committed_batches(tmp_path: Path) -> None:
     for _ in range(6):
         acknowledged = _run_and_kill(path, rng.randrange(1, 60))
         with resumed(path) as writer:
-            last = fact(writer.database, "last") or 0
+            last = writer.fact("last") or 0
             done = {id_ for id_, (outcome, _) in outcomes(path).items() if outcome is not None}
             assert writer.database.value("PRAGMA integrity_check") == "ok"
         assert done == set(IDS[: last + 1])
@@ -120,7 +119,7 @@ def test_finishing_can_be_killed_anywhere_and_repeated(tmp_path: Path) -> None:
         settle(writer, [harvested(account) for account in pending(writer)])
     tonight = outcomes(partial_)
     with created(tmp_path / "last", "xy") as writer:
-        writer.publish(finished, copy)
+        writer.publish(finished, copy=copy)
         last_night = outcomes(finished)
         writer.remove()
 
@@ -128,7 +127,7 @@ def test_finishing_can_be_killed_anywhere_and_repeated(tmp_path: Path) -> None:
         writer = opening.resume(partial_)
         read_list(writer, listed("abc"))
         _die_at(count)
-        writer.publish(finished, copy)
+        writer.publish(finished, copy=copy)
         writer.remove()
 
     def check() -> None:
@@ -142,7 +141,7 @@ def test_finishing_can_be_killed_anywhere_and_repeated(tmp_path: Path) -> None:
 
     assert _killed_everywhere(run, check) > 8
     with resumed(partial_) as writer:
-        writer.publish(finished, copy)
+        writer.publish(finished, copy=copy)
         writer.remove()
     assert [path.name for path in tmp_path.iterdir()] == ["x.ledger"]
     with LedgerReader(finished) as reader:
@@ -156,7 +155,7 @@ def test_a_retry_can_be_killed_anywhere_and_repeated(tmp_path: Path) -> None:
     with created(partial_, "abc") as writer:
         a, b, c = pending(writer)
         settle(writer, [harvested(a), failure(b), harvested(c)])
-        writer.publish(finished, copy)
+        writer.publish(finished, copy=copy)
         writer.remove()
     content = finished.read_bytes()
 
@@ -194,7 +193,7 @@ def test_a_new_harvest_can_be_killed_anywhere(tmp_path: Path) -> None:
     def check() -> None:
         if Ledger.begun(path):
             with resumed(path) as writer:
-                assert fact(writer.database, "of") == "this"
+                assert writer.fact("of") == "this"
 
     assert _killed_everywhere(run, check) >= 2
     assert outcomes(path) == {}
@@ -228,11 +227,11 @@ def test_a_database_that_another_program_writes_is_not_replaced(tmp_path: Path) 
         settle(writer, [harvested(account) for account in pending(writer)])
         tonight = outcomes(path)
         with pytest.raises(StoppedEarly, match=r"usages\.db: is open in another program") as caught:
-            writer.publish(output, copy)
+            writer.publish(output, copy=copy)
         assert caught.value.exit_status == 5
         assert theirs.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
         theirs.close()
-        writer.publish(output, copy)
+        writer.publish(output, copy=copy)
     assert outcomes(output) == tonight
 
 

@@ -115,11 +115,11 @@ def test_a_full_disk_at_the_end_leaves_the_harvest_to_be_published(small_disk: P
         settle(writer, [harvested(account) for account in pending(writer)])
         _fill(small_disk / "ballast")
         with pytest.raises(StoppedEarly, match="no space left") as caught:
-            writer.publish(finished, copy)
+            writer.publish(finished, copy=copy)
         assert caught.value.exit_status == 5
         assert not finished.exists()
         (small_disk / "ballast").unlink()
-        writer.publish(finished, copy)
+        writer.publish(finished, copy=copy)
     assert outcomes(finished) == outcomes(path)
     assert not copy.exists()
 

@@ -10,7 +10,7 @@ import pytest
 
 from harvester.next.errors import LedgerUnreadable, OutputError, StopRun
 from harvester.next.ledger import Ledger, LedgerReader, Lock, database, opening
-from harvester.next.ledger.publish import remove_database
+from harvester.next.ledger.copies import remove_database
 from harvester.next.ledger.schema import VERSION
 from tests.next.ledger.helpers import (
     created,
@@ -71,7 +71,7 @@ def test_another_database_is_not_touched(tmp_path: Path) -> None:
     [
         (
             VERSION + 1,
-            f"a newer version of harvester (format {VERSION + 1}, this one knows {VERSION})",
+            f"a newer version of harvester (format {VERSION + 1}, this one needs {VERSION})",
             "upgrade",
         ),
         (
@@ -152,7 +152,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
 def test_a_finished_ledger_is_not_resumed(tmp_path: Path) -> None:
     """It is immutable: a run that is given one by mistake leaves it alone."""
     with created(tmp_path / "x", "a") as writer:
-        writer.publish(tmp_path / "done", tmp_path / "copy")
+        writer.publish(tmp_path / "done", copy=tmp_path / "copy")
     before = (tmp_path / "done").read_bytes()
     assert "is the ledger of a finished harvest" in _refused(tmp_path / "done").problem
     assert before[:100] != b""
@@ -165,7 +165,7 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
         path = tmp_path / f"{mode:o}"
         writer = opening.create(path, mode, {})
         writer.end_list()
-        writer.publish(tmp_path / "done", tmp_path / "copy")
+        writer.publish(tmp_path / "done", copy=tmp_path / "copy")
         modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in tmp_path.glob(f"{mode:o}*")}
         assert set(modes) == {path.name, f"{path.name}-wal", f"{path.name}-shm"}
         assert set(modes.values()) == {mode}
@@ -215,7 +215,7 @@ def test_with_shared_memory_there_is_nothing_to_say(tmp_path: Path) -> None:
 def test_a_temporary_ledger_is_private_and_gone_in_the_end(tmp_path: Path) -> None:
     """It lies in a directory of its own, can be read along, and nothing of it is left."""
     writer = opening.temporary(tmp_path)
-    writer.list.add([])
+    writer.add([])
     writer.end_list()
     directory = writer.path.parent
     assert directory.parent == tmp_path
@@ -250,7 +250,7 @@ def test_a_retry_starts_from_a_copy(tmp_path: Path) -> None:
     with created(path, "abc") as writer:
         a, b, c = pending(writer)
         settle(writer, [harvested(a), failure(b), failure(c)])
-        writer.publish(finished, copy)
+        writer.publish(finished, copy=copy)
     with pytest.raises(OutputError, match="there is an unfinished harvest: finish it first"):
         opening.retry(finished, path, copy, 0o600)
     remove_database(path)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harvester.next.errors import InternalError
-from harvester.next.ledger import LaneRecord, LedgerReader, SourceStatus, queries
-from harvester.next.ledger.queries import merge_kinds
+from harvester.next.ledger import LaneRecord, LedgerReader, SourceStatus
+from harvester.next.ledger.reader import merge_kinds
 from harvester.next.model import (
     Account,
     AccountOutcome,
@@ -39,7 +39,7 @@ def test_each_outcome_is_counted_and_read_back(tmp_path: Path) -> None:
         writer.save_lanes([LaneRecord("client/v3", "client", "v3")])
         a, b, c, d, _ = pending(writer)
         settle(writer, [harvested(a, "client/v3"), empty(b), empty(c, AccountOutcome.UNREPORTED), failure(d)])
-        assert queries.counts(writer.database) == Counts(5, 1, 1, 1, 1, 1)
+        assert writer.counts() == Counts(5, 1, 1, 1, 1, 1)
     with LedgerReader(tmp_path / "x") as reader:
         first, second, third, fourth = reader.entries(-1, 10)
         assert (first.id, first.outcome, first.row_count) == ("a", AccountOutcome.HARVESTED, 2)
@@ -67,7 +67,7 @@ def test_nothing_of_a_wrong_batch_is_stored(tmp_path: Path) -> None:
         settle(writer, [harvested(a)])
         for wrong in (harvested(a), harvested(Account(9, "z"))):
             with pytest.raises(InternalError, match="1 accounts were settled twice, or are not on the list"):
-                writer.settle([harvested(b), wrong], {"fact": 1}, None)
+                writer.settle([harvested(b), wrong], {"fact": 1})
         assert [account.id for account in pending(writer)] == ["b", "c"]
         assert writer.database.value("SELECT count(*) FROM fact WHERE key = 'fact'") == 0
 
@@ -89,19 +89,6 @@ def test_failures_are_read_and_grouped_by_reason(tmp_path: Path) -> None:
             ("forbidden", 1, "b"),
         ]
         assert groups["not_found"].detail == "a's ? with a lone surrogate"
-
-
-def test_failed_accounts_can_be_tried_again(tmp_path: Path) -> None:
-    """They become pending, nothing of their failure is left, and the others stay as they are."""
-    with created(tmp_path / "x", "abc") as writer:
-        a, b, c = pending(writer)
-        settle(writer, [failure(a), harvested(b), failure(c)])
-        assert writer.retry_failed() == 2
-        assert pending(writer) == [a, c]
-        settle(writer, [harvested(a), failure(c)])
-    with LedgerReader(tmp_path / "x") as reader:
-        assert [one.id for one in reader.failures(-1, 9)] == ["c"]
-        assert reader.counts() == Counts(3, 2, 0, 0, 1, 0)
 
 
 def test_accounts_of_sources_without_usage_can_be_skipped(tmp_path: Path) -> None:
@@ -136,9 +123,9 @@ def test_an_account_known_to_be_good_is_one_with_rows(tmp_path: Path) -> None:
     with created(tmp_path / "x", "abc") as writer:
         a, b, c = pending(writer)
         settle(writer, [empty(a), failure(b)])
-        assert queries.known_good(writer.database) is None
+        assert writer.known_good() is None
         settle(writer, [harvested(c)])
-        assert queries.known_good(writer.database) == "c"
+        assert writer.known_good() == "c"
 
 
 def test_columns_are_those_of_the_accounts_on_the_list(tmp_path: Path) -> None:
@@ -156,10 +143,10 @@ def test_columns_are_those_of_the_accounts_on_the_list(tmp_path: Path) -> None:
         )
         settle(writer, [unusual(c, ("count", "number"), ("z", "null")), harvested(d)])
         expected = {"date": "string", "count": "number", "b": "json", "z": "string"}
-        assert list(queries.columns(writer.database).items()) == list(expected.items())
+        assert list(writer.columns().items()) == list(expected.items())
         assert writer.database.value("SELECT count(*) FROM columnSet") == 2
         writer.database.execute("DELETE FROM entry WHERE id = 'b'")
-        assert queries.columns(writer.database) == {"date": "string", "count": "number", "z": "null"}
+        assert writer.columns() == {"date": "string", "count": "number", "z": "null"}
 
 
 @pytest.mark.parametrize(

@@ -143,12 +143,12 @@ def test_a_ledger_is_found_by_the_name_of_its_output(tmp_path: Path) -> None:
     with created(partial, "a") as writer:
         assert find_ledger(output) == partial
         assert find_ledger(partial) == partial
-        writer.publish(finished, tmp_path / "copy")
+        writer.publish(finished, copy=tmp_path / "copy")
     assert find_ledger(output) == finished
     assert find_ledger(finished) == finished
     database = tmp_path / "usages.db"
     with created(tmp_path / "usages.db.ledger.partial", "a") as writer:
         assert find_ledger(database) == tmp_path / "usages.db.ledger.partial"
-        writer.publish(database, tmp_path / "copy")
+        writer.publish(database, copy=tmp_path / "copy")
         assert find_ledger(database) == database, "also while the next harvest is running"
     assert find_ledger(Path("/")) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from harvester.next.ledger.preview import Preview
+from harvester.next.ledger.account_list import Preview
 from harvester.next.model import ListedAccount
 
 

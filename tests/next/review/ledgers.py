@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from harvester.next.ledger import LedgerReader, SourceStatus, opening
-from harvester.next.ledger.account_list import next_pending
 from harvester.next.model import (
     Account,
     AccountOutcome,
@@ -83,7 +82,7 @@ def make_ledger(
     with closing(opening.create(partial, 0o600, about)) as writer:
         writer.begin_run({"started": BEGAN.timestamp(), "version": "1"})
         for start in range(0, len(accounts), 1000):
-            writer.list.add(
+            writer.add(
                 [
                     ListedAccount(position, one.id, orjson.dumps(one.kept) if one.kept else None)
                     for position, one in enumerate(accounts[start : start + 1000], start)
@@ -92,12 +91,12 @@ def make_ledger(
         writer.end_list()
         writer.save_sources(sources)
         after = -1
-        while some := next_pending(writer.database, after, 1000):
+        while some := writer.next_pending(after, 1000):
             after = some[-1].position
-            writer.settle([settled(account, by_id[account.id]) for account in some], {}, None)
+            writer.settle([settled(account, by_id[account.id]) for account in some], {})
         writer.end_run({"ended": BEGAN.timestamp() + 120, "status": 0, "summary": summary})
         if finished:
-            writer.publish(path, path.with_name(path.name + ".copy"))
+            writer.publish(path, copy=path.with_name(path.name + ".copy"))
             writer.remove()
     return path
 

@@ -17,23 +17,69 @@ from typing import Final
 from harvester.next.errors import StoppedEarly
 from harvester.next.files import sync_directory, sync_file
 from harvester.next.ledger.database import Database
-from harvester.next.ledger.facts import save_facts
 from harvester.next.ledger.lock import Lock
+from harvester.next.ledger.reader import FINISHED
 
-FINISHED: Final = "finished"
 _SIDECARS: Final = ("-wal", "-shm", "-journal")
 _VACUUM_CACHE_KIB: Final = 8 * 1024
 """`VACUUM INTO` gives the copy a cache of the same size, and only ever appends to it."""
 
 
-def sidecars(path: Path) -> list[Path]:
-    """The files that SQLite keeps next to the database at `path`."""
-    return [path.with_name(path.name + suffix) for suffix in _SIDECARS]
+class LedgerCopy:
+    """A compact, finished copy of a ledger, complete but for its name.
+
+    Made under the name `copy`, in the directory of `path`, which it replaces in one step when it is
+    published. Raises the errors of ledgers, and OSError.
+    """
+
+    def __init__(self, ledger: Database, copy: Path, path: Path, mode: int) -> None:
+        self.copy = copy
+        self.path = path
+        copy_into(ledger, copy, mode)
+        with closing(open_copy(copy)) as database, database.transaction():
+            database.save_facts({FINISHED: True})
+
+    def publish(self) -> None:
+        """Give it its name, in place of what is there; whoever has that open keeps it."""
+        make_replaceable(self.path)
+        rename_copy(self.copy, self.path)
+
+
+def copy_into(ledger: Database, copy: Path, mode: int) -> None:
+    """Make `copy` a compact copy of `ledger`, in place of what a killed run left there."""
+    remove_database(copy)
+    fd = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(fd, mode)  # SQLite itself would make it readable by all
+    finally:
+        os.close(fd)
+    source = Database(ledger.connection, copy, writing=True)  # what can fail is the copy
+    source.started = True
+    source.execute(f"PRAGMA cache_size = -{_VACUUM_CACHE_KIB}")
+    # as bytes: a path need not be valid text
+    source.execute("VACUUM INTO CAST(? AS TEXT)", os.fsencode(copy.absolute()))
+
+
+def open_copy(copy: Path) -> Database:
+    """Open a copy that nobody else knows yet, to change it without a log and without syncing."""
+    database = Database.for_writing(copy)
+    database.started = True
+    database.durable = False
+    database.execute("PRAGMA synchronous = OFF")
+    database.rows("PRAGMA journal_mode = MEMORY")
+    return database
+
+
+def rename_copy(copy: Path, path: Path) -> None:
+    """Give `copy` the name `path`, durably and in one step. Raises OSError."""
+    sync_file(copy)
+    copy.replace(path)
+    sync_directory(path.parent)
 
 
 def remove_sidecars(path: Path) -> None:
     """Remove what is left of a database that is not there any more. Raises OSError."""
-    for sidecar in sidecars(path):
+    for sidecar in _sidecars(path):
         sidecar.unlink(missing_ok=True)
 
 
@@ -61,49 +107,6 @@ def discard(path: Path) -> None:
         lock.release()
 
 
-def copy_into(database: Database, copy: Path, mode: int) -> None:
-    """Make `copy` a compact copy of `database`, in place of what a killed run left there."""
-    remove_database(copy)
-    fd = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        os.fchmod(fd, mode)  # SQLite itself would make it readable by all
-    finally:
-        os.close(fd)
-    database.execute(f"PRAGMA cache_size = -{_VACUUM_CACHE_KIB}")
-    # as bytes: a path need not be valid text
-    database.execute("VACUUM INTO CAST(? AS TEXT)", os.fsencode(copy.absolute()))
-
-
-def open_copy(copy: Path) -> Database:
-    """Open a copy that nobody else knows yet, to change it without a log and without syncing."""
-    database = Database.for_writing(copy)
-    database.started = True
-    database.durable = False
-    database.execute("PRAGMA synchronous = OFF")
-    database.rows("PRAGMA journal_mode = MEMORY")
-    return database
-
-
-def rename_copy(copy: Path, path: Path) -> None:
-    """Give `copy` the name `path`, durably and in one step. Raises OSError."""
-    sync_file(copy)
-    copy.replace(path)
-    sync_directory(path.parent)
-
-
-def publish(database: Database, copy: Path, path: Path, mode: int) -> None:
-    """Put a finished copy of `database` at `path`, in place of the last one.
-
-    It needs no log (journal mode DELETE), so that readers never leave anything next to it, and whoever
-    has the last one open keeps that. Raises OSError.
-    """
-    make_replaceable(path)
-    copy_into(database, copy, mode)
-    with closing(open_copy(copy)) as finished, finished.transaction():
-        save_facts(finished, {FINISHED: True})
-    rename_copy(copy, path)
-
-
 def make_replaceable(path: Path) -> None:
     """See to it that no log is next to the database at `path`, which is about to be replaced.
 
@@ -118,8 +121,13 @@ def make_replaceable(path: Path) -> None:
     remove_sidecars(path)
 
 
+def _sidecars(path: Path) -> list[Path]:
+    """The files that SQLite keeps next to the database at `path`."""
+    return [path.with_name(path.name + suffix) for suffix in _SIDECARS]
+
+
 def _has_sidecars(path: Path) -> bool:
-    return any(sidecar.exists() for sidecar in sidecars(path))
+    return any(sidecar.exists() for sidecar in _sidecars(path))
 
 
 def _empty_log(path: Path) -> bool:
