@@ -236,7 +236,7 @@ async def _memory_saved(tenant: Tenant, ledger: Ledger) -> AsyncIterator[None]:
 
 _NO_SOURCES: Final = Warned(
     "list_without_sources",
-    "the list has no sourceId, so accounts without rows may be of sources that report no usage",
+    "the list has no sourceId, so accounts without rows may belong to sources that report no usage",
     "harvest with --list, or give the list that `harvester accounts` writes",
 )
 

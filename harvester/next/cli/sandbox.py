@@ -124,7 +124,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
         "--quota": {
             "type": _Parsed("quota", lambda text: None if text == "none" else quota(text)),
             "default": "100/10s",
-            "help": "Requests per client ID and API version, N/Ps; none takes it off.",
+            "help": "Requests per client ID and API version, N/Ps; none disables it.",
         },
         "--escalate": {
             "is_flag": True,
@@ -159,7 +159,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
         "--fault-streak": {
             "type": click.IntRange(0),
             "default": 3,
-            "help": "Most faulty answers in a row to one account; 0: as the dice fall.",
+            "help": "Most faulty answers in a row to one account; 0: no limit.",
         },
         "--hopeless": {
             "type": _Parsed("hopeless", parse_hopeless),
