@@ -17,7 +17,7 @@ from harvester.next.report.closing import closing_of, show_closing
 from harvester.next.report.event_log import EventLog, say_error, say_start
 from harvester.next.report.github import tell_closing, tell_error
 from harvester.next.report.log import LOGGER, Lines, logging_to
-from harvester.next.report.metrics_file import metrics_kept
+from harvester.next.report.metrics import metrics_kept
 from harvester.next.report.progress import mode_of, progress_shown
 from harvester.next.report.redaction import Redactor
 from harvester.next.report.result import Report, program_version

@@ -6,14 +6,18 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from logging import INFO
-from typing import Any, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TextIO, TypeAlias
 
 from harvester.next.report import text
-from harvester.next.report.live import LiveBlock
+from harvester.next.report.figures import span
 from harvester.next.report.log import Lines, say
 from harvester.next.report.snapshot import Monitor, Snapshot
+from harvester.next.report.text import cut, safe
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 Mode: TypeAlias = Literal["live", "log", "off"]
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
@@ -22,6 +26,10 @@ _REFRESH = 0.25
 """Seconds between two refreshes: often enough to look alive, too seldom to cost anything."""
 _FIRST_LINE = 5.0
 _NEXT_LINES = 30.0
+_WIDEST = 100
+"""Columns: a bar across a very wide window would separate its ends from each other."""
+_BAR_LEAST, _BAR_MOST = 8, 40
+_GAP = "  "
 
 
 def mode_of(
@@ -116,3 +124,114 @@ def say_snapshot(snapshot: Snapshot) -> None:
         secondsLeft=None if left is None else round(left),
         state=snapshot.state or None,
     )
+
+
+class Block:
+    """A snapshot as two lines, whatever the width: what is wanted least goes first."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Rendered each time anew, so a resized window is followed at the next refresh."""
+        from rich.progress_bar import ProgressBar  # noqa: PLC0415  # slow, and most runs have no terminal
+        from rich.text import Text  # noqa: PLC0415  # likewise
+
+        snapshot = self._snapshot
+        # The last column stays free: a full line would make some terminals wrap.
+        width = max(min(options.max_width - 1, _WIDEST), 1)
+        ellipsis, dot = ("...", " | ") if options.ascii_only else ("…", " · ")
+        head, bar, tail = first_line(snapshot, width, ellipsis)
+        yield Text(head, style="bold", end="" if bar or tail else "\n", no_wrap=True)
+        if bar:
+            yield Text(_GAP, end="")
+            yield ProgressBar(total=1.0, completed=snapshot.share or 0.0, width=bar)
+        if tail:
+            yield Text(_GAP + tail, no_wrap=True)
+        line = Text(second_line(snapshot, width, dot, ellipsis), style="dim", no_wrap=True)
+        line.stylize("not dim yellow", 0, len(snapshot.state))
+        yield line
+
+
+def first_line(snapshot: Snapshot, width: int, ellipsis: str) -> tuple[str, int, str]:
+    """Head, columns for the bar (0: none), and tail, as much of it as fits."""
+    head, tail = snapshot.accounts, _GAP.join(_tail(snapshot))
+    room = width - len(head) - len(tail) - 2 * len(_GAP)
+    if snapshot.share is not None and room >= _BAR_LEAST:
+        return head, min(room, _BAR_MOST), tail
+    if tail and len(head) + len(_GAP) + len(tail) <= width:
+        return head, 0, tail
+    return cut(head, width, ellipsis[:width]), 0, ""
+
+
+def second_line(snapshot: Snapshot, width: int, dot: str, ellipsis: str) -> str:
+    """What holds the run up, then as many facts as fit."""
+    facts = [safe(snapshot.state)] if snapshot.state else []
+    for fact in snapshot.facts():
+        if len(dot.join([*facts, fact])) > width:
+            break
+        facts.append(fact)
+    return cut(dot.join(facts or snapshot.facts()), width, ellipsis[:width])
+
+
+def _tail(snapshot: Snapshot) -> list[str]:
+    tail = [] if snapshot.share is None else [f"{int(snapshot.share * 100)}%"]
+    if snapshot.seconds_left:
+        tail.append(f"{span(snapshot.seconds_left)} left")
+    return tail
+
+
+class LiveBlock:
+    """Holds the last lines of a terminal while it is open; they vanish when it closes.
+
+    A terminal that goes away ends the show and nothing else: no method raises for it.
+    """
+
+    def __init__(self, stderr: TextIO) -> None:
+        from rich.console import Console  # noqa: PLC0415  # slow, and most runs have no terminal
+        from rich.live import Live  # noqa: PLC0415  # likewise
+
+        self._stderr = stderr
+        # Texts are shown as they are: an ID is neither markup nor an emoji nor to be colored.
+        self._console = Console(file=stderr, highlight=False, markup=False, emoji=False)
+        self._fit()
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,  # the event loop refreshes: no second thread reads the tally
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=True,  # stray warnings must not land in the block
+        )
+
+    def __enter__(self) -> Self:
+        with suppress(OSError, ValueError):
+            self._live.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the lines away and show the cursor again; a second call does nothing."""
+        with suppress(OSError, ValueError):
+            self._live.stop()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show `snapshot` in place of the one before."""
+        with suppress(OSError, ValueError):
+            self._fit()
+            self._live.update(Block(snapshot), refresh=self._live.is_started)
+
+    def print_above(self, text: str) -> None:
+        """Print lines that stay, above the block."""
+        with suppress(OSError, ValueError):
+            self._console.print(text, soft_wrap=True)
+
+    def _fit(self) -> None:
+        """Take on the window's present size: rich asks stdin and stdout for it, which may be no terminals."""
+        try:
+            columns, lines = os.get_terminal_size(self._stderr.fileno())
+        except (OSError, ValueError):
+            return
+        if columns and lines:  # a terminal that does not know says 0
+            self._console.size = os.terminal_size((columns, lines))

@@ -133,8 +133,7 @@ class Monitor:
             if quota is None:
                 return None
             if not self._tally.lane_dropped(label):
-                lane = self._tally.lanes.get(label)
-                permitted += quota.per_second if lane is None or lane.rate is None else lane.rate
+                permitted += self._tally.permitted(label, quota) or 0.0
         return permitted or None
 
     def _remember(self, present: _Moment) -> None:

@@ -39,10 +39,8 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
-from harvester.next.files import write_atomically
 from harvester.next.report.histogram import Histogram
 from harvester.next.report.result import Report
 from harvester.next.report.tally import LaneFigures, Tally
@@ -55,11 +53,8 @@ def summary_document(report: Report) -> dict[str, Any]:
     """The run as one JSON-ready object; the top of this module describes its keys."""
     return {
         "schemaVersion": SCHEMA_VERSION,
-        **_identity(report),
-        **_accounts(report),
-        **_places(report),
+        **_outcome(report),
         **_requests(report),
-        **_trouble(report.tally),
         "lanes": _lanes(report),
         "timeline": _timeline(report.tally),
     }
@@ -74,18 +69,8 @@ def summary_json(report: Report, redact: Callable[[str], str]) -> str:
     return redact("{\n" + ",\n".join(map(safe_json, lines)) + "\n}\n")
 
 
-def write_summary(path: Path, report: Report, redact: Callable[[str], str], *, mode: int = 0o600) -> None:
-    """Put the summary at `path`, in one step; a device or descriptor is written to.
-
-    Raises:
-        StoppedEarly: it cannot be written: by then the harvest has started, and can be resumed.
-    """
-    text = summary_json(report, redact)
-    write_atomically(path, [text.encode()], mode, what="the summary", started=True)
-
-
-def _identity(report: Report) -> dict[str, Any]:
-    stop = report.stop
+def _outcome(report: Report) -> dict[str, Any]:
+    stop, counts = report.stop, report.counts
     return {
         "runId": report.run_id,
         "version": report.version,
@@ -97,12 +82,6 @@ def _identity(report: Report) -> dict[str, Any]:
         "start": _rfc3339(report.started),
         "end": _rfc3339(report.ended),
         "seconds": round(report.seconds, 3),
-    }
-
-
-def _accounts(report: Report) -> dict[str, Any]:
-    counts = report.counts
-    return {
         "counts": {
             "distinct": counts.distinct,
             "harvested": counts.harvested,
@@ -118,11 +97,6 @@ def _accounts(report: Report) -> dict[str, Any]:
         "repeated": report.tally.repeated,
         "settledEarlier": report.tally.settled_earlier,
         "rows": report.rows,
-    }
-
-
-def _places(report: Report) -> dict[str, Any]:
-    return {
         "output": report.output,
         "ledger": report.ledger,
         "failures": report.failures,
@@ -131,8 +105,7 @@ def _places(report: Report) -> dict[str, Any]:
 
 
 def _requests(report: Report) -> dict[str, Any]:
-    tally, share = report.tally, report.quota_share
-    per_second = tally.granted_per_second
+    tally = report.tally
     return {
         "requests": tally.requests,
         "requestsByPurpose": dict(tally.requests_by_purpose),
@@ -141,13 +114,21 @@ def _requests(report: Report) -> dict[str, Any]:
         "retriesByReason": dict(tally.retries_by_reason),
         "throttled": tally.throttled,
         "secondsPaused": round(tally.paused_seconds(), 3),
-        "grantedPerSecond": None if per_second is None else round(per_second, 3),
-        "quotaShare": None if share is None else round(share, 4),
+        "grantedPerSecond": _rounded(tally.granted_per_second, 3),
+        "quotaShare": _rounded(report.quota_share, 4),
         "permittedPerSecond": _permitted(report),
         "latencySeconds": _latency(tally.latency),
         "bytesReceived": tally.bytes_received,
         "bytesWritten": sum(output.bytes for output in report.outputs),
+        "tokens": tally.tokens,
+        "outages": tally.outages,
+        "secondsOfOutage": round(tally.outage_seconds(), 3),
+        "warnings": dict(tally.warnings_by_code),
     }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _permitted(report: Report) -> float | None:
@@ -164,15 +145,6 @@ def _latency(histogram: Histogram) -> dict[str, float] | None:
     return {name: round(seconds, 6) for name, seconds in quantiles.items() if seconds is not None}
 
 
-def _trouble(tally: Tally) -> dict[str, Any]:
-    return {
-        "tokens": tally.tokens,
-        "outages": tally.outages,
-        "secondsOfOutage": round(tally.outage_seconds(), 3),
-        "warnings": dict(tally.warnings_by_code),
-    }
-
-
 def _lanes(report: Report) -> dict[str, Any]:
     tally = report.tally
     labels = dict.fromkeys([*report.quotas, *tally.lanes])
@@ -186,7 +158,7 @@ def _lane(report: Report, label: str, lane: LaneFigures) -> dict[str, Any]:
         "requests": lane.requests,
         "throttled": lane.throttled,
         "secondsPaused": round(lane.paused_seconds(report.tally.now), 3),
-        "requestsPerSecond": None if lane.rate is None else round(lane.rate, 3),
+        "requestsPerSecond": _rounded(lane.rate, 3),
         "dropped": report.tally.lane_dropped(label),
     }
 

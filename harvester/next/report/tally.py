@@ -251,6 +251,13 @@ class Tally:
         """Whether the lane, or its client, is not used any more."""
         return self._dropped_at(label) is not None
 
+    def permitted(self, label: str, quota: Quota | None) -> float | None:
+        """Requests a second that a lane with this quota may send, as adapted; None without a quota."""
+        lane = self.lanes.get(label)
+        if quota is None or lane is None or lane.rate is None:
+            return None if quota is None else quota.per_second
+        return lane.rate
+
     def paused_seconds(self) -> float:
         """Seconds that lanes were paused, summed over the lanes."""
         return self.sample(self.now).paused

@@ -7,7 +7,7 @@ import sys
 
 _CODE = """
 import sys
-import harvester.next.report.github, harvester.next.report.metrics_file, harvester.next.report.progress
+import harvester.next.report.github, harvester.next.report.metrics, harvester.next.report.progress
 import harvester.next.report.html.page
 print(sorted({"rich", "prometheus_client", "jinja2", "vl_convert", "aiohttp"} & sys.modules.keys()))
 """

@@ -15,10 +15,9 @@ from harvester.next.events import LanePaused, RateChanged, TokenRenewed, Warned
 from harvester.next.report.closing import closing_of
 from harvester.next.report.github import tell_closing, tell_error
 from harvester.next.report.log import logging_to
-from harvester.next.report.metrics import RunMetrics, last_success_in
-from harvester.next.report.metrics_file import metrics_kept
+from harvester.next.report.metrics import RunMetrics, last_success_in, metrics_kept
 from harvester.next.report.redaction import Redactor
-from harvester.next.report.summary import summary_document, write_summary
+from harvester.next.report.summary import summary_document
 from tests.next.report.samples import HUNDRED, SECRET, Run, a_report, a_troubled_report, counts_of
 
 RETRY = "To retry the failed accounts, run the same command with --retry-failed"
@@ -164,28 +163,6 @@ async def test_a_file_that_cannot_be_written_is_an_error_at_the_start_and_a_warn
             with pytest.raises(StoppedEarly, match="the metrics file cannot be written"):
                 await file.end(0)
     assert stream.getvalue().count("the metrics file cannot be written") == 1
-
-
-def test_the_summary_is_private_and_replaces_the_one_before(tmp_path: Path) -> None:
-    """Written in one step, readable by its owner only; nothing is left beside it."""
-    path = tmp_path / "usages.ndjson.summary.json"
-    path.write_text("the one before")
-    write_summary(path, a_troubled_report(), Redactor([SECRET]))
-    assert path.read_text().startswith('{\n  "schemaVersion": 2,\n')
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert names(tmp_path) == [path.name]
-
-
-def test_a_summary_that_cannot_be_written_can_be_resumed(tmp_path: Path) -> None:
-    """The harvest is done and in the ledger, so the same command completes it: 5, not 2."""
-    with pytest.raises(StoppedEarly, match=r"s\.json: the summary cannot be written"):
-        write_summary(tmp_path / "missing" / "s.json", a_troubled_report(), str)
-
-
-def test_a_summary_of_a_path_that_is_not_utf8_can_be_written(tmp_path: Path) -> None:
-    """Whatever bytes a path has, the summary is valid UTF-8 and JSON."""
-    write_summary(tmp_path / "s.json", a_troubled_report(output="caf\udce9.ndjson"), str)
-    assert rb'"output": "caf\udce9.ndjson"' in (tmp_path / "s.json").read_bytes()
 
 
 def test_github_gets_a_page_and_an_annotation(tmp_path: Path) -> None:

@@ -22,9 +22,8 @@ from harvester.next.events import (
     TokenFailed,
 )
 from harvester.next.model import Quota
-from harvester.next.report.live import Block, LiveBlock
 from harvester.next.report.log import logging_to, say
-from harvester.next.report.progress import mode_of, progress_shown
+from harvester.next.report.progress import Block, LiveBlock, mode_of, progress_shown
 from harvester.next.report.snapshot import Monitor, Snapshot
 from tests.next.report.samples import HUNDRED, Run
 from tests.next.report.screen import Terminal, terminal

@@ -263,3 +263,9 @@ def test_counts_that_contradict_each_other_are_a_bug(counts: Counts, failed: int
     tally = a_troubled_report().tally
     with pytest.raises(InternalError, match=f"do not add up: {problem}"):
         check_counts(counts, {"timeout": FailureGroup(failed, "x", "")}, tally, complete=True)
+
+
+def test_a_summary_of_a_path_that_is_not_utf8_can_be_written() -> None:
+    """Whatever bytes a path has, the summary is valid UTF-8 and JSON."""
+    written = summary_json(a_troubled_report(output="caf\udce9.ndjson"), str)
+    assert rb'"output": "caf\udce9.ndjson"' in written.encode()
