@@ -81,7 +81,7 @@ def _kill_everywhere(folder: Path, rng: Random, kills: int) -> None:
         if landed.total() >= kills:
             break
         faults = rng.choice(_FAULTS)
-        options = ("--accounts", "900", "--hopeless", "6:404/403/500", "--large", "0.02", "--faults", faults)
+        options = ("--accounts", "900", "--hopeless", "6:404/403/500", "--faults", faults)
         with tenant(*options) as there:
             place, moments = folder / f"{number}", _moments(rng)
             if mode is STORE:
