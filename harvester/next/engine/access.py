@@ -109,6 +109,14 @@ class Access:
         else:
             self.drop_client(lane.client, policy.access_denied(lane.client, denial))
 
+    def hold(self, lane: LaneStanding, work: Work) -> None:
+        """`work` was denied on `lane`: keep it until it is decided about the client, if it is not yet."""
+        work.denied_on = lane
+        if lane.client in self._gone:
+            self._leave_to_others(work)
+        else:
+            self._scheduler.hold(lane.client, work)
+
     # --- verdicts
 
     def judge(self, lane: LaneStanding) -> None:
@@ -173,9 +181,12 @@ class Access:
         self._gone.add(client)
         self.denied = why
         for work in self._scheduler.release(client):
-            work.rejections = 0
-            self._scheduler.again(work)
+            self._leave_to_others(work)
         self._leave(client.lanes)
+
+    def _leave_to_others(self, work: Work) -> None:
+        work.rejections = 0
+        self._scheduler.again(work)
 
     def _drop_version(self, version: VersionStanding) -> None:
         """Another version has an account that this one says does not exist: it is not served."""

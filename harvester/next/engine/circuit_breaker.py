@@ -171,7 +171,7 @@ class CircuitBreaker:
         """Charge `work` a provisional attempt, unless there is an outage, and look what it says."""
         here = self._lanes[lane]
         here.troubled = True
-        if not (self.tenant.open or here.circuit.open) and work.kind is Kind.ACCOUNT:
+        if here.live and not (self.tenant.open or here.circuit.open) and work.kind is Kind.ACCOUNT:
             work.attempts += 1
             here.charges[work] = here.charges.get(work, 0) + 1
         for circuit in (self.tenant, here.circuit):
@@ -214,8 +214,11 @@ class CircuitBreaker:
         return Condemned([work for work in decided if work not in spared], spared)
 
     def _spares(self, here: _Lane, work: Work) -> bool:
-        """Give attempts back that other lanes charged and that have shown no life since, or else one if all
-        was silent between two faults: that may have been an outage, too short to be noticed."""
+        """Give attempts back that may have been the tenant's fault.
+
+        Those that other lanes charged, which have shown no life since; or else one, if all was silent
+        between two faults: that may have been an outage, too short to be noticed.
+        """
         elsewhere = sum(lane.charges.pop(work, 0) for lane in self._lanes if lane is not here)
         back = elsewhere or int(here.charges.get(work, 0) > 1)
         work.attempts -= back

@@ -290,8 +290,7 @@ class Conductor:
             case Condemn():
                 self._breaker.condemn(lane.index, work, self._clock())
             case Hold():
-                work.denied_on = lane
-                self.scheduler.hold(lane.client, work)
+                self.access.hold(lane, work)
             case OtherLane(avoid):
                 self._other_lane(lane, work, outcome, avoid)
             case Fail():

@@ -191,6 +191,7 @@ class Engine:
             self._scheduler.release_due(now)
             self._look(now)
             self._conductor.work_arrived.set()
+            await asyncio.sleep(0)  # whatever happens, nobody else waits for this loop
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._next_look(now) - now):
                     await changed.wait()

@@ -196,7 +196,9 @@ def played(plan: Plan) -> tuple[World, object]:
         world.engine.reader_at = reader_at  # type: ignore[method-assign]
         plan.script(world)
 
-    result = harvest(world, script=script, limit=1e6, max_outage=MAX_OUTAGE, page_size=PAGE_SIZE, ahead=ahead)
+    result = harvest(
+        world, script=script, limit=30_000, max_outage=MAX_OUTAGE, page_size=PAGE_SIZE, ahead=ahead
+    )
     assert first == sorted(first), "accounts are started in the order of the list"
     return world, result.stop
 
