@@ -45,6 +45,12 @@ FROM (
 _ROWS_AT: Final = """
 SELECT position, rows FROM entry WHERE position IN (SELECT value FROM json_each(?)) AND length(rows) > 2
 """
+_ROWS_OF: Final = """
+SELECT id, rows FROM entry WHERE id IN (SELECT value FROM json_each(?)) AND rows IS NOT NULL
+"""
+_CONTENT: Final = """
+SELECT count(*), (SELECT id FROM run WHERE number = max(entry.run)) FROM entry WHERE outcome IS NOT NULL
+"""
 _FAILURES: Final = """
 SELECT position, id, settledAt, failure FROM entry
 WHERE outcome = 4 AND position > ? ORDER BY position LIMIT ?
@@ -245,6 +251,15 @@ class LedgerReader(Queries):
     def rows_at(self, positions: Sequence[int]) -> dict[int, bytes]:
         """The usage rows of the accounts at these positions (see `Entry`), of those that have any (still)."""
         return dict(self.database.rows(_ROWS_AT, orjson.dumps(positions).decode()))
+
+    def rows_of(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """The usage rows of these accounts (see `Entry`), of those that were answered."""
+        return dict(self.database.rows(_ROWS_OF, orjson.dumps(ids).decode()))
+
+    def content_id(self) -> str:
+        """Names what the ledger holds: the last run that settled an account, and how many are settled."""
+        settled, run_id = self.database.row(_CONTENT)
+        return f"{run_id or ''}/{settled}"
 
     def settled_of(self, ids: Sequence[str]) -> set[str]:
         """Those of the accounts `ids` that are settled."""
