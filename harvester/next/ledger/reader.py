@@ -49,7 +49,9 @@ _ROWS_OF: Final = """
 SELECT id, rows FROM entry WHERE id IN (SELECT value FROM json_each(?)) AND rows IS NOT NULL
 """
 _CONTENT: Final = """
-SELECT count(*), (SELECT id FROM run WHERE number = max(entry.run)) FROM entry WHERE outcome IS NOT NULL
+SELECT settled, run.id
+FROM (SELECT count(*) AS settled, max(run) AS last FROM entry WHERE outcome IS NOT NULL)
+LEFT JOIN run ON run.number = last
 """
 _FAILURES: Final = """
 SELECT position, id, settledAt, failure FROM entry
