@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from harvester.next.errors import ResumeRefused, SettingError, UsageError
 from harvester.next.events import Observer
-from harvester.next.export.spec import OutputSpec
+from harvester.next.export.output import OutputSpec
 from harvester.next.files import descriptor_of, distinct_paths, partial, resolve, try_out
 from harvester.next.ledger import Ledger, LedgerPaths, ledger_paths
 from harvester.next.model import Quota
-from harvester.next.report.html.places import list_beside, require_drawing
+from harvester.next.report.html.page import list_beside, require_drawing
 from harvester.next.settings.settings import Settings
 from harvester.next.tenant.client import Tenant, distinctly_named, lane_label, shared_quota
 
@@ -55,11 +55,9 @@ class RunFiles:
 
 def output_spec(settings: Settings, *, redshift: bool = False) -> OutputSpec:
     """The output that the settings describe; `redshift` adds a manifest for Redshift's COPY."""
-    return OutputSpec.of(
-        settings.output,
-        format=settings.format,
+    return OutputSpec(
+        settings.destination,
         shape=settings.shape,
-        compress=settings.compress,
         part_rows=settings.part_rows,
         partition_by=settings.partition_by,
         columns=settings.columns,

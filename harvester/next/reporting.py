@@ -17,8 +17,7 @@ from harvester.next.files import open_destination
 from harvester.next.ledger import LedgerReader
 from harvester.next.report.html.answer import Answer as PageAnswer
 from harvester.next.report.html.answer import Totals as PageTotals
-from harvester.next.report.html.page import RUN_ONLY, write_page
-from harvester.next.report.html.places import list_beside, require_drawing
+from harvester.next.report.html.page import RUN_ONLY, list_beside, require_drawing, write_page
 from harvester.next.review import Answer, Question, Review, ReviewedAccount, Totals
 from harvester.next.review.account import COLUMNS, values_of
 from harvester.next.review.months import last_day, month_text

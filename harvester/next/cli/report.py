@@ -15,8 +15,7 @@ from harvester.next.cli.ledgers import ledger_named, summary_of
 from harvester.next.errors import UsageError
 from harvester.next.files import distinct_paths
 from harvester.next.ledger import LedgerReader, is_remote
-from harvester.next.report.html.page import RUN_ONLY, read_summary
-from harvester.next.report.html.places import list_beside, require_drawing
+from harvester.next.report.html.page import RUN_ONLY, list_beside, read_summary, require_drawing
 from harvester.next.reporting import write_report
 
 _SUMMARY: Final = ".json"

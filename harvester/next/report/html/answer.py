@@ -1,4 +1,4 @@
-"""The answer that the page opens with, as plain figures, and what the page says about it."""
+"""The answer that the page opens with, as plain figures, and what the page says and draws about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from harvester.next.report.figures import percent, plural
-from harvester.next.report.html.tables import Table, Tile
+from harvester.next.report.html.parts import Bar, Chart, Table, Tile
 
 _STATES: Final[Mapping[str, str]] = {
     "unused": "used earlier, no active day in the window",
@@ -28,6 +28,9 @@ _REASONS: Final[Mapping[str, str]] = {
 }
 _ACCUSED: Final = ("unused", "never")
 _MOST_GROUPS: Final = 25
+_MOST_BARS: Final = 12
+_MOST_MONTHS: Final = 13
+"""Twelve months that the API reports, and one before."""
 _MOST_ACCOUNTS: Final = 25
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -171,7 +174,60 @@ def month_name(month: str) -> str:
     return f"{_MONTHS[int(month[5:7]) - 1]} {month[:4]}"
 
 
-def months_between(first: str, last: str) -> list[str]:
+def _months_between(first: str, last: str) -> list[str]:
     """Every month from `first` to `last`."""
     begin, end = (int(month[:4]) * 12 + int(month[5:7]) - 1 for month in (first, last))
     return [f"{number // 12:04}-{number % 12 + 1:02}" for number in range(begin, end + 1)]
+
+
+def charts(answer: Answer) -> list[Chart]:
+    """When accounts were last used, and where the unused ones are; none where no account can be judged."""
+    return [_last_active(answer), *_sources(answer)] if answer.judged else []
+
+
+def _last_active(answer: Answer) -> Chart:
+    never, new = answer.all.states.get("never", 0), answer.all.states.get("new", 0)
+    months = _months_between(min([answer.since, *answer.last_active]), answer.as_of)[-_MOST_MONTHS:]
+    bars = [Bar("none", never, _shared(never, answer), "bad")]
+    for month in months:
+        number = answer.last_active.get(month, 0)
+        color = "first" if month >= answer.since else "second"
+        bars.append(Bar(month_name(month), number, _shared(number, answer), color))
+    without = f" {plural(new, 'account')} too new to tell are left out." if new else ""
+    return Chart(
+        "Accounts by the month in which they were last used",
+        f"Of the {plural(answer.judged, 'account')} that can be judged.{without}",
+        bars,
+        key=(
+            ("bad", "never used in the months observed"),
+            ("second", f"not used since {month_name(answer.since)}"),
+            ("first", "used since then"),
+        ),
+        across=True,
+    )
+
+
+def _shared(number: int, answer: Answer) -> str:
+    return f"{number:,} ({percent(number / answer.judged)})"
+
+
+def _sources(answer: Answer) -> list[Chart]:
+    ranked = sorted(answer.sources, key=lambda source: -source.accused)
+    accused = [source for source in ranked if source.accused]
+    if not accused:
+        return []
+    more = len(accused) - _MOST_BARS
+    rest = f"; {more} more are in the table" if more > 0 else ""
+    return [
+        Chart(
+            "Accounts not used, by source",
+            f"Unused or never used, and their share of those that can be judged{rest}.",
+            [_source(source) for source in accused[:_MOST_BARS]],
+            across=True,
+        )
+    ]
+
+
+def _source(source: Totals) -> Bar:
+    share = "" if source.unused_share is None else f" ({percent(source.unused_share)})"
+    return Bar(source.name or "(none)", source.accused, f"{source.accused:,}{share}", "second")

@@ -9,32 +9,48 @@ from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib import import_module
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from harvester.next.errors import InputError
-from harvester.next.files import write_atomically
+from harvester.next.errors import InputError, SettingError
+from harvester.next.files import descriptor_of, write_atomically
 from harvester.next.report.closing import closing_of
-from harvester.next.report.html import answer as answer_texts
+from harvester.next.report.html import answer as answers
 from harvester.next.report.html import run
 from harvester.next.report.html.answer import Answer
-from harvester.next.report.html.answer_charts import answer_charts
-from harvester.next.report.html.drawing import ToSvg, draw
-from harvester.next.report.html.places import require_drawing
-from harvester.next.report.html.run_charts import run_charts
 from harvester.next.report.summary import SCHEMA_VERSION
 from harvester.next.report.text import safe
 
 _HERE: Final = Path(__file__).parent
+_INSTALL: Final = "pip install 'account-usage-harvester[report]'"
+_LIST_SUFFIX: Final = ".unused.csv"
 _HINT: Final = "give a ledger, or a summary that `harvester run` wrote (DEST.summary.json)"
 RUN_ONLY: Final = (
     "A summary has no accounts in it, so this page shows the run only. To see which accounts nobody uses, "
     "make it from the ledger: harvester report DEST.ledger"
 )
 """Why a page made from a summary does not open with the answer."""
+
+
+def require_drawing(setting: str) -> None:
+    """Check that what draws the page is installed, without loading it.
+
+    Raises:
+        SettingError: it is not; `setting` is what asked for it.
+    """
+    if find_spec("jinja2") is None:
+        raise SettingError(setting, "an HTML report needs jinja2, which is not installed", _INSTALL)
+
+
+def list_beside(page: Path) -> Path | None:
+    """Where the list of all unused accounts goes that belongs to a page; None where the page is no file."""
+    if descriptor_of(page) is not None or (page.exists() and not page.is_file()):
+        return None
+    return page.with_name(page.stem + _LIST_SUFFIX)
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -116,17 +132,17 @@ def _run(summary: Mapping[str, Any]) -> dict[str, Any]:
         "advice": closing.advice,
         "tiles": run.tiles(closing),
         "tables": run.tables(summary, closing),
-        "charts": draw(run_charts(summary), _to_svg()),
+        "charts": run.charts(summary),
     }
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
     return {
-        "headline": answer_texts.headline(answer),
-        "coverage": answer_texts.coverage(answer),
-        "tiles": answer_texts.tiles(answer),
-        "tables": answer_texts.tables(answer),
-        "charts": draw(answer_charts(answer), _to_svg()),
+        "headline": answers.headline(answer),
+        "coverage": answers.coverage(answer),
+        "tiles": answers.tiles(answer),
+        "tables": answers.tables(answer),
+        "charts": answers.charts(answer),
     }
 
 
@@ -139,19 +155,14 @@ def tenant_name(host: str) -> str:
     return "a local tenant"
 
 
-def _to_svg() -> ToSvg:
-    to_svg: ToSvg = import_module("vl_convert").vegalite_to_svg
-    return to_svg
-
-
 def _template() -> Any:
     jinja2 = import_module("jinja2")
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_without_marks, trim_blocks=False
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_without_marks
     )
     return environment.from_string((_HERE / "page.html.jinja").read_text(encoding="utf-8"))
 
 
 def _without_marks(value: Any) -> Any:
-    """Texts of the tenant as they are safe to show; drawings and style are ours."""
+    """Texts of the tenant as they are safe to show; the style is ours."""
     return safe(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

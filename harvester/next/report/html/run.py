@@ -1,17 +1,21 @@
-"""What the page says about the run, from its summary."""
+"""What the page says and draws about the run, from its summary."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from harvester.next.report.closing import Closing
-from harvester.next.report.figures import rate, size, span
-from harvester.next.report.html.tables import Table, Tile
+from harvester.next.report.figures import percent, plural, rate, size, span
+from harvester.next.report.html.parts import Bar, Chart, Steps, Table, Tile
+from harvester.next.report.reasons import meaning
 
 _MOST_OUTPUTS: Final = 50
 _MOODS: Final = {0: "good", 3: "part"}
+_SHORTEST_POINT: Final = 0.3
+"""Of a step: the last point is unfinished, and a rate over less than this says nothing."""
+_HEADROOM: Final = 1.1
 _MARKED: Final = frozenset({"failed", "not attempted"})
 
 
@@ -70,3 +74,139 @@ def _outputs(summary: Mapping[str, Any]) -> Table:
     more = len(outputs) - len(rows)
     title = f"Files written (the first {len(rows)} of {len(outputs):,})" if more else "Files written"
     return Table(title, ("file", "rows", "accounts", "size", "SHA-256"), rows)
+
+
+def charts(summary: Mapping[str, Any]) -> list[Chart]:
+    """All of them, in the order of the page."""
+    return [_rate(summary), _latency(summary), _failures(summary), _unsuccessful(summary)]
+
+
+def _rate(summary: Mapping[str, Any]) -> Chart:
+    title = "Requests per second, against the quota"
+    if not sum(summary["timeline"]["granted"]):
+        return Chart(title, "No account was requested.", across=True)
+    unit = _unit(summary["seconds"])
+    points = _points(summary["timeline"])
+    permitted = summary["permittedPerSecond"]
+    quota = [] if permitted is None else [("second", f"quota {rate(permitted)}")]
+    return Chart(
+        title,
+        _rate_takeaway(summary, permitted),
+        steps=_rate_steps(points, unit, permitted),
+        table=_rate_table(points, unit),
+        key=[("first", "granted per second"), *quota],
+        across=True,
+    )
+
+
+class _Unit(NamedTuple):
+    """The unit of a time axis."""
+
+    word: str
+    seconds: float
+
+
+def _unit(seconds: float) -> _Unit:
+    """Seconds, minutes or hours, so that the axis has numbers of two or three digits."""
+    if seconds <= 240:  # noqa: PLR2004  # four minutes
+        return _Unit("seconds", 1.0)
+    return _Unit("minutes", 60.0) if seconds <= 4 * 3600 else _Unit("hours", 3600.0)
+
+
+class _Point(NamedTuple):
+    """What happened from `begin` on for `seconds`. `paused` is summed over lanes."""
+
+    begin: float
+    seconds: float
+    granted: int
+    throttled: int
+    settled: int
+    failed: int
+    paused: float
+
+
+def _points(timeline: Mapping[str, Any]) -> list[_Point]:
+    """The points of a timeline; the last, unfinished one only if it is long enough."""
+    step, last = timeline["secondsPerPoint"], timeline["secondsOfLastPoint"]
+    columns = (timeline[name] for name in _Point._fields[2:])
+    points = [_Point(at * step, step, *values) for at, values in enumerate(zip(*columns, strict=True))]
+    points[-1] = points[-1]._replace(seconds=max(last, 1e-3))
+    return points[:-1] if len(points) > 1 and last < step * _SHORTEST_POINT else points
+
+
+def _rate_takeaway(summary: Mapping[str, Any], permitted: float | None) -> str:
+    share = summary["quotaShare"]
+    sent = f"{plural(summary['requests'], 'request')} in {span(summary['seconds'])}"
+    used = ""
+    if share is not None and permitted is not None:
+        used = f": {percent(min(share, 1.0))} of what the quota allowed ({rate(permitted)})"
+    throttled = summary["throttled"]
+    paused = f" Lanes were paused for {span(summary['secondsPaused'])}." if summary["secondsPaused"] else ""
+    refused = f" {plural(throttled, 'request')} answered with 429." if throttled else ""
+    return f"{sent}{used}.{refused}{paused}"
+
+
+def _rate_steps(points: list[_Point], unit: _Unit, permitted: float | None) -> Steps:
+    highest = _HEADROOM * max([point.granted / point.seconds for point in points] + [permitted or 0.0])
+    end = points[-1].begin + points[-1].seconds
+    steps = (
+        f"V{100 - 100 * point.granted / point.seconds / highest:.2f}"
+        f"H{100 * (point.begin + point.seconds) / end:.2f}"
+        for point in points
+    )
+    quota = None if permitted is None else round(100 - 100 * permitted / highest, 2)
+    return Steps(
+        f"M0,100{''.join(steps)}V100Z", quota, rate(highest), f"{end / unit.seconds:.3g} {unit.word}"
+    )
+
+
+def _rate_table(points: list[_Point], unit: _Unit) -> Table:
+    heads = (f"from ({unit.word})", "granted per second", "answers 429", "paused", "settled", "failed")
+    return Table("", heads, [_rate_row(point, unit) for point in points])
+
+
+def _rate_row(point: _Point, unit: _Unit) -> tuple[str, ...]:
+    return (
+        f"{point.begin / unit.seconds:g}",
+        f"{point.granted / point.seconds:,.1f}",
+        f"{point.throttled:,}",
+        span(point.paused) if point.paused else "–",
+        f"{point.settled:,}",
+        f"{point.failed:,}",
+    )
+
+
+def _latency(summary: Mapping[str, Any]) -> Chart:
+    title = "Latency"
+    latency = summary["latencySeconds"]
+    if not latency:
+        return Chart(title, "Nothing was answered.")
+    words = {"p50": "half within", "p90": "90% within", "p95": "95% within", "p99": "99% within"}
+    words["max"] = "the longest"
+    bars = [Bar(words.get(name, name), seconds, span(seconds)) for name, seconds in latency.items()]
+    takeaway = f"Half of all answers came within {span(latency['p50'])}, 99% within {span(latency['p99'])}."
+    return Chart(title, takeaway, bars)
+
+
+def _failures(summary: Mapping[str, Any]) -> Chart:
+    title = "Failed accounts by reason"
+    counts = {reason: group["count"] for reason, group in summary["failuresByReason"].items()}
+    if not counts:
+        return Chart(title, "No account failed.")
+    failed = plural(sum(counts.values()), "account")
+    return Chart(title, f"{failed} failed; the table below says what to do.", _by_reason(counts, "bad"))
+
+
+def _unsuccessful(summary: Mapping[str, Any]) -> Chart:
+    title = "Requests without a good answer, by reason"
+    counts: Mapping[str, int] = summary["unsuccessfulByReason"]
+    if not counts:
+        return Chart(title, "None: every request was answered well.")
+    share = percent(sum(counts.values()) / max(1, summary["requests"]))
+    takeaway = f"{share} of all requests. {plural(summary['retries'], 'account')} requested again."
+    return Chart(title, takeaway, _by_reason(counts, "warn"))
+
+
+def _by_reason(counts: Mapping[str, int], color: str) -> list[Bar]:
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    return [Bar(meaning(reason).words, number, f"{number:,}", color) for reason, number in ranked]
