@@ -108,6 +108,7 @@ class Lane:
     def _conclude(self, outcome: Outcome[T], token: Token) -> str | None:
         """Tell limiter and tokens what came of the request; return the reason for the event."""
         if isinstance(outcome, Answered):
+            token.accepted = True
             self.limiter.accepted(outcome.sent_at)
             return None
         if isinstance(outcome, Throttled):

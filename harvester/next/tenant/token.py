@@ -27,16 +27,22 @@ _RENEW_AHEAD_AT_MOST: Final = 90.0
 _LEAST_LIFE: Final = 0.05
 _SHORT_USE: Final = 10.0
 """Seconds: tokens that are rejected sooner, one after the other, are fetched less and less often."""
+_SOME_REJECTED: Final = 2
+"""As if so many had been, where they serve for a while: up to a second between two of them."""
 _WITHOUT_HOPE: Final = 30.0
 """Seconds between attempts that waiting cannot help: each may be one more wrong password for a proxy."""
 
 
 class Token:
-    """A token as the headers that it is sent in, prepared once. It expires at `due`, in the loop's time."""
+    """A token as the headers that it is sent in, prepared once. It expires at `due`, in the loop's time.
 
-    __slots__ = ("due", "headers")
+    `accepted` says that a request with it was answered.
+    """
+
+    __slots__ = ("accepted", "due", "headers")
 
     def __init__(self, value: str, due: float | None) -> None:
+        self.accepted = False
         self.due = due
         self.headers = CIMultiDict({"Authorization": f"Bearer {value}"})
 
@@ -123,6 +129,8 @@ class Tokens:
             await self._until_due(token)
             soon = self._clock() - began < _SHORT_USE
             rejected = rejected + 1 if soon and self._token is not token else 0
+            if token.accepted:  # the tenant rejects some requests, not every token
+                rejected = min(rejected, _SOME_REJECTED)
             if rejected > 1:
                 await self._sleep(delay(rejected, self._rng))
 

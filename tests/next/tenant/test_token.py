@@ -158,6 +158,24 @@ def test_tokens_that_are_all_rejected_are_fetched_less_and_less_often() -> None:
     run(main())
 
 
+def test_a_tenant_that_rejects_a_good_token_now_and_then_is_not_waited_for_longer_and_longer() -> None:
+    """Tokens that serve before they are rejected are renewed within a second, however many there were."""
+
+    async def main() -> None:
+        mint = Mint(700)
+        bench = Bench(mint)
+        async with bench.running() as tokens:
+            end = bench.loop.time() + 600
+            while bench.loop.time() < end:
+                token = await bench.current()
+                token.accepted = True
+                await asyncio.sleep(0.5)
+                tokens.reject(token)
+        assert 400 < mint.made < 1200
+
+    run(main())
+
+
 def test_a_token_endpoint_that_fails_is_asked_again_and_reported() -> None:
     """Faults and 429 are waited out, each with its reason; a token ends the trouble."""
 
