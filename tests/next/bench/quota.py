@@ -136,8 +136,7 @@ def _figure(case: Case, summary: dict[str, Any], seen: Seen | None) -> Figure:
     requests, refused = summary["requests"], summary["throttled"]
     granted = requests - refused - 1  # so many intervals have as many requests and one more
     if seen is None:
-        configured = case.clients * case.quota.per_second
-        share = summary["quotaShare"] * configured / case.per_second * granted / (granted + 1)
+        share = summary["grantedPerSecond"] / case.per_second * granted / (granted + 1)
         return Figure(share, requests, refused, None)
     return Figure(granted / (case.per_second * seen.seconds), requests, refused, seen.in_pauses)
 
