@@ -26,7 +26,7 @@ from harvester.next import parts
 from harvester.next.errors import InternalError, StoppedEarly, StopRun
 from harvester.next.events import Observer
 from harvester.next.export.control import Control
-from harvester.next.export.rows import decoded, slices
+from harvester.next.export.slices import decoded, slices
 from harvester.next.fetching import Batches, Fetching, inputs_of
 from harvester.next.ledger import Entry, Ledger
 from harvester.next.model import AccountOutcome, ListedAccount, UsageRow

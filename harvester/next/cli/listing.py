@@ -20,7 +20,7 @@ from harvester.next.errors import StopRun
 from harvester.next.event_loop import run_blocking, signals_stopping
 from harvester.next.events import Observer
 from harvester.next.export.control import Control
-from harvester.next.export.destinations.stream import Stream
+from harvester.next.export.destinations.file import Stream
 from harvester.next.export.formats.compress import Compressed
 from harvester.next.files import Destination, descriptor_of, open_destination, try_out
 from harvester.next.parts import secrets_of

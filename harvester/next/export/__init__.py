@@ -1,19 +1,18 @@
 """From ledgers to outputs: one exporter, whatever the format and the destination.
 
-`OutputSpec.of` describes an output, `open_output` opens it, `Output.try_out` tries it before the first
-request, and `export` writes it from one ledger or from the shards of one list, once or while the harvest
-runs. `rows` is the same for the Python API.
+`OutputSpec` describes an output, `open_output` opens it, `Output.try_out` tries it before the first request,
+and `export` writes it from one ledger or from the shards of one list, once or while the harvest runs.
+`slices` is the same for the Python API.
 """
 
 from harvester.next.export.changes import Changes
 from harvester.next.export.control import Control
 from harvester.next.export.export import export, is_complete
 from harvester.next.export.exporter import Exported
-from harvester.next.export.failures import failure_line, failure_lines, write_failures
-from harvester.next.export.output import Output, open_output
+from harvester.next.export.failures import failure_lines, write_failures
+from harvester.next.export.output import Output, OutputSpec, open_output
 from harvester.next.export.records import COLUMNS
-from harvester.next.export.rows import decoded, rows, slices
-from harvester.next.export.spec import OutputSpec
+from harvester.next.export.slices import decoded, slices
 
 __all__ = [
     "COLUMNS",
@@ -24,11 +23,9 @@ __all__ = [
     "OutputSpec",
     "decoded",
     "export",
-    "failure_line",
     "failure_lines",
     "is_complete",
     "open_output",
-    "rows",
     "slices",
     "write_failures",
 ]

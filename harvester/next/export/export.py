@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Final
 
 from harvester.next.errors import HarvesterError, InputError
 from harvester.next.events import FilePublished, Observer
-from harvester.next.export.changes import Changes, Comparison, changed_records, earliest_month
-from harvester.next.export.database import export_database
+from harvester.next.export.changes import Comparison, changed_records, earliest_month
 from harvester.next.export.exporter import Exported, Exporter
 from harvester.next.export.failures import failure_lines, write_failures
 from harvester.next.export.formats.columns import merged as merged_columns
-from harvester.next.export.harvest import Harvest, harvests_of
 from harvester.next.export.output import Output
 from harvester.next.export.records import Content, Stamper, records
-from harvester.next.export.slices import Idleness, followed, merged, settled
+from harvester.next.export.shards import Harvest, harvests_of, merged
+from harvester.next.export.slices import Idleness, followed, settled
+from harvester.next.files import disk_errors, partial, resolve
 from harvester.next.ledger import Entry, LedgerReader
+from harvester.next.ledger.copies import LedgerCopy
+from harvester.next.model import OutputFile
 
 __all__ = ["Exported", "export", "is_complete"]
 
@@ -60,29 +63,27 @@ def export(
     """
     harvests = harvests_of(readers, all_shards=not (unfinished or one_shard))
     slices = [settled(reader) for reader in readers]
-    live = follow and output.live
     if follow:
         idle = Idleness(max_outage, clock)
         slices = [followed(reader, output.control, idle) for reader in readers]
+        if not output.live:
+            _exhaust(slices)
+            if not (unfinished or _complete(readers)):
+                return Exported((), 0, 0, complete=False)
+            slices = [settled(reader) for reader in readers]
     elif not unfinished:
         _refuse_unfinished(readers)
-    if follow and not live:
-        _exhaust(slices)
-        if not (unfinished or _complete(readers)):
-            return Exported((), 0, 0, complete=False)
-        slices = [settled(reader) for reader in readers]
     if output.format is None:
         return _export_database(readers, output, failures, observer)
-    content = _content(readers, harvests, output, live=live)
+    content = _content(readers, harvests, output, live=follow and output.live)
     stamper = Stamper(content.columns, harvests[0].tenant)
-    comparison = _comparison(harvests) if content.changes else None
-    own = [harvest.run_id for harvest in harvests]
-    exporter = Exporter(
-        output,
-        content,
-        records(stamper) if comparison is None else changed_records(comparison, earlier, own, stamper),
-    )
-    changes: Changes | None = None if comparison is None else comparison.changes
+    make_records, changes = records(stamper), None
+    if content.changes:
+        since = earliest_month(min(harvest.begun for harvest in harvests), harvests[0].since)
+        comparison = Comparison(since)
+        own, changes = [harvest.run_id for harvest in harvests], comparison.changes
+        make_records = changed_records(comparison, earlier, own, stamper)
+    exporter = Exporter(output, content, make_records)
     try:
         exporter.write(merged(slices), on_position)
         complete = _complete(readers)
@@ -134,10 +135,17 @@ def _write_failures(readers: Sequence[LedgerReader], output: Output, path: Path 
 def _export_database(
     readers: Sequence[LedgerReader], output: Output, failures: Path | None, observer: Observer
 ) -> Exported:
+    """``-o usages.db``: a compact copy of the ledger itself, in one step."""
     if len(readers) > 1:
         raise InputError("the ledgers", "several cannot be copied into one", "choose another --format")
     _write_failures(readers, output, failures)
-    file = export_database(readers[0], output.spec.dest, output.spec.file_mode)
+    dest, totals = output.spec.where.dest, readers[0].totals()
+    path = resolve(Path(dest))
+    with disk_errors(path, "the output", started=True):
+        LedgerCopy(readers[0].database, partial(path), path, output.spec.file_mode).publish()
+        with path.open("rb") as opened:
+            checksum = file_digest(opened, "sha256").hexdigest()
+        file = OutputFile(dest, totals.rows, totals.accounts, path.stat().st_size, checksum)
     observer(FilePublished(file.name, file.rows, file.bytes))
     return Exported((file,), file.rows, file.accounts, is_complete(readers[0]))
 
@@ -147,15 +155,11 @@ def _content(
 ) -> Content:
     """A format that must know the properties beforehand is not live: all accounts are settled by now."""
     return Content(
-        columns=output.spec.columns,
+        columns=output.columns,
         changes=output.spec.changes,
         properties=merged_columns([reader.columns() for reader in readers] if not live else []),
         run_id=",".join([harvest.run_id for harvest in harvests]),
     )
-
-
-def _comparison(harvests: Sequence[Harvest]) -> Comparison:
-    return Comparison(earliest_month(min(harvest.begun for harvest in harvests), harvests[0].since))
 
 
 def _about(harvests: Sequence[Harvest], *, complete: bool) -> dict[str, Any]:

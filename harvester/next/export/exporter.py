@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 from harvester.next.errors import InternalError
 from harvester.next.events import FilePublished, Observer
 from harvester.next.export.changes import Changes
+from harvester.next.export.destinations.base import Sink
 from harvester.next.export.destinations.directory import REDSHIFT
+from harvester.next.export.formats import Format
+from harvester.next.export.formats.compress import Compressed
 from harvester.next.export.manifest import Census, encoded, manifest, redshift_manifest
 from harvester.next.export.output import Output
-from harvester.next.export.part import Part
 from harvester.next.export.records import Content, Record, in_parts
 from harvester.next.ledger import Entry
 from harvester.next.model import OutputFile
+from harvester.next.settings.destination import Compression
 
 Recorder: TypeAlias = Callable[[Sequence[Entry]], list[Record]]
 """Makes what a format writes of settled accounts; accounts that were never answered are left out."""
@@ -51,7 +55,7 @@ class Exporter:
         self._records = records
         self._most = (output.spec.part_rows or self._format.part_rows) if output.spec.parted else _ENDLESS
         self._census = Census() if output.spec.parted else None
-        self._part: Part | None = None
+        self._part: _Part | None = None
         self._files: list[OutputFile] = []
 
     def write(self, slices: Iterator[list[Entry]], on_position: Callable[[int], None] | None) -> None:
@@ -95,11 +99,11 @@ class Exporter:
             if ends:
                 self._close()
 
-    def _open(self) -> Part:
+    def _open(self) -> _Part:
         """The part under way, or the next one."""
         if self._part is None:
             sink = self._output.destination.open(len(self._files) + 1, self._output.suffix)
-            self._part = Part(sink, self._format, self._output.spec.compress, self._content)
+            self._part = _Part(sink, self._format, self._output.spec.where.compression, self._content)
         return self._part
 
     def _close(self) -> None:
@@ -113,3 +117,39 @@ class Exporter:
             document = redshift_manifest(self._output.name, self._files)
             self._output.destination.write_beside(REDSHIFT, [encoded(document)])
         return manifest(about=about, census=census, files=self._files)
+
+
+class _Part:
+    """One file under way: records → format → compression → checksum → `sink`, which is open.
+
+    What it writes depends on the records alone, not on how they come.
+    """
+
+    def __init__(self, sink: Sink, format_: Format, compression: Compression, content: Content) -> None:
+        self.rows = 0
+        self._accounts = 0
+        self._bytes = 0
+        self._checksum = sha256()
+        self._sink = sink
+        self._compressed = None if compression == "none" else Compressed(self._write, compression)
+        write = self._write if self._compressed is None else self._compressed.write
+        self._encoder = format_.encoder(write, content)
+
+    def add(self, records: Sequence[Record]) -> None:
+        self._encoder.add(records)
+        self.rows += sum([record.rows for record in records])
+        self._accounts += len(records)
+
+    def close(self, *, complete: bool = True) -> OutputFile:
+        """Complete the file; or end it where it is, if it cannot be completed."""
+        if complete:
+            self._encoder.close()
+        if self._compressed is not None:
+            self._compressed.close()
+        self._sink.close()
+        return OutputFile(self._sink.name, self.rows, self._accounts, self._bytes, self._checksum.hexdigest())
+
+    def _write(self, data: bytes) -> None:
+        self._sink.write(data)
+        self._checksum.update(data)
+        self._bytes += len(data)

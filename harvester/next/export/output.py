@@ -4,21 +4,67 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
+from harvester.next.errors import SettingError
 from harvester.next.events import Observer
 from harvester.next.export.control import Control
-from harvester.next.export.destinations import Destination, Directory, SingleFile
+from harvester.next.export.destinations.base import Destination
 from harvester.next.export.destinations.cloud import open_store
+from harvester.next.export.destinations.directory import Directory
+from harvester.next.export.destinations.file import SingleFile
 from harvester.next.export.destinations.local import LocalDirectory
 from harvester.next.export.destinations.store import Store
-from harvester.next.export.formats import Format, format_named
+from harvester.next.export.formats import FORMATS, Format, format_named
 from harvester.next.export.formats.compress import SUFFIXES
-from harvester.next.export.spec import DATABASE, OutputSpec
+from harvester.next.export.records import COLUMNS
+from harvester.next.files import descriptor_of
+from harvester.next.settings.destination import Destination as Where
 
+Kind: TypeAlias = Literal["stream", "file", "directory", "store", "table"]
+Shape: TypeAlias = Literal["rows", "accounts"]
+
+_DATABASE: Final = "sqlite"
 _MAX_OUTAGE: Final = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """What an output is to be, as the settings say, which also refuse what does not go together."""
+
+    where: Where
+    shape: Shape = "rows"
+    part_rows: int | None = None
+    """Rows of a part; None for about 100 MB."""
+    partition_by: Literal["harvested"] | None = None
+    columns: tuple[str, ...] = ()
+    changes: bool = False
+    replace: bool = False
+    redshift: bool = False
+    file_mode: int = 0o600
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of place it goes to: a stream is stdout, or whatever descriptor a path names."""
+        if self.where.place in ("stdout", "file") and descriptor_of(Path(self.where.dest)) is not None:
+            return "stream"
+        return "file" if self.where.place == "stdout" else self.where.place
+
+    @property
+    def parted(self) -> bool:
+        """Whether it has parts and a manifest."""
+        return self.where.place in ("directory", "store")
+
+    def partition(self, begun: float) -> str:
+        """The destination of a harvest begun at this Unix time: with ``--partition-by``, that day's."""
+        dest = self.where.dest
+        if self.partition_by is None:
+            return dest
+        return f"{dest.rstrip('/')}/harvested={datetime.fromtimestamp(begun, UTC):%Y-%m-%d}/"
 
 
 class Output:
@@ -32,6 +78,8 @@ class Output:
         self.format = format_
         """None where the ledger itself is the output."""
         self.control = control
+        self.columns = tuple(name for name in COLUMNS if name in spec.columns)
+        """Those of ``--columns``, in the order in which outputs have them."""
 
     @property
     def name(self) -> str:
@@ -46,18 +94,17 @@ class Output:
     @property
     def suffix(self) -> str:
         """Of the names of its parts."""
-        return "" if self.format is None else self.format.suffix + SUFFIXES[self.spec.compress]
+        return "" if self.format is None else self.format.suffix + SUFFIXES[self.spec.where.compression]
 
     @property
     def about(self) -> dict[str, Any]:
         """What its manifest says of the format."""
-        spec = self.spec
         return {
-            "format": spec.format,
-            "shape": spec.shape,
-            "compress": spec.compress,
-            "columns": list(spec.columns),
-            "changes": spec.changes,
+            "format": self.spec.where.format,
+            "shape": self.spec.shape,
+            "compress": self.spec.where.compression,
+            "columns": list(self.columns),
+            "changes": self.spec.changes,
         }
 
     def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:
@@ -104,13 +151,17 @@ def open_output(
     `begun` is the Unix time at which the harvest began, which names the directory of its day.
 
     Raises:
-        SettingError: a package or a variable that it needs is missing.
+        SettingError: nothing writes this format to it, or a package or a variable that it needs is missing.
         AccessDenied: there are no credentials for its store.
     """
-    control = control or Control()
+    where, control = spec.where, control or Control()
+    if where.format != _DATABASE and (where.format, spec.shape) not in FORMATS:
+        raise SettingError("--format", f"{where.format} has no shape {spec.shape!r}", "see --help")
+    if spec.redshift and (where.format, where.place) != ("parquet", "store"):
+        raise SettingError("--redshift-manifest", "needs Parquet in an S3 store", "leave it out")
     dest = spec.partition(begun)
     destination: Destination
-    if spec.kind == "store":
+    if where.place == "store":
         store = Store(
             dest,
             open_store(dest),
@@ -121,9 +172,9 @@ def open_output(
             clock=clock,
         )
         destination = Directory(store)
-    elif spec.kind == "directory":
+    elif where.place == "directory":
         destination = Directory(LocalDirectory(Path(dest), spec.file_mode))
     else:
         destination = SingleFile(dest, spec.file_mode, control)
-    format_ = None if spec.format == DATABASE else format_named(spec.format, spec.shape)
+    format_ = None if where.format == _DATABASE else format_named(where.format, spec.shape)
     return Output(spec, destination, format_, control)

@@ -1,4 +1,4 @@
-"""Accounts of one or several ledgers, a slice at a time, in the order of the list.
+"""The accounts of a ledger, a slice at a time, in the order of the list, for an exporter or the Python API.
 
 A slice is read to its end before it is handed out: no snapshot of the database is held while a destination
 is slow.
@@ -6,12 +6,18 @@ is slow.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
-from typing import Final
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
 
-from harvester.next.errors import InputError, StoppedEarly
+import orjson
+
+from harvester.next.errors import StoppedEarly
 from harvester.next.export.control import POLL, Control
 from harvester.next.ledger import Entry, LedgerReader
 
@@ -20,6 +26,9 @@ _MOST: Final = 1000
 _FIRST: Final = 100
 _LARGE, _SMALL = 4 << 20, 1 << 19
 """Bytes beyond which the next slice is smaller, and below which it is larger."""
+_MAX_OUTAGE: Final = 1800.0
+_LONG: Final = re.compile(rb"\d{19}")
+"""A number that may not fit into 64 bits, and so not into orjson's integers."""
 
 
 def settled(reader: LedgerReader) -> Iterator[list[Entry]]:
@@ -71,19 +80,16 @@ def followed(reader: LedgerReader, control: Control, idle: Idleness) -> Iterator
             yield slice_
             after = slice_[-1].position
         if (now := reader.list_version()) != version:
-            _refuse_changed_list(reader, after)
+            if after >= 0:
+                problem = f"{reader.path}: the list of the harvest has changed meanwhile"
+                raise StoppedEarly(problem, "run the same command again")
             version = now
             continue
         if no_more or (last is not None and after >= last):
             return
-        _await_more(reader, control, idle)
-
-
-def _refuse_changed_list(reader: LedgerReader, after: int) -> None:
-    if after >= 0:
-        raise StoppedEarly(
-            f"{reader.path}: the list of the harvest has changed meanwhile", "run the same command again"
-        )
+        while not (reader.changed() or control.ended):
+            idle.check(reader)
+            control.sleep(POLL)
 
 
 def _end_of_list(reader: LedgerReader) -> int | None:
@@ -92,12 +98,6 @@ def _end_of_list(reader: LedgerReader) -> int | None:
         return None
     last = reader.last_position()
     return -1 if last is None else last
-
-
-def _await_more(reader: LedgerReader, control: Control, idle: Idleness) -> None:
-    while not (reader.changed() or control.ended):
-        idle.check(reader)
-        control.sleep(POLL)
 
 
 def _read(reader: LedgerReader, *, prefix: bool, after: int = -1) -> Iterator[list[Entry]]:
@@ -112,40 +112,45 @@ def _read(reader: LedgerReader, *, prefix: bool, after: int = -1) -> Iterator[li
             limit = min(_MOST, limit * 2)
 
 
-def merged(shards: Sequence[Iterator[list[Entry]]]) -> Iterator[list[Entry]]:
-    """The accounts of all shards in the order of the whole list.
+# --- for the Python API
+
+
+async def slices(
+    ledger: Path,
+    *,
+    control: Control | None = None,
+    max_outage: float = _MAX_OUTAGE,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncGenerator[list[Entry], None]:
+    """The accounts of the ledger in slices, once each and everything before it is settled.
+
+    The ledger is read on a thread, and no further than the caller gets.
 
     Raises:
-        InputError: two of them have an account at the same position: they are not shards of one list.
+        StoppedEarly: nobody has settled accounts for `max_outage` seconds, or `control` stopped it.
     """
-    if len(shards) == 1:
-        yield from shards[0]
-        return
-    waiting: dict[int, list[Entry]] = {index: [] for index in range(len(shards))}
-    while True:
-        for index in [index for index, entries in waiting.items() if not entries]:
-            if entries := next(shards[index], None):
-                waiting[index] = entries
-            else:
-                del waiting[index]
-        if not waiting:
-            return
-        yield _before(min([entries[-1].position for entries in waiting.values()]), waiting)
+    control = control or Control()
+    idle = Idleness(max_outage, clock)
+    loop = asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(1, "export")
+    reader = await loop.run_in_executor(thread, LedgerReader, ledger)
+    try:
+        source = followed(reader, control, idle)
+        while entries := await loop.run_in_executor(thread, _next, source):
+            yield entries
+    finally:
+        control.stop(StoppedEarly("the caller wants no more rows"))  # the thread may be waiting for more
+        thread.submit(reader.close)
+        thread.shutdown(wait=True)
 
 
-def _before(bound: int, waiting: dict[int, list[Entry]]) -> list[Entry]:
-    """Take the entries up to this position, in order."""
-    found: list[Entry] = []
-    for entries in waiting.values():
-        end = bisect_right(entries, bound, key=lambda entry: entry.position)
-        found += entries[:end]
-        del entries[:end]
-    found.sort(key=lambda entry: entry.position)
-    for one, next_one in pairwise(found):
-        if one.position == next_one.position:
-            raise InputError(
-                "the ledgers",
-                f"two of them have an account at position {one.position}",
-                "name shards of one list",
-            )
-    return found
+def _next(source: Iterator[list[Entry]]) -> list[Entry] | None:
+    return next(source, None)
+
+
+def decoded(entry: Entry) -> list[dict[str, Any]]:
+    """The rows of one account as dicts with `accountId` first; whole numbers of any size are exact."""
+    if not entry.row_count or entry.rows is None:
+        return []
+    loads = json.loads if _LONG.search(entry.rows) else orjson.loads
+    return [{"accountId": entry.id, **row} for row in loads(entry.rows)]

@@ -23,16 +23,24 @@ import zstandard
 from harvester.next.events import Event
 from harvester.next.export import Control, Exported, Output, OutputSpec, export, open_output
 from harvester.next.ledger import LedgerReader
+from harvester.next.settings.destination import Compression, Format, destination, resolve
 from tests.next.export.ledgers import BEGUN, Answer
 
 Row = tuple[str, str | None, str | None]
 Content = dict[str, bytes]
 
 
+def spec_of(
+    dest: str | Path, *, form: Format | None = None, compress: Compression | None = None, **options: Any
+) -> OutputSpec:
+    """As settings make it."""
+    return OutputSpec(resolve(destination(str(dest)), form, compress), **options)
+
+
 def opened(dest: str | Path, control: Control | None = None, **options: Any) -> Output:
     events: list[Event] = []
     return open_output(
-        OutputSpec.of(str(dest), **options),
+        spec_of(dest, form=options.pop("format", None), **options),
         begun=BEGUN,
         observer=events.append,
         control=control,

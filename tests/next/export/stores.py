@@ -21,12 +21,12 @@ import pytest
 from obstore.store import MemoryStore
 
 from harvester.next.events import Event
-from harvester.next.export import Control, Exported, OutputSpec
-from harvester.next.export.destinations import Directory
+from harvester.next.export import Control, Exported
+from harvester.next.export.destinations.directory import Directory
 from harvester.next.export.destinations.store import Store
 from harvester.next.export.formats import format_named
 from harvester.next.export.output import Output
-from tests.next.export.outputs import Content, Plan, runs_of, written
+from tests.next.export.outputs import Content, Plan, runs_of, spec_of, written
 
 
 class MemoryCloud:
@@ -48,9 +48,9 @@ class MemoryCloud:
         return written(ledgers, output)
 
     def output(self, *, max_outage: float = 60.0, **options: Any) -> Output:
-        spec = OutputSpec.of("s3://bucket/prefix/", **options)
+        spec = spec_of("s3://bucket/prefix/", form=options.pop("format", None), **options)
         store = Store(
-            spec.dest,
+            spec.where.dest,
             self.store,
             max_outage=max_outage,
             control=_Ticking(self),
@@ -59,7 +59,7 @@ class MemoryCloud:
             clock=lambda: self.clock,
             obstore=self,
         )
-        return Output(spec, Directory(store), format_named(spec.format, spec.shape), Control())
+        return Output(spec, Directory(store), format_named(spec.where.format, spec.shape), Control())
 
     def objects(self) -> Content:
         """All that is in it."""

@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
-from harvester.next.export import OutputSpec, export, open_output, write_failures
+from harvester.next.export import export, open_output, write_failures
 from harvester.next.export.failures import failure_lines
 from harvester.next.ledger import LedgerReader
 from tests.next.export.ledgers import BEGUN, accounts, finished
+from tests.next.export.outputs import spec_of
 
 COUNT = 120
 NAMES = {
@@ -43,7 +44,8 @@ def harvested(folder: Path, kind: str, **more: Any) -> Path:
     ledger = folder / (name.rstrip("/") + ".ledger")
     ledger.write_bytes(_ledger())
     with LedgerReader(ledger) as reader:
-        spec = OutputSpec.of(f"{folder}/{name}", **{**OPTIONS.get(kind, {}), **more})
+        options = {**OPTIONS.get(kind, {}), **more}
+        spec = spec_of(f"{folder}/{name}", form=options.pop("format", None), **options)
         output = open_output(spec, begun=BEGUN, observer=lambda _: None)
         exported = export([reader], output)
         if spec.parted:

@@ -12,12 +12,13 @@ import orjson
 import pytest
 
 from harvester.next.errors import InputError
-from harvester.next.export import OutputSpec, export, open_output
+from harvester.next.export import export, open_output
 from harvester.next.ledger import LedgerReader
 from harvester.next.model import ListedAccount, Shard
 from harvester.next.source import listed
 from harvester.next.verify import Verdict, verify
 from tests.next.export.ledgers import BEGUN, FACTS, accounts, finished, in_shard, unfinished
+from tests.next.export.outputs import spec_of
 from tests.next.verify.outputs import COUNT, NAMES, harvested
 
 LIST = accounts(COUNT)
@@ -97,7 +98,7 @@ def test_merged_shards(tmp_path: Path) -> None:
         for one in (1, 2)
     ]
     readers = [LedgerReader(one) for one in shards]
-    output = open_output(OutputSpec.of(f"{tmp_path}/all.ndjson"), begun=BEGUN, observer=lambda _: None)
+    output = open_output(spec_of(f"{tmp_path}/all.ndjson"), begun=BEGUN, observer=lambda _: None)
     export(readers, output)
     for reader in readers:
         reader.close()
@@ -301,7 +302,7 @@ def test_an_unfinished_harvest(tmp_path: Path) -> None:
     listed_ = {one: None if number > 100 else answer for number, (one, answer) in enumerate(LIST.items())}
     ledger = unfinished(tmp_path / "usages.ndjson.ledger.partial", listed_)
     with LedgerReader(ledger) as reader:
-        output = open_output(OutputSpec.of(f"{tmp_path}/usages.ndjson"), begun=BEGUN, observer=lambda _: None)
+        output = open_output(spec_of(f"{tmp_path}/usages.ndjson"), begun=BEGUN, observer=lambda _: None)
         export([reader], output, unfinished=True)
     found = problems(verify(tmp_path / "usages.ndjson"))
     assert found == [f"the ledger: has {COUNT - 101} accounts that are not settled yet"]
@@ -412,7 +413,7 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
         folder.mkdir()
         ledger = finished(folder / "usages.ndjson.ledger", accounts(count))
         with LedgerReader(ledger) as reader:
-            spec = OutputSpec.of(f"{folder}/usages.ndjson")
+            spec = spec_of(f"{folder}/usages.ndjson")
             export([reader], open_output(spec, begun=BEGUN, observer=lambda _: None))
         tracemalloc.start()
         try:

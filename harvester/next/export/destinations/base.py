@@ -1,4 +1,7 @@
-"""The protocol that every destination keeps."""
+"""The protocols of destinations: an output as a whole, one of its files, and where a directory's files are.
+
+Their methods raise StoppedEarly where the destination cannot be written to or read.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ MayReplace: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
 
 class Sink(Protocol):
-    """One file that is being written. Methods raise StoppedEarly where it cannot be, or ClosedPipe."""
+    """One file that is being written."""
 
     name: str
     """As results and manifests name it."""
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`; a live destination's readers see it now."""
+        """Write all of `data`; a live destination's readers see it now. Raises ClosedPipe, too."""
         ...
 
     def close(self) -> None:
@@ -38,8 +41,6 @@ class Destination(Protocol):
     name: str
     live: bool
     """Whether it can be written while the harvest runs."""
-    parted: bool
-    """Whether it takes several files, and a manifest."""
 
     def try_out(self, may_replace: MayReplace) -> None:
         """See that it can be written to, without changing anything that is there.
@@ -63,7 +64,7 @@ class Destination(Protocol):
         ...
 
     def write_beside(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Write another file that belongs to the output, in one step. For parted destinations only."""
+        """Write another file that belongs to the output, in one step. Not for a single file."""
         ...
 
     def complete(self) -> None:
@@ -72,4 +73,52 @@ class Destination(Protocol):
 
     def discard(self) -> None:
         """The export failed: remove what can be removed at once."""
+        ...
+
+
+class Place(Protocol):
+    """A directory of this machine or a prefix of an object store: files by name, without directories.
+
+    What a method has done is durable when it returns. Methods may be repeated.
+    """
+
+    name: str
+    """As messages name it; ends with ``/``."""
+    staged: bool
+    """Whether files wait under another name until `publish`; else they are visible once they are closed."""
+
+    def try_out(self) -> None:
+        """See that files can be written, without changing any that is there.
+
+        Raises:
+            OutputError, AccessDenied: they cannot.
+        """
+        ...
+
+    def names(self, prefix: str) -> set[str]:
+        """The files whose names begin like this."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """What is in a small file; None where there is none."""
+        ...
+
+    def write(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Write a file in one step, in place of an older one."""
+        ...
+
+    def create(self, name: str) -> Sink:
+        """Begin a file; an older one remains until `publish` or, where nothing is staged, `close`."""
+        ...
+
+    def publish(self, names: list[str]) -> None:
+        """Give closed files their final names."""
+        ...
+
+    def remove(self, names: list[str]) -> None:
+        """Remove files, staged or not; those that are not there are fine."""
+        ...
+
+    def discard(self, names: list[str]) -> None:
+        """Remove what is staged under these names; a file that has its final name stays."""
         ...

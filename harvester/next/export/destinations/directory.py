@@ -15,8 +15,7 @@ from typing import Any, Final
 import orjson
 
 from harvester.next.errors import InternalError, OutputError
-from harvester.next.export.destinations.base import MayReplace, Sink
-from harvester.next.export.destinations.places import Place
+from harvester.next.export.destinations.base import MayReplace, Place, Sink
 from harvester.next.export.manifest import PROGRAM, SCHEMA_VERSION, encoded
 
 MANIFEST: Final = "_manifest.json"
@@ -32,7 +31,6 @@ class Directory:
     """See the module; `place` is where its files are."""
 
     live = False
-    parted = True
 
     def __init__(self, place: Place) -> None:
         self.name = place.name

@@ -2,27 +2,37 @@
 
 A regular file grows as ``DEST.partial`` and is renamed at the end; what a killed export left there is
 discarded.
+
+Anything else is written to as it is, and the export is never held up by a slow reader. A write to a pipe,
+terminal or socket blocks for as long as its reader pleases, and a thread that is blocked cannot be stopped.
+So harvester waits until there is room, looking now and then whether the export is to end, and then writes no
+more than certainly fits.
 """
 
 from __future__ import annotations
 
 import os
+import select
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harvester.next import files
-from harvester.next.errors import StoppedEarly
-from harvester.next.export.control import Control
+from harvester.next.errors import ClosedPipe, StoppedEarly, StopRun
+from harvester.next.export.control import POLL, Control
 from harvester.next.export.destinations.base import MayReplace, Sink
-from harvester.next.export.destinations.stream import Stream
+
+_CERTAIN: Final = select.PIPE_BUF
+"""Bytes that a pipe takes at once if it takes any."""
+_AT_ONCE: Final = 1 << 20
+_STDOUT: Final = 1
 
 
 class SingleFile:
     """`path` is ``-`` for stdout, or anything that `files.open_destination` takes."""
 
     live = True
-    parted = False
 
     def __init__(self, path: str, mode: int, control: Control) -> None:
         self.name = path
@@ -34,8 +44,14 @@ class SingleFile:
         """Nothing is left behind."""
         files.try_out(self.name, self._mode)
         fd = files.descriptor_of(Path(self.name))
-        if fd is not None:
-            self._try_descriptor(fd)
+        if fd is None:
+            return
+        try:
+            os.write(fd, b"")
+        except OSError as error:
+            name = "stdout" if fd == _STDOUT else self.name
+            problem = f"{name}: cannot be written to ({error.strerror})"
+            raise StoppedEarly(problem, "check where it is redirected to") from None
 
     def begin(self) -> None:
         """There is nothing to prepare."""
@@ -65,19 +81,12 @@ class SingleFile:
         if self._opened is not None:
             self._opened.discard()
 
-    def _try_descriptor(self, fd: int) -> None:
-        try:
-            os.write(fd, b"")
-        except OSError as error:
-            name = "stdout" if fd == 1 else self.name
-            problem = f"{name}: cannot be written to ({error.strerror})"
-            raise StoppedEarly(problem, "check where it is redirected to") from None
-
 
 class _Growing:
     def __init__(self, opened: files.Destination) -> None:
         self.name = opened.name
         self._opened = opened
+        self.discard = opened.discard
 
     def write(self, data: bytes) -> None:
         self._opened.write(data)
@@ -85,5 +94,46 @@ class _Growing:
     def close(self) -> None:
         """It is synced when it is published."""
 
+
+class Stream:
+    """Writes to a file descriptor, which whoever opened it closes."""
+
+    def __init__(self, fd: int, name: str, control: Control) -> None:
+        self.name = name
+        self._fd = fd
+        self._is_stdout = files.descriptor_of(Path(name)) == _STDOUT
+        self._control = control
+        self._most = _AT_ONCE if stat.S_ISREG(os.fstat(fd).st_mode) else _CERTAIN
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`. Raises ClosedPipe where nobody reads, StoppedEarly on a full disk."""
+        rest = memoryview(data)
+        while rest:
+            self._wait_for_room()
+            rest = rest[self._write(rest[: self._most]) :]
+
+    def close(self) -> None:
+        """Nothing waits in memory."""
+
     def discard(self) -> None:
-        self._opened.discard()
+        """What was written has been read."""
+
+    def _write(self, piece: memoryview) -> int:
+        try:
+            return os.write(self._fd, piece)
+        except BlockingIOError:  # somebody else has filled a descriptor that does not block
+            return 0
+        except OSError as error:
+            raise self._fault(error) from None
+
+    def _wait_for_room(self) -> None:
+        self._control.check()
+        while not self._poll.poll(POLL * 1000):
+            self._control.check()
+
+    def _fault(self, error: OSError) -> StopRun:
+        if isinstance(error, BrokenPipeError | ConnectionResetError) and self._is_stdout:
+            return ClosedPipe("the reader of stdout closed it")
+        return files.disk_error(error, self.name, "the output", started=True)

@@ -2,7 +2,7 @@
 
 Each file is one object, put there in one step; a large one in pieces that the store joins, so it is visible
 whole or not at all. What arrives is checked: by S3 with the SHA-256 of each piece, by size everywhere. A
-part is spooled in an unnamed temporary file until it is whole: so it can be sent again when the store has
+part waits in an unnamed temporary file until it is whole: so it can be sent again when the store has
 been away, and a kill leaves nothing behind.
 """
 
@@ -22,7 +22,7 @@ from harvester.next.export.control import Control
 from harvester.next.export.destinations.base import Sink
 from harvester.next.export.destinations.cloud import StoreFault, refined
 from harvester.next.export.extras import lake_module
-from harvester.next.files import disk_error
+from harvester.next.files import disk_errors
 from harvester.next.waiting import UnavailableUntil
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ PIECE: Final = 8 * 1024 * 1024
 """Bytes of a large object sent at once; the least that S3 takes is 5 MiB."""
 _AT_ONCE: Final = 4
 """Pieces of one object in flight: 32 MiB of memory, and enough for a good line."""
+_WHAT: Final = "a part on its way to the store"
 _PROBE: Final = "_harvester_probe"
 """Always the same, so that one left by a kill is removed the next time."""
 _TYPES: Final = {
@@ -102,7 +103,7 @@ class Store:
 
     def create(self, name: str) -> Sink:
         """The object is put when it is closed."""
-        return _Spooled(self, name)
+        return _Buffered(self, name)
 
     def publish(self, names: list[str]) -> None:
         """Objects are visible already."""
@@ -192,36 +193,28 @@ class Store:
             raise OutputError(problem, "check the name, region and endpoint of the store") from None
 
 
-class _Spooled:
+class _Buffered:
     def __init__(self, store: Store, name: str) -> None:
         self.name = name
         self._store = store
         self._size = 0
-        with _spooling():
+        with disk_errors(tempfile.gettempdir(), _WHAT, started=True):
             self._file = tempfile.TemporaryFile(prefix="harvester-")  # noqa: SIM115  # closed in `close`
 
     def write(self, data: bytes) -> None:
-        with _spooling():
+        with disk_errors(tempfile.gettempdir(), _WHAT, started=True):
             self._file.write(data)
         self._size += len(data)
 
     def close(self) -> None:
         with self._file:
-            with _spooling():
+            with disk_errors(tempfile.gettempdir(), _WHAT, started=True):
                 self._file.flush()
             self._store.upload(self.name, self._file, self._size)
 
     def discard(self) -> None:
         with suppress(OSError):
             self._file.close()
-
-
-@contextmanager
-def _spooling() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(error, Path(tempfile.gettempdir()), "spool a part", started=True) from error
 
 
 def _type_of(name: str) -> str:

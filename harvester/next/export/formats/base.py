@@ -1,11 +1,11 @@
-"""The protocol that every format keeps, and what the text formats share."""
+"""The protocol that every format's encoder keeps, and what the text formats share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
-from harvester.next.export.records import Content, Record
+from harvester.next.export.records import Record
 
 Write: TypeAlias = Callable[[bytes], object]
 """Takes the next bytes of a file."""
@@ -20,23 +20,6 @@ class Encoder(Protocol):
 
     def close(self) -> None:
         """Write what is left."""
-        ...
-
-
-class Format(Protocol):
-    """A kind of file."""
-
-    name: str
-    suffix: str
-    live: bool
-    """Whether it can be written while the harvest runs, as nothing has to be known beforehand."""
-    compressible: bool
-    """Whether ``--compress`` applies to it."""
-    part_rows: int
-    """Rows of a part of about 100 MB, for the usual rows."""
-
-    def encoder(self, write: Write, content: Content) -> Encoder:
-        """The encoder of one file whose bytes go to `write`."""
         ...
 
 

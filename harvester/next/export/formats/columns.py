@@ -9,11 +9,12 @@ row is lost to a type.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
 from harvester.next.export.records import Content
+from harvester.next.ledger.reader import merge_kinds
 
 
 class Kind(StrEnum):
@@ -32,22 +33,10 @@ class Kind(StrEnum):
 _API: Final = {"accountId": Kind.STRING, "date": Kind.DATE, "count": Kind.INTEGER}
 
 
-def both(one: Kind, other: Kind) -> Kind:
-    """The kind that holds values of both."""
-    if one == other or other is Kind.NULL:
-        return one
-    if one is Kind.NULL:
-        return other
-    return Kind.NUMBER if {one, other} == {Kind.INTEGER, Kind.NUMBER} else Kind.JSON
-
-
-def merged(ledgers: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def merged(ledgers: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """The properties of several ledgers, as if one had recorded them."""
-    found: dict[str, Kind] = {}
-    for properties in ledgers:
-        for name, kind in properties.items():
-            found[name] = both(found.get(name, Kind.NULL), Kind(kind))
-    return {name: found[name].value for name in sorted(found)}
+    names = sorted({name for properties in ledgers for name in properties})
+    return {name: merge_kinds(one[name] for one in ledgers if name in one) for name in names}
 
 
 def columns(content: Content) -> dict[str, Kind]:

@@ -33,30 +33,23 @@ class Compressed:
 
     def __init__(self, write: Write, compression: Compression) -> None:
         self._write = write
-        self._compressor = _compressor(compression)
         self._waiting = bytearray()
+        self._compressor: _Compressor = (
+            zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+            if compression == "gzip"
+            else zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True, threads=0).compressobj()
+        )
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
         self._waiting += data
-        if len(self._waiting) >= _BLOCK:
-            self._compress_blocks()
+        whole = len(self._waiting) // _BLOCK * _BLOCK
+        for begin in range(0, whole, _BLOCK):
+            if compressed := self._compressor.compress(bytes(self._waiting[begin : begin + _BLOCK])):
+                self._write(compressed)
+        del self._waiting[:whole]
 
     def close(self) -> None:
         """Write what is left, and the end of the stream."""
         self._write(self._compressor.compress(bytes(self._waiting)) + self._compressor.flush())
         self._waiting.clear()
-
-    def _compress_blocks(self) -> None:
-        whole = len(self._waiting) // _BLOCK * _BLOCK
-        for begin in range(0, whole, _BLOCK):
-            if data := self._compressor.compress(bytes(self._waiting[begin : begin + _BLOCK])):
-                self._write(data)
-        del self._waiting[:whole]
-
-
-def _compressor(compression: Compression) -> _Compressor:
-    if compression == "gzip":
-        return zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-    compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True, threads=0)
-    return compressor.compressobj()

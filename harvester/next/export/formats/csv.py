@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from harvester.next.export.blob import members, row_of, split
-from harvester.next.export.formats.base import Encoder, TextEncoder, Write
+from harvester.next.export.formats.base import TextEncoder, Write
 from harvester.next.export.records import CHANGE, Content, Record
 
 _PLAIN: Final = re.compile(rb'(?:^\[|\n)\{"date":"([0-9T:.Z+-]*)","count":(-?\d+)\}(?=,\n|\]$)')
@@ -22,20 +22,11 @@ _SPECIAL: Final = re.compile(r'[",\r\n]')
 _API: Final = ("date", "count")
 
 
-class Csv:
-    """One line a row, behind a line of column names."""
-
-    name = "csv"
-    suffix = ".csv"
-    live = True
-    compressible = True
-    part_rows = 2_000_000
-
-    def encoder(self, write: Write, content: Content) -> Encoder:
-        """Every file begins with the names of the columns."""
-        names = ("accountId", *_API, *content.added, "other")
-        encode = partial(_lines, changes=content.changes)
-        return TextEncoder(write, encode, head=",".join(names).encode() + b"\n")
+def encoder(write: Write, content: Content) -> TextEncoder:
+    """One line a row, behind a line of column names, with which every file begins."""
+    names = ("accountId", *_API, *content.added, "other")
+    encode = partial(_lines, changes=content.changes)
+    return TextEncoder(write, encode, head=",".join(names).encode() + b"\n")
 
 
 def _lines(record: Record, *, changes: bool) -> bytes:

@@ -5,36 +5,18 @@ from __future__ import annotations
 import orjson
 
 from harvester.next.export.blob import SEAM, split
-from harvester.next.export.formats.base import Encoder, TextEncoder, Write
+from harvester.next.export.formats.base import TextEncoder, Write
 from harvester.next.export.records import Content, Record
 
 
-class NdjsonRows:
+def rows_encoder(write: Write, _: Content) -> TextEncoder:
     """``{"accountId":"…","date":"…","count":17}``: a line a row, `accountId` first, the rest as received."""
-
-    name = "ndjson"
-    suffix = ".ndjson"
-    live = True
-    compressible = True
-    part_rows = 1_000_000
-
-    def encoder(self, write: Write, content: Content) -> Encoder:  # noqa: ARG002  # lines need no columns
-        """Nothing stands before or behind the lines."""
-        return TextEncoder(write, rows)
+    return TextEncoder(write, rows)
 
 
-class NdjsonAccounts:
+def accounts_encoder(write: Write, _: Content) -> TextEncoder:
     """``{"accountId":"…","usages":[…]}``: one line an account, those without usage included."""
-
-    name = "ndjson"
-    suffix = ".ndjson"
-    live = True
-    compressible = True
-    part_rows = 2_500_000
-
-    def encoder(self, write: Write, content: Content) -> Encoder:  # noqa: ARG002  # as above
-        """Nothing stands before or behind the lines."""
-        return TextEncoder(write, account)
+    return TextEncoder(write, account)
 
 
 def rows(record: Record) -> bytes:

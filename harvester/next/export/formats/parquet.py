@@ -15,13 +15,15 @@ import orjson
 from harvester.next.errors import InternalError
 from harvester.next.export.blob import members, split
 from harvester.next.export.extras import lake_module
-from harvester.next.export.formats.base import Encoder, Write
+from harvester.next.export.formats.base import Write
 from harvester.next.export.formats.columns import Kind, columns
 from harvester.next.export.formats.ndjson import rows
 from harvester.next.export.records import Content, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MODULES: Final = ("pyarrow", "pyarrow.compute", "pyarrow.json", "pyarrow.parquet")
 
 _LEVEL: Final = 3
 """Of zstd: its own default."""
@@ -31,28 +33,11 @@ _GROUP_ROWS: Final = 122_880
 _BUFFER: Final = 1 << 20
 
 
-class Parquet:
-    """One row a row."""
+class Encoder:
+    """The columns are those of all rows of the ledger, so every part of an output has the same."""
 
-    name = "parquet"
-    suffix = ".parquet"
-    live = False
-    compressible = False
-    part_rows = 40_000_000
-
-    def __init__(self) -> None:
-        """Raises SettingError where pyarrow is not installed."""
-        self._arrow = lake_module("pyarrow", "--format", "parquet")
-        for part in ("compute", "json", "parquet"):
-            lake_module(f"pyarrow.{part}", "--format", "parquet")
-
-    def encoder(self, write: Write, content: Content) -> Encoder:
-        """The columns are those of all rows of the ledger, so every part of an output has the same."""
-        return _ParquetEncoder(self._arrow, write, content)
-
-
-class _ParquetEncoder:
-    def __init__(self, arrow: Any, write: Write, content: Content) -> None:
+    def __init__(self, write: Write, content: Content) -> None:
+        arrow, *_ = [lake_module(name, "--format", "parquet") for name in MODULES]
         self._kinds = columns(content)
         self._convert = _converter(arrow, self._kinds, content)
         schema = arrow.schema([(name, _type(arrow, kind)) for name, kind in self._kinds.items()])
@@ -64,6 +49,7 @@ class _ParquetEncoder:
         self._rows = 0
 
     def add(self, records: Sequence[Record]) -> None:
+        """Wait for a row group, then write it."""
         for record in records:
             if record.rows:
                 self._waiting.append(record)
@@ -72,6 +58,7 @@ class _ParquetEncoder:
                 self._write_group()
 
     def close(self) -> None:
+        """Write the last row group and the footer."""
         if self._waiting:
             self._write_group()
         self._writer.close()

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from harvester.next.export.blob import join, members, row_of, split
-from harvester.next.export.formats.base import Encoder, TextEncoder, Write
+from harvester.next.export.formats.base import TextEncoder, Write
 from harvester.next.export.formats.ndjson import framed
 from harvester.next.export.records import Content, Record
 
@@ -24,24 +24,11 @@ _LATER: Final = re.compile(rb'"date":"\d{4}-\d\d-\d\d[^"]')
 _DAY: Final = len('"2026-10-01')
 
 
-class Singer:
-    """For ``harvester run … --format singer | target-…``."""
-
-    name = "singer"
-    suffix = ".singer"
-    live = True
-    compressible = True
-    part_rows = 1_000_000
-
-    def encoder(self, write: Write, content: Content) -> Encoder:
-        """The STATE at the end says which harvest was delivered in full."""
-        state = {"bookmarks": {STREAM: {"runId": content.run_id}}}
-        return TextEncoder(
-            write,
-            records,
-            head=_message(type="SCHEMA", **schema(content)),
-            tail=_message(type="STATE", value=state),
-        )
+def encoder(write: Write, content: Content) -> TextEncoder:
+    """The STATE at the end says which harvest was delivered in full."""
+    state = {"bookmarks": {STREAM: {"runId": content.run_id}}}
+    head = _message(type="SCHEMA", **schema(content))
+    return TextEncoder(write, records, head=head, tail=_message(type="STATE", value=state))
 
 
 def schema(content: Content) -> dict[str, Any]:

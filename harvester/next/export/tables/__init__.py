@@ -1,1 +1,0 @@
-"""Tables that a harvest is merged into, each in a single commit."""
