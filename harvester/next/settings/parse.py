@@ -136,7 +136,7 @@ def word(*choices: str) -> Callable[[object], str]:
 
 
 def words(*choices: str) -> Callable[[object], tuple[str, ...]]:
-    """Some of these words, in any case, once each: a list, or text with commas."""
+    """Some of these words, in any case, each once: a list, or text with commas."""
     known = {choice.lower(): choice for choice in choices}
 
     def some_of(value: object) -> tuple[str, ...]:
@@ -144,7 +144,10 @@ def words(*choices: str) -> Callable[[object], tuple[str, ...]]:
         if unknown := [name for name in names if name not in known]:
             problem = f"has {unknown[0]}, which is none of {', '.join(choices)}"
             raise BadValue(problem, f"give any of {','.join(choices)}")
-        return tuple(dict.fromkeys(known[name] for name in names))
+        for name in names:
+            if names.count(name) > 1:
+                raise BadValue(f"has {known[name]} more than once", "name it once")
+        return tuple(known[name] for name in names)
 
     return some_of
 

@@ -63,7 +63,7 @@ def refused(parser: Any, value: object) -> str:
         (parse.texts, ["a ", "b"], ("a", "b")),
         (parse.fields, "department, costCenter,department", ("department", "costCenter")),
         (parse.fields, "none", ()),
-        (WORDS, "TENANT,runid,tenant", ("tenant", "runId")),
+        (WORDS, "TENANT,runid", ("tenant", "runId")),
         (WORDS, "none", ()),
         (WORDS, [], ()),
         (VERSIONS, "v2025, V2024,v1", ("v2025", "v2024", "v1")),

@@ -57,6 +57,7 @@ def test_none_is_a_value() -> None:
         ({"format": "xml"}, "format: 'xml' is none of ndjson, csv, parquet"),
         ({"since": "2999-01"}, "since: '2999-01' is in the future"),
         ({"api_version": "v2024,v7"}, "api_version: 'v2024,v7' has v7, which is none of"),
+        ({"api_version": "v2024,v1,v2024"}, "api_version: 'v2024,v1,v2024' has v2024 more than once"),
         ({"file_mode": 0o400}, "file_mode: '256' must let the owner read and write"),
         ({"clients": (CLIENT, CLIENT)}, "clients: a is listed 2 times, but has one quota"),
         ({"clients": (SECRET,)}, "clients: is not a list of credentials"),
