@@ -89,7 +89,7 @@ class FaultPlan:
     """Draws the fault of an attempt, the same one in every run.
 
     After `streak` faulty answers in a row a subject gets a good one, so that no account fails forever
-    by bad luck (0: as the dice fall).
+    by bad luck (0: no limit).
     """
 
     def __init__(self, faults: Faults, seed: int, streak: int) -> None:

@@ -25,13 +25,13 @@ from harvester.next.sandbox.responses import (
     too_many_requests,
 )
 from harvester.next.sandbox.tally import Tally
-from harvester.next.sandbox.tokens import SCOPES, TENANT, Grant, Tokens
+from harvester.next.sandbox.tokens import SCOPES, Grant, Tokens
 
 
 class Gateway:
     """The tenant's front door and the services behind it; it gets every request except ``/_sandbox``.
 
-    `absent` is how the tenant is away while it is reachable; `on_usage` is told each usage request's number.
+    `absent` says how it answers while it plays an outage; `on_usage` is told each usage request's number.
     """
 
     def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
@@ -74,8 +74,6 @@ class Gateway:
                 return await self._counted(request, call)
             if path == "/oauth/token":
                 return await self._token(request)
-            if path == "/oauth/info":
-                return _info(request)
             raise error(404)
         except ErrorResponse as response:
             return response.response()
@@ -169,22 +167,9 @@ class Gateway:
         fault = self._plan.draw_for_token(self.tally.tokens - 1)
         form = await request.post()
         await self._delay()
-        answer = self.tokens.answer(form, request.headers.get("Authorization"))
+        answer = self.tokens.answer(form)
         good = json_response(answer, headers={"Cache-Control": "no-store"})
         if fault is None:
             return good
         self.tally.faults["token"] += 1
         return await spoiled(fault, request, good)
-
-
-def _info(request: web.BaseRequest) -> web.Response:
-    origin = f"http://{request.host}"
-    return json_response(
-        {
-            "tenantId": TENANT["tenant_id"],
-            "tenantName": TENANT["org"],
-            "pod": TENANT["pod"],
-            "tokenEndpoint": f"{origin}/oauth/token",
-            "authorizeEndpoint": f"{origin}/oauth/authorize",
-        }
-    )

@@ -65,7 +65,7 @@ class SandboxOptions:
     """Latency is spread evenly by so much, up and down."""
     faults: Faults = field(default_factory=Faults)
     fault_streak: int = 3
-    """Most faulty answers in a row to one account, so that faults end (0: as the dice fall)."""
+    """Most faulty answers in a row to one account, so that faults end (0: no limit)."""
 
     token_life: float = 749.0
     secret: str = "sandbox"  # noqa: S105  # the sandbox's well-known secret, no credential of anyone

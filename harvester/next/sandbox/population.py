@@ -151,10 +151,9 @@ class Population:
 
     def hopeless_of(self, number: int) -> int | None:
         """The status that the account with this number is always answered with, None if answered well."""
-        before = number * self._hopeless // self._size
-        if (number + 1) * self._hopeless // self._size == before:
+        if not _in_share(number, self._hopeless, self._size):
             return None
-        return self._statuses[before % len(self._statuses)]
+        return self._statuses[number * self._hopeless // self._size % len(self._statuses)]
 
     @property
     def months(self) -> list[str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
-from base64 import b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
 
 import orjson
 
@@ -37,7 +36,6 @@ _LIMITED = {
 """Client IDs that begin with these words have fewer scopes than all."""
 _SIGNING_KEY = secrets.token_bytes(32)
 _BEARER = "bearer "
-_BASIC = "basic "
 _PRUNE_ABOVE = 1000
 
 
@@ -59,13 +57,13 @@ class Tokens:
         self._clock = clock
         self._grants: dict[str, Grant] = {}
 
-    def answer(self, form: Mapping[str, Any], authorization: str | None) -> dict[str, Any]:
-        """The answer to a token request (RFC 6749, section 4.4), credentials in the form or by HTTP Basic.
+    def answer(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a token request (RFC 6749, section 4.4), credentials in the form.
 
         Raises:
             ErrorResponse: 400 or 401 with the OAuth error's body.
         """
-        client_id, secret = _credentials(form, authorization)
+        client_id, secret = str(form.get("client_id", "")), str(form.get("client_secret", ""))
         if form.get("grant_type") != "client_credentials":
             raise _oauth_error(400, "unsupported_grant_type", "Only client_credentials is supported")
         if not client_id:
@@ -137,16 +135,6 @@ def _jwt(client_id: str, seconds: float) -> str:
 
 def _base64url(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _credentials(form: Mapping[str, Any], authorization: str | None) -> tuple[str, str]:
-    if authorization and authorization[:6].lower() == _BASIC:
-        try:
-            client_id, _, secret = b64decode(authorization[6:], validate=True).decode().partition(":")
-        except ValueError:
-            raise _oauth_error(401, "invalid_client", "Malformed Authorization header") from None
-        return unquote_plus(client_id), unquote_plus(secret)
-    return str(form.get("client_id", "")), str(form.get("client_secret", ""))
 
 
 def _oauth_error(status: int, error: str, description: str) -> ErrorResponse:

@@ -50,17 +50,6 @@ async def test_a_token_is_a_jwt_that_works() -> None:
         assert client.sandbox.tally.tokens == 1
 
 
-async def test_http_basic_is_taken_too() -> None:
-    """Client credentials by HTTP Basic are as good as in the form."""
-    async with connected() as client:
-        form = {"grant_type": "client_credentials"}
-        headers = {"Authorization": f"Basic {base64.b64encode(b'me:sandbox').decode()}"}
-        url = client.sandbox.url + "/oauth/token"
-        async with client.session.post(url, data=form, headers=headers) as response:
-            assert response.status == 200
-            assert (await response.json())["access_token"]
-
-
 @pytest.mark.parametrize(
     ("change", "status", "error"),
     [
@@ -120,14 +109,6 @@ async def test_scopes(client_id: str, usages: int, listing: int) -> None:
         if usages == 403:
             check_error_body(reply)
         assert (await client.get("/v2024/accounts")).status == listing
-
-
-async def test_info_needs_no_token() -> None:
-    """/oauth/info names the tenant and its token endpoint to anyone."""
-    async with connected() as client, client.session.get(client.sandbox.url + "/oauth/info") as response:
-        info = await response.json()
-        assert info["tenantName"]
-        assert info["tokenEndpoint"] == client.sandbox.url + "/oauth/token"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 from harvester.next.report.closing import Closing
 from harvester.next.report.figures import percent, plural, rate, size, span
 from harvester.next.report.html.parts import Bar, Chart, Steps, Table, Tile
-from harvester.next.report.reasons import meaning
 
 _MOST_OUTPUTS: Final = 50
 _MOODS: Final = {0: "good", 3: "part"}
@@ -78,7 +77,7 @@ def _outputs(summary: Mapping[str, Any]) -> Table:
 
 def charts(summary: Mapping[str, Any]) -> list[Chart]:
     """All of them, in the order of the page."""
-    return [_rate(summary), _latency(summary), _failures(summary), _unsuccessful(summary)]
+    return [_rate(summary), _latency(summary), _unsuccessful(summary)]
 
 
 def _rate(summary: Mapping[str, Any]) -> Chart:
@@ -188,15 +187,6 @@ def _latency(summary: Mapping[str, Any]) -> Chart:
     return Chart(title, takeaway, bars)
 
 
-def _failures(summary: Mapping[str, Any]) -> Chart:
-    title = "Failed accounts by reason"
-    counts = {reason: group["count"] for reason, group in summary["failuresByReason"].items()}
-    if not counts:
-        return Chart(title, "No account failed.")
-    failed = plural(sum(counts.values()), "account")
-    return Chart(title, f"{failed} failed; the table below says what to do.", _by_reason(counts, "bad"))
-
-
 def _unsuccessful(summary: Mapping[str, Any]) -> Chart:
     title = "Requests without a good answer, by reason"
     counts: Mapping[str, int] = summary["unsuccessfulByReason"]
@@ -204,9 +194,6 @@ def _unsuccessful(summary: Mapping[str, Any]) -> Chart:
         return Chart(title, "None: every request was answered well.")
     share = percent(sum(counts.values()) / max(1, summary["requests"]))
     takeaway = f"{share} of all requests. {plural(summary['retries'], 'account')} requested again."
-    return Chart(title, takeaway, _by_reason(counts, "warn"))
-
-
-def _by_reason(counts: Mapping[str, int], color: str) -> list[Bar]:
     ranked = sorted(counts.items(), key=lambda item: -item[1])
-    return [Bar(meaning(reason).words, number, f"{number:,}", color) for reason, number in ranked]
+    bars = [Bar(reason.replace("_", " "), number, f"{number:,}", "warn") for reason, number in ranked]
+    return Chart(title, takeaway, bars)

@@ -63,7 +63,7 @@ async def test_the_page_stands_by_itself(browser: str, page: Path) -> None:
             await tab.visit(page.as_uri(), width=width, scheme=scheme)
             assert await tab.value(_SEEN) == 2  # those of the answer: the run is folded
             await tab.value(_UNFOLD)
-            assert await tab.value(_SEEN) == 6
+            assert await tab.value(_SEEN) == 5
             assert await tab.value("document.documentElement.scrollWidth") <= width
     assert set(tab.requested) - {"about:blank", "data:,"} == {page.as_uri()}
     assert tab.complaints == []
@@ -100,6 +100,6 @@ async def test_the_page_prints_with_the_run_unfolded(browser: str, page: Path) -
     async with new_tab(browser) as tab:
         await tab.visit(page.as_uri(), width=1200, scheme="light")
         await tab.call("Emulation.setEmulatedMedia", media="print")
-        assert await tab.value(_SEEN) == 6
+        assert await tab.value(_SEEN) == 5
         pdf = b64decode((await tab.call("Page.printToPDF"))["data"])
     assert pdf.startswith(b"%PDF-")
