@@ -100,7 +100,7 @@ def texts(value: object) -> tuple[str, ...]:
 
 def fields(value: object) -> tuple[str, ...]:
     """Names of properties to keep with each account, once each: a list, or text with commas."""
-    names = _names(value)
+    names = list(dict.fromkeys(_names(value)))
     if any(name.partition(".")[0] == "attributes" for name in names):
         problem = "has attributes, which may hold anything about a person and are never kept"
         raise BadValue(problem, "name other properties")
@@ -108,9 +108,9 @@ def fields(value: object) -> tuple[str, ...]:
 
 
 def _names(value: object) -> list[str]:
-    """The names in a list, or between the commas of a text, once each; ``none`` is none."""
+    """The names in a list, or between the commas of a text; ``none`` is none."""
     found = _list(value.split(",") if isinstance(value, str) else value, str)
-    return [name for name in dict.fromkeys(one.strip() for one in found) if name not in ("", "none")]
+    return [name for name in (one.strip() for one in found) if name not in ("", "none")]
 
 
 def _list(value: object, *kinds: type) -> Sequence[Any]:
