@@ -57,13 +57,18 @@ class Access:
         """A refusal: denials count against client and lane, others may be as good as an answer (as above)."""
         if isinstance(refusal, TokenRejected):
             work.rejections += 1
-            lane.client.denials += 1
+            self._count_denial(lane.client, refusal)
         elif refusal.status == policy.FORBIDDEN:
             lane.denials += 1
-            lane.client.denials += 1
+            self._count_denial(lane.client, refusal)
         elif not lane.proven and (work.kind is Kind.CHECK or policy.proves(refusal, lane)):
             return self._prove(lane)
         return []
+
+    @staticmethod
+    def _count_denial(client: ClientStanding, denial: Refused | TokenRejected) -> None:
+        client.denials += 1
+        client.denial = denial
 
     def _prove(self, lane: LaneStanding) -> list[Work]:
         lane.proven = True
@@ -98,16 +103,16 @@ class Access:
         ):
             self._scheduler.again(work)
         else:
-            self._denied(lane, work, outcome)
+            self._denied(lane, work)
 
-    def _denied(self, lane: LaneStanding, work: Work, denial: TokenRejected | Refused) -> None:
+    def _denied(self, lane: LaneStanding, work: Work) -> None:
         """Another lane of the client is asked, if there is one; if not, it has no right any more."""
         work.avoid |= lane.bit
         work.rejections = 0
         if any(other.live and not work.avoid & other.bit for other in lane.client.lanes):
             self._scheduler.again(work)
         else:
-            self.drop_client(lane.client, policy.access_denied(lane.client, denial))
+            self.drop_client(lane.client, policy.access_denied(lane.client))
 
     def hold(self, lane: LaneStanding, work: Work) -> None:
         """`work` was denied on `lane`: keep it until it is decided about the client, if it is not yet."""
@@ -121,16 +126,17 @@ class Access:
 
     def judge(self, lane: LaneStanding) -> None:
         """Decide about a lane that is not proven, and about its client, once there is enough to go by."""
-        found = policy.verdict(lane, self._last_denial(lane.client), known_good=self._has_known_good)
+        found = policy.verdict(lane, known_good=self._has_known_good)
         if found is not None:
             self._carry_out(lane, found)
 
-    def decide_held(self) -> None:
-        """Nothing moves any more but accounts held for a client: decide about the first one."""
-        client = next(iter(self._scheduler.held))
+    def decide(self) -> None:
+        """Nothing moves any more but what waits for a decision about a client: decide about the first one."""
+        client = self._scheduler.undecided()
+        if client is None:
+            return
         found = policy.undecided(
             client,
-            self._last_denial(client),
             known_good=self._has_known_good,
             others_proven=any(lane.proven for lane in self._standings.live if lane.client is not client),
         )
@@ -154,10 +160,6 @@ class Access:
             for lane in client.lanes:
                 work.avoid |= lane.bit
             self._scheduler.again(work)
-
-    def _last_denial(self, client: ClientStanding) -> Refused | TokenRejected | None:
-        held = self._scheduler.held.get(client, ())
-        return next((w.last for w in reversed(held) if isinstance(w.last, (Refused, TokenRejected))), None)
 
     @property
     def _has_known_good(self) -> bool:

@@ -363,7 +363,7 @@ class Conductor:
                 for index in {index for index, _ in self._breaker.condemned()}:
                     self._breaker.suspect(index, self._clock())
             case Stall.DENIED:
-                self.access.decide_held()
+                self.access.decide()
             case Stall.LOST:
                 self.stop(InternalError(f"{self.scheduler.begun} accounts are lost between two steps"))
             case Stall.LANES | Stall.READER:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from harvester.next.engine.circuit_breaker import CircuitBreaker
 from harvester.next.engine.conductor import Conductor, Rules
-from harvester.next.engine.interfaces import LaneLike, LedgerLike
 from harvester.next.engine.limits import Limits, Trouble
 from harvester.next.engine.recorder import Recorder
 from harvester.next.engine.scheduler import PAGE, Scheduler, Stall
@@ -19,6 +18,8 @@ from harvester.next.engine.standing import Standings
 from harvester.next.engine.workers import WorkerPool
 from harvester.next.errors import ClosedPipe, Interrupted, StopRun
 from harvester.next.events import Observer, Stopping
+from harvester.next.ledger import Ledger
+from harvester.next.tenant.client import Lane
 
 _LOOK_EVERY: Final = 1.0
 """Seconds after which the engine looks in any case: what it is not told of, such as a token endpoint
@@ -36,8 +37,8 @@ class Engine:
 
     def __init__(
         self,
-        lanes: Sequence[LaneLike],
-        ledger: LedgerLike,
+        lanes: Sequence[Lane],
+        ledger: Ledger,
         *,
         attempts: int = 5,
         deadline: float | None = None,

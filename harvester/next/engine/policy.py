@@ -185,8 +185,8 @@ def proves(refusal: Refused, lane: LaneStanding) -> bool:
 # --- clients and lanes
 
 
-def verdict(lane: LaneStanding, last: Refused | TokenRejected | None, *, known_good: bool) -> Verdict | None:
-    """What becomes of a client, or of its lane, that has been given denials. `last` is one of them."""
+def verdict(lane: LaneStanding, *, known_good: bool) -> Verdict | None:
+    """What becomes of a client, or of its lane, that has been given denials."""
     client = lane.client
     if client.proven:
         if lane.proven or lane.denials < DENIALS:
@@ -194,7 +194,7 @@ def verdict(lane: LaneStanding, last: Refused | TokenRejected | None, *, known_g
         return DropLane("the tenant answers 403 to everything, while another API version of the client works")
     if not client.on_trial or client.checking or _other_lane_may_prove(lane):
         return None
-    return Check() if known_good else DropClient(access_denied(client, last))
+    return Check() if known_good else DropClient(access_denied(client))
 
 
 def _other_lane_may_prove(lane: LaneStanding) -> bool:
@@ -206,21 +206,16 @@ def _other_lane_may_prove(lane: LaneStanding) -> bool:
     )
 
 
-def undecided(
-    client: ClientStanding,
-    last: Refused | TokenRejected | None,
-    *,
-    known_good: bool,
-    others_proven: bool,
-) -> Verdict:
-    """How to decide about the accounts held for a client, now that nothing else moves any more."""
-    if others_proven:
+def undecided(client: ClientStanding, *, known_good: bool, others_proven: bool) -> Verdict:
+    """How to decide about a client and the accounts held for it, now that nothing else moves any more."""
+    if others_proven and not client.on_trial:
         return AskOthers()
-    return Check() if known_good else DropClient(access_denied(client, last))
+    return Check() if known_good and not client.checking else DropClient(access_denied(client))
 
 
-def access_denied(client: ClientStanding, last: Refused | TokenRejected | None) -> AccessDenied:
+def access_denied(client: ClientStanding) -> AccessDenied:
     """Why the client is dropped, in words for a person."""
+    last = client.denial
     if isinstance(last, Refused):
         return AccessDenied(
             f"client {client.label!r} is not authorized to read account usages (403: {last.detail})",

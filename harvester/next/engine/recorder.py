@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from harvester.next.engine.interfaces import LaneLike, LedgerLike
 from harvester.next.events import AccountSettled, Committed, Observer
+from harvester.next.ledger import Ledger
 from harvester.next.model import AccountOutcome, Failure, Harvested, Settled
+from harvester.next.tenant.client import Lane
 
 COMMIT_EVERY: Final = 0.25
 """Seconds between two commits: what a kill can cost, against 8 kB written to the disk for a small one."""
@@ -26,8 +27,8 @@ class Recorder:
 
     def __init__(
         self,
-        ledger: LedgerLike,
-        lanes: Sequence[LaneLike],
+        ledger: Ledger,
+        lanes: Sequence[Lane],
         observer: Observer,
         *,
         clock: Callable[[], float],

@@ -169,7 +169,13 @@ class Scheduler:
     def _may_begin(self, lane: LaneStanding) -> bool:
         if not self._fresh or self.begun >= MOST_BEGUN or lane.version.missing >= MOST_MISSING:
             return False
-        return self._ahead is None or self._fresh[0].position <= self.reader_position + self._ahead
+        return self._ahead is None or not self._reader_is_behind()
+
+    def _reader_is_behind(self) -> bool:
+        """Whether the next account of the list must wait for the reader of a live output."""
+        if self._ahead is None or not self._fresh:
+            return False
+        return self._fresh[0].position > self.reader_position + self._ahead
 
     def _begin(self, _lane: LaneStanding) -> Work:
         work = Work(self._fresh.popleft(), self._pages(), ordinal=self.started)
@@ -300,6 +306,7 @@ class Scheduler:
         """Request `work` as soon as possible, on a lane that may."""
         if work.client is not None:
             self._checks[work.client] = work
+            self._readmit(work, work.client)
         elif work.avoid and self._standings.others(work.avoid):
             self._elsewhere.setdefault(work.avoid, deque()).append(work)
         else:
@@ -352,6 +359,14 @@ class Scheduler:
         for work in self._throttled:
             if not self._standings.others(work.avoid):
                 work.avoid = 0
+        for client, work in self._checks.items():
+            self._readmit(work, client)
+
+    @staticmethod
+    def _readmit(work: Work, client: ClientStanding) -> None:
+        """Let a check be sent on any lane of its client again, if none is left that it has not tried."""
+        if not any(lane.live and not work.avoid & lane.bit for lane in client.lanes):
+            work.avoid = 0
 
     def stalled(self, now: float) -> Stall | None:
         """Why nothing moves any more; None if something does, or will by itself."""
@@ -374,6 +389,11 @@ class Scheduler:
     def _waiting(self) -> Stall:
         if any(True for _ in self._breaker.condemned()):
             return Stall.CONDEMNED
-        if self.held:
+        if self.undecided() is not None:
             return Stall.DENIED
-        return Stall.READER if self._fresh else Stall.LOST
+        return Stall.READER if self._reader_is_behind() else Stall.LOST
+
+    def undecided(self) -> ClientStanding | None:
+        """A client that accounts are held for, or that gets none until it is decided about."""
+        on_trial = (lane.client for lane in self._standings.live if lane.client.on_trial)
+        return next(iter(self.held), None) or next(on_trial, None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harvester.next.engine.interfaces import LaneLike
+from harvester.next.model import Refused, TokenRejected
+from harvester.next.tenant.client import Lane
 
 DENIALS = 10
 """Answers 401 and 403, and no other, after which a client, or a lane, is not used any more."""
@@ -36,6 +37,8 @@ class ClientStanding:
     """Whether it has been given an answer that only a client with the right is given."""
     denials: int = 0
     """Answers 401 and 403 while it was not proven."""
+    denial: Refused | TokenRejected | None = None
+    """The last of them."""
     checking: bool = False
     """Whether the known-good account has been requested to find out about it."""
 
@@ -49,7 +52,7 @@ class ClientStanding:
 class LaneStanding:
     """One client on one API version."""
 
-    lane: LaneLike
+    lane: Lane
     index: int
     client: ClientStanding
     version: VersionStanding
@@ -76,7 +79,7 @@ class Standings:
     lanes: list[LaneStanding]
 
     @classmethod
-    def of(cls, lanes: Sequence[LaneLike]) -> Standings:
+    def of(cls, lanes: Sequence[Lane]) -> Standings:
         """The standings at the start of a run: nothing is known."""
         clients: dict[int, ClientStanding] = {}
         versions: dict[str, VersionStanding] = {}

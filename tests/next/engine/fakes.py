@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs
 
 import orjson
@@ -18,6 +18,7 @@ import orjson
 from harvester.next.engine import Engine
 from harvester.next.errors import AccessDenied, StopRun
 from harvester.next.events import AccountSettled, ClientDropped, Event, LaneDropped
+from harvester.next.ledger import Ledger
 from harvester.next.model import (
     Account,
     AccountOutcome,
@@ -32,6 +33,7 @@ from harvester.next.model import (
     Throttled,
     TokenRejected,
 )
+from harvester.next.tenant.client import Lane
 from harvester.next.tenant.connection import Response
 from harvester.next.tenant.request import Request
 from tests.next.virtual_loop import VirtualLoop, run
@@ -334,8 +336,8 @@ class World:
         ]
         clock = asyncio.get_running_loop().time
         self.engine = Engine(
-            self.lanes,
-            self.ledger,
+            cast(list[Lane], self.lanes),
+            cast(Ledger, self.ledger),
             observer=self.observe,
             clock=clock,
             wall=lambda: 1.8e9 + clock(),
