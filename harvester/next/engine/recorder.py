@@ -41,9 +41,9 @@ class Recorder:
         self._release = release_behind_reader
         self._backlog: list[Settled] = []
         self._saved: dict[str, dict[str, Any]] = {}
-        self._wanted = asyncio.Event()
+        self._wanted = asyncio.Event()  # there is something to store
+        self._hurried = asyncio.Event()  # … and it must not wait for the next commit
         self._room = asyncio.Event()
-        self._urgent = False
         self._finishing = False
         self._committed_at = clock() - COMMIT_EVERY
         self.reader_position = -1
@@ -54,7 +54,10 @@ class Recorder:
     def put(self, settled: Settled) -> None:
         """Take an account that is settled; the next commit stores it."""
         self._backlog.append(settled)
-        self._wanted.set()
+        if len(self._backlog) == BATCH:
+            self._hurried.set()
+        else:
+            self._wanted.set()
 
     @property
     def full(self) -> bool:
@@ -69,13 +72,13 @@ class Recorder:
 
     def save_soon(self) -> None:
         """Store the limiters' memory at once: a `Retry-After` must outlive a kill."""
-        self._urgent = True
         self._wanted.set()
+        self._hurried.set()
 
     def finish(self) -> None:
         """Commit what is left, then let `run` return."""
         self._finishing = True
-        self._wanted.set()
+        self.save_soon()
 
     # --- the task
 
@@ -94,18 +97,13 @@ class Recorder:
     async def _until_due(self) -> None:
         """Wait for something to store, then until the last commit is long enough ago."""
         await _wait(self._wanted, _FACTS_EVERY)
-        while (wait := self._committed_at + COMMIT_EVERY - self._clock()) > 0 and not self._hurried:
-            self._wanted.clear()
-            await _wait(self._wanted, wait)
-
-    @property
-    def _hurried(self) -> bool:
-        return self._urgent or self._finishing or len(self._backlog) >= BATCH
+        if (wait := self._committed_at + COMMIT_EVERY - self._clock()) > 0:
+            await _wait(self._hurried, wait)
 
     async def _commit(self) -> None:
-        batch, self._backlog = self._backlog, []
-        self._urgent = False
         self._wanted.clear()
+        self._hurried.clear()
+        batch, self._backlog = self._backlog, []
         began = self._committed_at = self._clock()
         facts = self._new_facts()
         if batch or facts:
