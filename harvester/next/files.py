@@ -219,22 +219,22 @@ class Destination:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError as error:
-            if self._is_stdout():
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) and descriptor_of(Path(self.name)) == _STDOUT:
                 raise ClosedPipe("the reader of stdout closed it") from error
             raise disk_error(error, self.name, self._what, started=self._started) from error
-        except OSError as error:
-            raise disk_error(error, self.name, self._what, started=self._started) from error
 
-    def _is_stdout(self) -> bool:
-        return descriptor_of(Path(self.name)) == _STDOUT
+    def close(self) -> None:
+        """Close it; what was written to a regular file is durable. May be called again."""
+        with self._errors():
+            if self._fd is not None and self.path is not None:
+                os.fsync(self._fd)
+            self._close()
 
     def commit(self) -> None:
         """Complete the destination: a regular file is synced and renamed, and its directory synced."""
+        self.close()
         with self._errors():
-            if self.path is not None:
-                os.fsync(self.fileno())
-            self._close()
             if self.path is not None:
                 partial(self.path).replace(self.path)
                 sync_directory(self.path.parent)

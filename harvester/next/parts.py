@@ -76,7 +76,11 @@ def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
         OutputError: one cannot be written.
     """
     ledger = ledger_paths(
-        settings.output, ledger=settings.ledger, base_url=settings.base_url, environ=os.environ
+        settings.output,
+        ledger=settings.ledger,
+        base_url=settings.base_url,
+        environ=os.environ,
+        remote=spec.where.remote,
     )
     files = RunFiles(
         ledger=ledger,

@@ -101,7 +101,11 @@ def plan(settings: Settings) -> Plan:
 def _unfinished(settings: Settings, stack: ExitStack) -> LedgerReader | None:
     """The harvest that a run would continue."""
     paths = ledger_paths(
-        settings.output, ledger=settings.ledger, base_url=settings.base_url, environ=os.environ
+        settings.output,
+        ledger=settings.ledger,
+        base_url=settings.base_url,
+        environ=os.environ,
+        remote=settings.destination.remote,
     )
     if paths is None or settings.fresh or not paths.partial.exists():
         return None

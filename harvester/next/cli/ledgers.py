@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 
 from harvester.next.errors import UsageError
-from harvester.next.ledger import find_ledger, is_remote, ledger_paths
+from harvester.next.ledger import find_ledger, ledger_paths
 from harvester.next.settings import load
+from harvester.next.settings.destination import resolve
 
 
 def ledger_named(name: str) -> Path:
@@ -21,7 +22,7 @@ def ledger_named(name: str) -> Path:
     Raises:
         UsageError: there is none.
     """
-    if is_remote(name):
+    if resolve(name).remote and not Path(name).exists():
         return _of_remote(name)
     found = find_ledger(Path(name.rstrip("/") or "/")) or _named_in_summary(Path(name))
     if found is not None:
@@ -39,7 +40,7 @@ def ledger_named(name: str) -> Path:
 
 def _of_remote(name: str) -> Path:
     base_url = _base_url()
-    paths = ledger_paths(name, ledger=None, base_url=base_url, environ=os.environ)
+    paths = ledger_paths(name, ledger=None, base_url=base_url, environ=os.environ, remote=True)
     for path in (paths.finished, paths.partial) if paths is not None else ():
         if path.exists():
             return path

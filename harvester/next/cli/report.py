@@ -14,9 +14,10 @@ from harvester.next.cli.help import Command
 from harvester.next.cli.ledgers import ledger_named, summary_of
 from harvester.next.errors import UsageError
 from harvester.next.files import distinct_paths
-from harvester.next.ledger import LedgerReader, is_remote
+from harvester.next.ledger import LedgerReader
 from harvester.next.report.html.page import RUN_ONLY, list_beside, read_summary, require_drawing
 from harvester.next.reporting import write_report
+from harvester.next.settings.destination import resolve
 
 _SUMMARY: Final = ".json"
 _ENDINGS: Final = (".partial", ".ledger", ".summary.json")
@@ -112,7 +113,7 @@ def _summary_in(reader: LedgerReader, source: Path) -> Mapping[str, Any]:
 def _default(source: str) -> Path:
     """Next to what the page is of, named after the output; of a store or a table, in this directory."""
     source = source.rstrip("/")
-    path = Path(source.rpartition("/")[2] if is_remote(source) else source)
+    path = Path(source.rpartition("/")[2] if resolve(source).remote else source)
     if path.name == "_summary.json":
         path = path.parent
     name = path.name

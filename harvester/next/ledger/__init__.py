@@ -24,7 +24,7 @@ the file read-only. The tables behind them are private; `PRAGMA user_version` te
 
 from harvester.next.ledger.ledger import Ledger
 from harvester.next.ledger.lock import Lock
-from harvester.next.ledger.paths import LedgerPaths, find_ledger, is_remote, ledger_paths
+from harvester.next.ledger.paths import LedgerPaths, find_ledger, ledger_paths
 from harvester.next.ledger.reader import LedgerReader
 from harvester.next.ledger.records import (
     Entry,
@@ -53,6 +53,5 @@ __all__ = [
     "Totals",
     "UsageStatus",
     "find_ledger",
-    "is_remote",
     "ledger_paths",
 ]

@@ -104,7 +104,7 @@ def discard(path: Path) -> None:
     try:
         remove_database(path)
     finally:
-        lock.release()
+        lock.close()
 
 
 def make_replaceable(path: Path) -> None:

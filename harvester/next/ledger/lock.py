@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from harvester.next.errors import OutputError
 
@@ -69,15 +69,11 @@ class Descriptor:
                     os.close(fd)
 
 
-class Lock:
-    """Held from `acquire` to `release`; the system lets go of it when the process dies."""
-
-    def __init__(self, path: Path, descriptor: Descriptor) -> None:
-        self.path = path
-        self._descriptor = descriptor
+class Lock(Descriptor):
+    """The lock of a run, held from `acquire` to `close`; the system lets go of it when the process dies."""
 
     @classmethod
-    def acquire(cls, path: Path, *, create_mode: int | None = None) -> Lock:
+    def acquire(cls, path: Path, *, create_mode: int | None = None) -> Self:
         """Lock the file at `path`; with `create_mode`, make an empty one with that mode if there is none.
 
         Raises:
@@ -86,15 +82,15 @@ class Lock:
         """
         flags = os.O_RDWR if create_mode is None else os.O_RDWR | os.O_CREAT
         while True:
-            descriptor = Descriptor(path, flags, create_mode or 0)
+            lock = cls(path, flags, create_mode or 0)
             try:
-                _lock(descriptor.fd, path)
-                if descriptor.is_at(path):
-                    return cls(path, descriptor)
+                _lock(lock.fd, path)
+                if lock.is_at(path):
+                    return lock
             except BaseException:
-                descriptor.close()
+                lock.close()
                 raise
-            descriptor.close()  # the run before us has removed the file: look again
+            lock.close()  # the run before us has removed the file: look again
 
     @staticmethod
     def held(path: Path) -> bool:
@@ -108,22 +104,9 @@ class Lock:
         finally:
             descriptor.close()
 
-    @property
-    def size(self) -> int:
-        """The size of the locked file in bytes."""
-        return os.fstat(self._descriptor.fd).st_size
-
     def unlock(self) -> None:
         """Give up the lock but keep the file open, where SQLite locks it as a whole by itself."""
-        fcntl.flock(self._descriptor.fd, fcntl.LOCK_UN)
-
-    def set_mode(self, mode: int) -> None:
-        """Set the permissions of the locked file, whatever the umask says."""
-        os.fchmod(self._descriptor.fd, mode)
-
-    def release(self) -> None:
-        """Let go of the file, after SQLite has. May be called again."""
-        self._descriptor.close()
+        fcntl.flock(self.fd, fcntl.LOCK_UN)
 
 
 def _lock(fd: int, path: Path) -> None:

@@ -5,6 +5,7 @@ All functions block, and are called on the thread that the ledger is to belong t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -40,8 +41,8 @@ def create(path: Path, mode: int, facts: Mapping[str, Any], *, directory: Path |
     with ExitStack() as undo:
         lock = _locked(path, undo, create_mode=mode)
         with disk_errors(path, "the ledger", started=False):
-            lock.set_mode(mode)
-            if lock.size == 0:
+            os.fchmod(lock.fd, mode)  # whatever the umask says
+            if _is_empty(lock):
                 remove_sidecars(path)
         database, warnings = _connect(path, lock, undo)
         if database.begun():
@@ -78,7 +79,7 @@ def retry(finished: Path, path: Path, copy: Path, mode: int) -> Writer:
     """Make an unfinished harvest of a finished one, in one step, with its failed accounts pending."""
     with ExitStack() as undo:
         lock = _locked(path, undo, create_mode=mode)  # an empty file, which means nothing if we are killed
-        if lock.size > 0:
+        if not _is_empty(lock):
             raise OutputError(f"{path}: there is an unfinished harvest", "finish it first")
         with disk_errors(path, "the ledger", started=False):
             with closing(Database.for_reading(finished)) as source:
@@ -109,8 +110,12 @@ def temporary(directory: Path | None) -> Writer:
 def _locked(path: Path, undo: ExitStack, *, create_mode: int | None = None) -> Lock:
     with disk_errors(path, "the ledger", started=False):
         lock = Lock.acquire(path, create_mode=create_mode)
-    undo.callback(lock.release)
+    undo.callback(lock.close)
     return lock
+
+
+def _is_empty(lock: Lock) -> bool:
+    return os.fstat(lock.fd).st_size == 0
 
 
 def _connect(path: Path, lock: Lock, undo: ExitStack) -> tuple[Database, Sequence[Warned]]:

@@ -15,9 +15,7 @@ from harvester.next.files import descriptor_of, disk_errors, partial, resolve
 from harvester.next.ledger.lock import Descriptor
 
 _APPLICATION: Final = "account-usage-harvester"
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _USER: Final = re.compile(r"://[^/@]*@")
-_TABLE: Final = re.compile(r"[A-Za-z0-9_-]+:[^/]+\.[^/]+")
 _DATABASES: Final = (".db", ".sqlite")
 _MAGIC: Final = b"SQLite format 3\0"
 _DIRECTORY_MODE: Final = 0o700
@@ -48,43 +46,30 @@ class LedgerPaths:
 
 
 def ledger_paths(
-    output: str, *, ledger: Path | None, base_url: str, environ: Mapping[str, str], remote: bool | None = None
+    output: str, *, ledger: Path | None, base_url: str, environ: Mapping[str, str], remote: bool
 ) -> LedgerPaths | None:
     """Where the ledger of `output` (``DEST``) is; None if it is temporary (stdout, a FIFO, a device).
 
-    `ledger` is the user's own choice. `remote` says whether `output` is an object store or a table
-    (None: judged by how it is spelled).
+    `ledger` is the user's own choice. `remote` says whether `output` is an object store or a table.
 
     Raises:
         SettingError: the ledger would be in the home directory, and there is none.
         OutputError: `output` cannot be a path.
     """
     if ledger is not None:
-        return _beside(resolve(ledger))
-    if is_remote(output) if remote is None else remote:
+        own = resolve(ledger)
+        return LedgerPaths(partial(own), own, own.with_name(own.name + ".copy.partial"))
+    if remote:
         return _in_state_directory(output, base_url, environ)
     target = resolve(Path(output))
-    if descriptor_of(Path(output)) is not None or (
-        target.exists() and not target.is_file() and not target.is_dir()
-    ):
+    is_special = target.exists() and not target.is_file() and not target.is_dir()
+    if is_special or descriptor_of(Path(output)) is not None:
         return None
     if not target.name:
         raise OutputError(f"{output}: is the root of the file system", "name a directory in it")
-    finished = target if _is_database(output) else target.with_name(target.name + ".ledger")
-    return LedgerPaths(target.with_name(target.name + ".ledger.partial"), finished, partial(target))
-
-
-def is_remote(output: str) -> bool:
-    """Whether `output` is spelled as an object store's URL or a table."""
-    return bool(_URL.match(output) or (_TABLE.fullmatch(output) and not Path(output).exists()))
-
-
-def _is_database(output: str) -> bool:
-    return output.lower().endswith(_DATABASES)
-
-
-def _beside(ledger: Path) -> LedgerPaths:
-    return LedgerPaths(partial(ledger), ledger, ledger.with_name(ledger.name + ".copy.partial"))
+    beside = target.with_name(target.name + ".ledger")
+    finished = target if output.lower().endswith(_DATABASES) else beside
+    return LedgerPaths(partial(beside), finished, partial(target))
 
 
 def _in_state_directory(output: str, base_url: str, environ: Mapping[str, str]) -> LedgerPaths:

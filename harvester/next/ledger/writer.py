@@ -284,7 +284,7 @@ class Writer(Queries):
         try:
             self.database.close()
         finally:
-            self._lock.release()  # after SQLite: see lock.py
+            self._lock.close()  # after SQLite: see lock.py
             if self._directory is not None:
                 rmtree(self._directory, ignore_errors=True)
 

@@ -44,6 +44,11 @@ class Destination:
     implied: Format | None
 
     @property
+    def remote(self) -> bool:
+        """Whether it is an object store or a table: no path of this machine."""
+        return self.place in ("store", "table")
+
+    @property
     def in_parts(self) -> bool:
         """Whether the output is several files: in a directory or under a prefix."""
         return self.place in ("directory", "store") and self.format != "delta"

@@ -73,7 +73,7 @@ def test_a_page_of_a_store(folder: Path) -> None:
     """Its ledger is in the state directory; the page goes into this one."""
     url, base_url = "s3://bucket/nightly/usages/", "https://acme.api.identitynow.com"
     variables = {"XDG_STATE_HOME": str(folder / "state"), "SAIL_BASE_URL": base_url}
-    paths = ledger_paths(url, ledger=None, base_url=base_url, environ=variables)
+    paths = ledger_paths(url, ledger=None, base_url=base_url, environ=variables, remote=True)
     assert paths is not None
     paths.prepare()
     make_ledger(paths.finished, ACCOUNTS, summary=summary())

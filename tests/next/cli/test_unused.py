@@ -240,7 +240,9 @@ def test_the_ledger_of_a_url_is_in_the_state_directory(
     assert "set SAIL_BASE_URL" in unused(ledger=url)[2]
     monkeypatch.setenv("SAIL_BASE_URL", "https://acme.api.identitynow.com")
     assert "there is no ledger of it in the state directory" in unused(ledger=url)[2]
-    paths = ledger_paths(url, ledger=None, base_url="https://acme.api.identitynow.com", environ=os.environ)
+    paths = ledger_paths(
+        url, ledger=None, base_url="https://acme.api.identitynow.com", environ=os.environ, remote=True
+    )
     assert paths is not None
     paths.prepare()
     make_ledger(paths.finished, ACCOUNTS)

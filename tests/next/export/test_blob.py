@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.next.export.blob import join, members, row_of, split, value_of, without
@@ -26,6 +26,7 @@ def encoded(value: object) -> bytes:
         return json.dumps(value).encode()
 
 
+@settings(max_examples=50)
 @given(ROWS)
 def test_rows_come_apart_as_they_were_put_together(rows: list[dict[str, object]]) -> None:
     """Whatever they hold: each row, each name, each value, byte by byte."""

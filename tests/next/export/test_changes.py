@@ -119,6 +119,7 @@ def test_a_night_that_is_killed_tells_the_same_changes(tmp_path: Path, before: s
     """At each system call, even after the state has moved; the night after that, nothing has changed."""
     first = finished(tmp_path / "1.ledger", FIRST, run_id="run-1")
     second = finished(tmp_path / "2.ledger", SECOND, run_id="run-2")
+    third = finished(tmp_path / "3.ledger", SECOND, run_id="run-3")
     if before == "first":
         night(first, tmp_path / "before.ledger", tmp_path / "1.ndjson")
     calls = ["open", "fsync", "rename", "replace", "unlink"]
@@ -139,7 +140,6 @@ def test_a_night_that_is_killed_tells_the_same_changes(tmp_path: Path, before: s
         night(second, directory / "state.ledger", directory / "out.ndjson")
         expected = expected or lines(directory / "out.ndjson")
         assert lines(directory / "out.ndjson") == expected
-        third = finished(directory / "3.ledger", SECOND, run_id="run-3")
         assert night(third, directory / "state.ledger", directory / "3.ndjson").rows == 0
         shutil.rmtree(directory)
         step += 1

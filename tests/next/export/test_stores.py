@@ -64,8 +64,10 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
-@pytest.mark.parametrize("replaced", [False, True], ids=["new", "replaced"])
+@pytest.mark.parametrize(
+    ("options", "replaced"),
+    [(OPTIONS[0], True), (OPTIONS[1], True), (OPTIONS[2], False), (OPTIONS[3], False), (OPTIONS[3], True)],
+)
 def test_a_store_is_complete_or_not_whatever_is_killed(
     ledger: Path, other: Path, options: dict[str, Any], replaced: bool
 ) -> None:

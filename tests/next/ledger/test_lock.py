@@ -28,8 +28,8 @@ def test_it_is_held_until_it_is_released(tmp_path: Path) -> None:
     assert in_child(lambda: os._exit(Lock.held(path))) == 1
     with pytest.raises(OutputError, match="another run is writing this harvest"):
         Lock.acquire(path)
-    lock.release()
-    lock.release()
+    lock.close()
+    lock.close()
     assert not Lock.held(path)
     assert [one.name for one in tmp_path.iterdir()] == ["x"]
 
@@ -43,7 +43,7 @@ def test_the_system_releases_it_when_its_process_dies(tmp_path: Path) -> None:
         kill_self()
 
     assert in_child(lock_and_die) == -9
-    Lock.acquire(path).release()
+    Lock.acquire(path).close()
 
 
 def test_a_file_that_was_replaced_meanwhile_is_not_the_one(
@@ -64,9 +64,9 @@ def test_a_file_that_was_replaced_meanwhile_is_not_the_one(
 
     monkeypatch.setattr(lock_module, "_lock", replace_first)
     lock = Lock.acquire(path)
-    assert lock.size == 3
+    assert os.fstat(lock.fd).st_size == 3
     assert replaced
-    lock.release()
+    lock.close()
 
 
 def test_a_file_that_is_gone_is_not_made_unless_asked_for(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_whoever_only_asks_does_not_make_a_run_fail(tmp_path: Path, monkeypatch:
     asking = os.open(path, os.O_RDONLY)
     fcntl.flock(asking, fcntl.LOCK_SH)
     monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(asking, fcntl.LOCK_UN))
-    Lock.acquire(path).release()
+    Lock.acquire(path).close()
     os.close(asking)
 
 

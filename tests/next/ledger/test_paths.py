@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harvester.next.errors import OutputError, SettingError
-from harvester.next.ledger import LedgerPaths, find_ledger, is_remote, ledger_paths
+from harvester.next.ledger import LedgerPaths, find_ledger, ledger_paths
+from harvester.next.settings.destination import resolve
 from tests.next.ledger.helpers import created
 
 URL = "https://acme.api.identitynow.com"
@@ -18,7 +19,8 @@ HOME = {"HOME": "/home/nobody"}
 def where(
     output: str, ledger: Path | None = None, environ: dict[str, str] | None = None
 ) -> LedgerPaths | None:
-    return ledger_paths(output, ledger=ledger, base_url=URL, environ=HOME if environ is None else environ)
+    environ = HOME if environ is None else environ
+    return ledger_paths(output, ledger=ledger, base_url=URL, environ=environ, remote=resolve(output).remote)
 
 
 def names(paths: LedgerPaths | None, directory: Path) -> tuple[str, ...]:
@@ -84,7 +86,9 @@ def test_the_state_directory_has_those_of_stores_and_tables(tmp_path: Path) -> N
         assert paths.partial.name == paths.finished.name + ".partial"
     secret = where("postgresql://me:secret@host/db/public.usages", environ=environ)
     assert secret == found[-1]
-    other = ledger_paths(outputs[0], ledger=None, base_url="https://other.example", environ=environ)
+    other = ledger_paths(
+        outputs[0], ledger=None, base_url="https://other.example", environ=environ, remote=True
+    )
     assert other != found[0]
     assert where("s3://bucket/a/") == where("s3://bucket/a/", environ={**HOME, "XDG_STATE_HOME": "relative"})
 
@@ -118,19 +122,6 @@ def test_the_root_is_no_output() -> None:
     """Nothing can be next to the root."""
     with pytest.raises(OutputError, match="root of the file system"):
         where("/")
-
-
-def test_tables_and_stores_are_known_by_their_spelling(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A URL or CATALOG:namespace.table is remote, unless such a file is there."""
-    monkeypatch.chdir(tmp_path)
-    assert is_remote("s3://bucket/x")
-    assert is_remote("lake:identity.usages")
-    assert not is_remote("usages.ndjson")
-    assert not is_remote("./lake:identity/usages.ndjson")
-    Path("lake:identity.usages").touch()
-    assert not is_remote("lake:identity.usages")
 
 
 def test_a_ledger_is_found_by_the_name_of_its_output(tmp_path: Path) -> None:

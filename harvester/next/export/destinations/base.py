@@ -18,7 +18,7 @@ class Sink(Protocol):
     name: str
     """As results and manifests name it."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> object:
         """Write all of `data`; a live destination's readers see it now. Raises ClosedPipe, too."""
         ...
 

@@ -62,7 +62,7 @@ class SingleFile:
         self._opened = opened
         if opened.path is None:
             return Stream(opened.fileno(), self.name, self._control)
-        return _Growing(opened)
+        return opened
 
     def publish(self, manifest: Mapping[str, Any]) -> None:  # noqa: ARG002  # a file has none
         """Synced and renamed."""
@@ -80,19 +80,6 @@ class SingleFile:
         """The ``.partial`` goes."""
         if self._opened is not None:
             self._opened.discard()
-
-
-class _Growing:
-    def __init__(self, opened: files.Destination) -> None:
-        self.name = opened.name
-        self._opened = opened
-        self.discard = opened.discard
-
-    def write(self, data: bytes) -> None:
-        self._opened.write(data)
-
-    def close(self) -> None:
-        """It is synced when it is published."""
 
 
 class Stream:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from harvester.next.errors import OutputError
 from harvester.next.export.destinations.base import Sink
-from harvester.next.files import disk_errors, partial, resolve, sync_directory, write_atomically
+from harvester.next.files import (
+    disk_errors,
+    open_destination,
+    partial,
+    resolve,
+    sync_directory,
+    write_atomically,
+)
 
 
 class LocalDirectory:
@@ -54,7 +60,10 @@ class LocalDirectory:
 
     def create(self, name: str) -> Sink:
         """Hidden, and in place of what an interrupted export has left there."""
-        return _Part(self._path / name, self._staged(name), self._mode)
+        path, what = self._path / f".{name}", f"the output in {self.name}"
+        sink = open_destination(path, self._mode, what=what, started=True)
+        sink.name = name
+        return sink
 
     def publish(self, names: list[str]) -> None:
         """Rename them, then sync the directory once."""
@@ -88,37 +97,3 @@ class LocalDirectory:
                     path.mkdir(exist_ok=True)
                     path.chmod(self._mode | (self._mode & 0o444) >> 2)
                     sync_directory(path.parent)
-
-
-class _Part:
-    def __init__(self, path: Path, staged: Path, mode: int) -> None:
-        self.name = path.name
-        self._path = path
-        self._fd: int | None = None
-        with disk_errors(path, "the output", started=True):
-            staged.unlink(missing_ok=True)
-            self._fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-            os.fchmod(self._fd, mode)  # whatever the umask says
-
-    def write(self, data: bytes) -> None:
-        fd = self._open()
-        with disk_errors(self._path, "the output", started=True):
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(fd, rest) :]
-
-    def close(self) -> None:
-        with disk_errors(self._path, "the output", started=True):
-            os.fsync(self._open())
-        self.discard()
-
-    def discard(self) -> None:
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            with suppress(OSError):
-                os.close(fd)
-
-    def _open(self) -> int:
-        if self._fd is None:
-            raise ValueError(f"{self.name} is closed")
-        return self._fd
