@@ -169,7 +169,8 @@ class Monitor:
         if tally.outage_since is not None:
             return _outage(now - tally.outage_since, tally.next_probe, now)
         if tally.token_failing:
-            return _without_token(sorted(tally.token_failing))
+            first, *others = tally.token_failing
+            return f"{1 + len(others)} clients have no token" if others else f"client {first} has no token"
         return self._pause(now)
 
     def _pause(self, now: float) -> str:
@@ -192,9 +193,3 @@ def _growth(number: int, seconds: float) -> float:
 def _outage(seconds: float, next_probe: float | None, now: float) -> str:
     probe = "" if next_probe is None else f", next probe in {max(0, round(next_probe - now))} s"
     return f"tenant not reachable for {round(seconds)} s{probe}"
-
-
-def _without_token(clients: list[str]) -> str:
-    return (
-        f"client {clients[0]} has no token" if len(clients) == 1 else f"{len(clients)} clients have no token"
-    )

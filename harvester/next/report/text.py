@@ -30,7 +30,7 @@ def safe_json(document: str) -> str:
 def _acts(character: str) -> bool:
     if category(character) in _INVISIBLE:
         return character not in _JOINERS
-    # Code points that Unicode never assigns: drawing a chart with one of them aborts the whole process.
+    # Code points that Unicode never assigns: they mean nothing anywhere, and XML forbids most of them.
     return ord(character) & 0xFFFE == 0xFFFE or "\ufdd0" <= character <= "\ufdef"  # noqa: PLR2004
 
 
