@@ -2,24 +2,34 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PROGRAM := $(VENV)/.program
+TOOLS := $(VENV)/.tools
 
-.PHONY: setup demo test parts check bench soak docs clean
+.PHONY: program setup demo test parts check bench soak docs clean
 
-setup: $(STAMP)
+# The program alone, which is all that the demo needs.
+program: $(PROGRAM)
 
-$(STAMP): pyproject.toml
+$(PROGRAM): pyproject.toml
+	@echo "Installing harvester into $(VENV) (once; takes as long as pip does) ..."
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# What development needs besides.
+setup: $(TOOLS)
+
+$(TOOLS): $(PROGRAM) pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
-	touch $@
+	@touch $@
 
-demo: setup
+demo: program
 	$(BIN)/harvester demo
 
 check: setup
 	$(BIN)/ruff format --check harvester tests
-	$(BIN)/ruff check harvester tests
+	$(BIN)/ruff check harvester tests config
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
@@ -38,9 +48,9 @@ bench: setup
 SEED ?=
 KILLS ?= 100
 soak: setup
-	$(BIN)/python -m tests.whole.soak $(or $(SEED),$(shell date +%s)) $(KILLS)
+	$(BIN)/python -m tests.e2e.soak $(or $(SEED),$(shell date +%s)) $(KILLS)
 
-# The tables of the README that come from the code; a test compares.
+# The tables of the manual that are generated from the code; a test compares.
 docs: setup
 	$(BIN)/python -m tests.docs.tables
 

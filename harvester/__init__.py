@@ -6,82 +6,120 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harvester.api import AccountUsages, Harvest
+    from harvester.blocking import harvest
+    from harvester.credentials import Credentials
     from harvester.errors import (
         AccessDenied,
-        Fault,
-        GiveUp,
+        ClosedPipe,
         HarvesterError,
-        InputFault,
+        InputError,
+        InternalError,
         Interrupted,
-        OutputFault,
+        InvalidAccountId,
+        NoCredentials,
+        OutputError,
         ResumeRefused,
-        SettingFault,
+        SettingError,
         StoppedEarly,
         StopRun,
-        Throttled,
-        TokenRejected,
-        TryAgain,
-        UsageFault,
+        UsageError,
     )
     from harvester.events import Event, Observer
-    from harvester.harvesting import Harvest, harvest
-    from harvester.model import Account, Failure, Harvested, OutputFile, Quota, Settled, Shard, UsageRow
+    from harvester.ledger import LedgerReader
+    from harvester.listing import SourceRecord, list_accounts, list_sources
+    from harvester.model import AccountOutcome, Counts, OutputFile, Quota, Shard, UsageRow
     from harvester.report.result import Report
+    from harvester.review.account import ReviewedAccount
+    from harvester.review.excluded import Exclusion, read_exclusions
+    from harvester.review.output import Wanted, write_answer
+    from harvester.review.question import Question
+    from harvester.review.review import Review
+    from harvester.review.states import Judgment, State, Why
+    from harvester.review.totals import Totals
     from harvester.settings.load import load_settings
-    from harvester.settings.model import Client, Settings
+    from harvester.settings.settings import Settings
 
-_HOMES = {
-    "harvester.errors": (
-        "AccessDenied Fault GiveUp HarvesterError InputFault Interrupted OutputFault ResumeRefused "
-        "SettingFault StoppedEarly StopRun Throttled TokenRejected TryAgain UsageFault"
+_PLACES = {
+    "api": "AccountUsages Harvest",
+    "blocking": "harvest",
+    "credentials": "Credentials",
+    "errors": (
+        "AccessDenied ClosedPipe HarvesterError InputError InternalError Interrupted InvalidAccountId "
+        "NoCredentials OutputError ResumeRefused SettingError StoppedEarly StopRun UsageError"
     ),
-    "harvester.events": "Event Observer",
-    "harvester.harvesting": "Harvest harvest",
-    "harvester.model": "Account Failure Harvested OutputFile Quota Settled Shard UsageRow",
-    "harvester.report.result": "Report",
-    "harvester.settings.load": "load_settings",
-    "harvester.settings.model": "Client Settings",
+    "events": "Event Observer",
+    "ledger": "LedgerReader",
+    "listing": "SourceRecord list_accounts list_sources",
+    "model": "AccountOutcome Counts OutputFile Quota Shard UsageRow",
+    "report.result": "Report",
+    "review.account": "ReviewedAccount",
+    "review.excluded": "Exclusion read_exclusions",
+    "review.output": "Wanted write_answer",
+    "review.question": "Question",
+    "review.review": "Review",
+    "review.states": "Judgment State Why",
+    "review.totals": "Totals",
+    "settings.load": "load_settings",
+    "settings.settings": "Settings",
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+_PLACE = {name: place for place, names in _PLACES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for: `harvester --help` must not wait for an HTTP client.
-    if name not in _HOME:
-        raise AttributeError(f"module 'harvester' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    if name not in _PLACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 __all__ = [
     "AccessDenied",
-    "Account",
-    "Client",
+    "AccountOutcome",
+    "AccountUsages",
+    "ClosedPipe",
+    "Counts",
+    "Credentials",
     "Event",
-    "Failure",
-    "Fault",
-    "GiveUp",
+    "Exclusion",
     "Harvest",
-    "Harvested",
     "HarvesterError",
-    "InputFault",
+    "InputError",
+    "InternalError",
     "Interrupted",
+    "InvalidAccountId",
+    "Judgment",
+    "LedgerReader",
+    "NoCredentials",
     "Observer",
-    "OutputFault",
+    "OutputError",
     "OutputFile",
+    "Question",
     "Quota",
     "Report",
     "ResumeRefused",
-    "SettingFault",
+    "Review",
+    "ReviewedAccount",
+    "SettingError",
     "Settings",
-    "Settled",
     "Shard",
+    "SourceRecord",
+    "State",
     "StopRun",
     "StoppedEarly",
-    "Throttled",
-    "TokenRejected",
-    "TryAgain",
-    "UsageFault",
+    "Totals",
+    "UsageError",
     "UsageRow",
+    "Wanted",
+    "Why",
     "harvest",
+    "list_accounts",
+    "list_sources",
     "load_settings",
+    "read_exclusions",
+    "write_answer",
 ]

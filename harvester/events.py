@@ -1,6 +1,7 @@
 """What happens in a run, each event one frozen record.
 
-The core emits them to an `Observer` and never formats anything; `report` counts and shows them.
+The engine and the tenant's clients emit them to an `Observer` and never format anything; `report`
+counts and shows them.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from harvester.model import AccountOutcome
+
 
 class RequestEnded(NamedTuple):
-    """One usage request was answered or failed. A tuple, since there is one a request.
+    """One request to the tenant was answered or failed, whoever sent it. A tuple: there is one a request.
 
-    `reason` is None for a good answer, else the word of `model.Reason`.
+    `purpose` is usage, probe, token, accounts, sources, identities or check. `lane` is a lane's label,
+    or a client's for tokens. `reason` is None for a good answer, else a word of `model.Reason`, or
+    ``canceled``. Every request that was sent ends in exactly one of these.
     """
 
-    client: str
+    lane: str
+    purpose: str
     status: int | None
     reason: str | None
     seconds: float
@@ -24,17 +30,18 @@ class RequestEnded(NamedTuple):
 
 
 class AccountSettled(NamedTuple):
-    """One account is finished. `reason` is None unless it failed; `detail` then says why in a sentence."""
+    """One account ended. `reason` is None unless it failed; `detail` then says why in a sentence."""
 
     account_id: str
+    outcome: AccountOutcome
     rows: int
-    reason: str | None
+    reason: str | None = None
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """An account will be tried again in `delay` seconds; `attempt` counts those used up."""
+    """An account will be requested again in `delay` seconds; `attempt` counts the attempts used up."""
 
     account_id: str
     reason: str
@@ -44,51 +51,69 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientPaused:
-    """The tenant said 429: the client sends nothing for `seconds`.
+class LanePaused:
+    """A lane sends nothing for `seconds`, after a 429 or a 503.
 
-    `asked` is False where Retry-After was missing or senseless.
+    `asked` is False where `Retry-After` was missing or made no sense.
     """
 
-    client: str
+    lane: str
+    status: int
     seconds: float
     asked: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RateChanged:
-    """The client's pace was adapted to `per_second` requests a second."""
+    """A lane's rate was adapted to `per_second` requests a second."""
 
-    client: str
+    lane: str
     per_second: float
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRenewed:
-    """A token was fetched; it lives `seconds` (None: not known)."""
+    """A token was fetched; it lives `seconds` (None: unknown)."""
 
     client: str
     seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
+class TokenFailed:
+    """A token could not be fetched; the next attempt follows in `next_in` seconds."""
+
+    client: str
+    detail: str
+    next_in: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClientDropped:
-    """A client's credentials are refused; the others take its accounts."""
+    """A client is not used any more: its credentials are refused or lack the right."""
 
     client: str
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
+class LaneDropped:
+    """A lane is not used any more: the tenant does not serve its API version to this client."""
+
+    lane: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutageBegan:
-    """The tenant as a whole fails; feeding has stopped."""
+    """The tenant as a whole fails; no new accounts are started."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class OutageProbed:
-    """A probe found the tenant still away; the next one follows in `next_in` seconds."""
+    """A probe found the tenant still not reachable; the next one follows in `next_in` seconds."""
 
     detail: str
     next_in: float
@@ -96,34 +121,41 @@ class OutageProbed:
 
 @dataclass(frozen=True, slots=True)
 class OutageEnded:
-    """The tenant answers again after `seconds`."""
+    """The tenant responds again after `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class ListRead:
-    """How much of the list is known so far. `whole` is True once it is read to its end."""
+    """The list was read to its end. `settled_earlier` counts the accounts that an earlier run settled."""
 
     distinct: int
     repeated: int
-    finished_earlier: int
-    whole: bool
+    settled_earlier: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListChanged:
+    """The list differs from that of the unfinished harvest: so many accounts are new, gone, and on both."""
+
+    added: int
+    dropped: int
+    shared: int
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A batch is durable: data are synced and the ledger says so. `seconds` is what that took."""
+    """A batch of outcomes is in the ledger. `seconds` is what the transaction took."""
 
     accounts: int
     rows: int
-    bytes: int
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class PartFinished:
-    """A part stands under its final name."""
+class FilePublished:
+    """A file of the output has its final name."""
 
     name: str
     rows: int
@@ -131,16 +163,8 @@ class PartFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputSpooled:
-    """What is harvested is kept in the local `folder` until it has come to `place`; needed for a resume."""
-
-    place: str
-    folder: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputAway:
-    """The object store at `place` can't be written to; it is tried again in `next_in` seconds."""
+class DestinationUnavailable:
+    """The store or table at `place` cannot be written to; the next attempt follows in `next_in` seconds."""
 
     place: str
     detail: str
@@ -148,8 +172,8 @@ class OutputAway:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputBack:
-    """The object store at `place` takes what it is given again, after `seconds`."""
+class DestinationAvailable:
+    """The store or table at `place` accepts writes again after `seconds`."""
 
     place: str
     seconds: float
@@ -157,37 +181,54 @@ class OutputBack:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The run goes on where an earlier one stopped."""
+    """The run continues an unfinished harvest, of which `settled` accounts are settled."""
 
-    finished: int
+    settled: int
     run_id: str
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that a person should know, and that stops nothing. `code` names it for programs."""
+
+    code: str
+    problem: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
-    """The run feeds no more and lets what is in flight finish."""
+    """The run starts no more accounts and lets requests in flight finish, for at most `grace` seconds.
+
+    `by_signal` says that SIGINT or SIGTERM stopped it, and that a second one exits at once.
+    """
 
     detail: str
+    grace: float
+    by_signal: bool = False
 
 
 Event: TypeAlias = (
     RequestEnded
     | AccountSettled
     | RetryScheduled
-    | ClientPaused
+    | LanePaused
     | RateChanged
     | TokenRenewed
+    | TokenFailed
     | ClientDropped
+    | LaneDropped
     | OutageBegan
     | OutageProbed
     | OutageEnded
     | ListRead
+    | ListChanged
     | Committed
-    | PartFinished
-    | OutputSpooled
-    | OutputAway
-    | OutputBack
+    | FilePublished
+    | DestinationUnavailable
+    | DestinationAvailable
     | Resumed
+    | Warned
     | Stopping
 )
 

@@ -1,24 +1,55 @@
-"""The words of the trade: what passes from room to room, frozen and slotted."""
+"""The values that pass from package to package: frozen, slotted, without behavior of their own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias
+from enum import IntEnum, StrEnum
+from typing import Generic, NamedTuple, TypeAlias, TypedDict, TypeVar
 
-UsageRow: TypeAlias = dict[str, Any]
-"""One month of one account as the tenant sent it: ``date``, ``count`` and whatever else came."""
+T = TypeVar("T")
+
+
+class UsageRow(TypedDict, total=False):
+    """One month of one account, as library users get it. The tenant may add properties of its own."""
+
+    accountId: str
+    date: str
+    """The first day of the month, ``YYYY-MM-DD``."""
+    count: int
+    """Days of that month on which the account was active."""
 
 
 class Account(NamedTuple):
-    """One distinct account of the list. `seq` is its place among the distinct IDs, from 0."""
+    """One distinct account of the list.
 
-    seq: int
+    `position` is the ordinal (from 0) of its first mention in the whole list, the same in every shard.
+    `unreported` says that its source reports no usage: an answer without rows then means nothing.
+    """
+
+    position: int
     id: str
+    unreported: bool = False
+
+
+class ListedAccount(NamedTuple):
+    """An account ID as the list names it, with the properties to keep as a JSON object (or None)."""
+
+    position: int
+    id: str
+    kept: bytes | None = None
+
+
+class AccountOutcome(IntEnum):
+    """How an account ended. The numbers are stored in ledgers."""
+
+    HARVESTED = 1
+    EMPTY = 2
+    UNREPORTED = 3
+    FAILED = 4
 
 
 class Reason(StrEnum):
-    """Why a request had to be tried again, or an account was given up."""
+    """Why a request had to be repeated, or harvester gave up on an account."""
 
     BAD_REQUEST = "bad_request"
     FORBIDDEN = "forbidden"
@@ -35,21 +66,118 @@ class Reason(StrEnum):
     NOT_JSON = "not_json"
     WRONG_SHAPE = "wrong_shape"
     TOO_LARGE = "too_large"
+    COUNT_MISMATCH = "count_mismatch"
+
+
+# --- what became of one request
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """A good answer: 200, and the body is what the API promises. `sent_at` is the loop's time."""
+
+    sent_at: float
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """429. `retry_after` is in seconds, None where the tenant gave none that makes sense."""
+
+    sent_at: float
+    retry_after: float | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRejected:
+    """401: the token has expired or is not accepted."""
+
+    sent_at: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An answer that repeating the request would not change: 400, 403, 404, 410, a redirect and the like."""
+
+    sent_at: float
+    reason: Reason
+    status: int
+    detail: str
+    tracking_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of the network or the tenant that may pass: no answer, 408, 5xx, a body that is not sound.
+
+    `connected` is False where not even a connection came about. `retry_after` is in seconds (503).
+    `permanent` marks what waiting cannot fix as long as nothing has ever answered: an unknown host,
+    an untrusted certificate, a proxy that refuses.
+    """
+
+    sent_at: float
+    reason: Reason
+    detail: str
+    status: int | None = None
+    tracking_id: str | None = None
+    connected: bool = True
+    retry_after: float | None = None
+    permanent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """No request was sent: there was no work to take any more, or the lane or its client was dropped."""
+
+
+Outcome: TypeAlias = Answered[T] | Throttled | TokenRejected | Refused | Fault | NotSent
+"""What became of one request: a value, never an exception."""
+
+
+# --- how an account ends
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRows:
+    r"""All rows of one account, encoded once for storing and exporting.
+
+    `blob` is a JSON array with one row a line, ``[{…},\n{…}]`` or ``[]``: compact, UTF-8, in the
+    tenant's order, numbers digit for digit, without `accountId`. `last_month` is the latest month
+    (``YYYY-MM``) with a positive count, `months` the number of such months, `days` the sum of
+    their counts. `columns` has the name and the kind of every property that the rows have beyond a
+    plain `date` and a 64-bit `count`: empty for the usual response. Kinds are `null`, `boolean`,
+    `integer` (64 bits), `number`, `string` and `json` (anything else, larger numbers too).
+    """
+
+    blob: bytes
+    rows: int
+    last_month: str | None
+    months: int
+    days: int
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Harvested:
-    """All rows of one account, in the order the tenant gave them; none is an answer too."""
+    """An account that was answered, with rows or without. `lane` is the label of the lane that answered.
+
+    `outcome` is HARVESTED, EMPTY or UNREPORTED. `settled_at` is a Unix time.
+    """
 
     account: Account
-    rows: list[UsageRow]
+    outcome: AccountOutcome
+    rows: UsageRows
+    lane: str
+    settled_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An account given up on: one line of the failures file.
+    """An account that harvester gave up on: one line of the failures file.
 
-    `status` is the last HTTP status (None: no answer came), `failed_at` an RFC 3339 time in UTC.
+    `status` is the last HTTP status (None: no answer came). `failed_at` is a Unix time.
     """
 
     account: Account
@@ -58,20 +186,22 @@ class Failure:
     detail: str
     tracking_id: str | None
     attempts: int
-    failed_at: str
+    failed_at: float
+    lane: str | None = None
 
 
 Settled: TypeAlias = Harvested | Failure
-"""How an account ends: with its rows, or with a failure."""
+
+
+# --- figures
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """`requests` in each `seconds`; `auto` means: begin here and find the real rate."""
+    """`requests` in each `seconds`."""
 
     requests: int
     seconds: float
-    auto: bool = False
 
     @property
     def per_second(self) -> float:
@@ -79,12 +209,12 @@ class Quota:
         return self.requests / self.seconds
 
     def __str__(self) -> str:
-        return f"{self.requests}/{self.seconds:g}s" if not self.auto else "auto"
+        return f"{self.requests}/{self.seconds:g}s"
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The `index`-th (from 1) of `count` disjoint shares of a list."""
+    """The `index`-th (from 1) of `count` disjoint shards of a list."""
 
     index: int
     count: int
@@ -95,10 +225,22 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """One finished file of an output: its name, what is in it, and the checksum of its bytes on disk."""
+    """One finished file of an output. `sha256` is the hexadecimal checksum of its bytes as stored."""
 
     name: str
     rows: int
     accounts: int
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The accounts of a list: each distinct one is in exactly one of the five that follow `distinct`."""
+
+    distinct: int
+    harvested: int
+    empty: int
+    unreported: int
+    failed: int
+    not_attempted: int

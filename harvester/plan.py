@@ -1,133 +1,129 @@
-"""What a harvest would take: the plan that `--dry-run` tells. Nothing is sent and nothing is written."""
+"""What a harvest would take, for `--dry-run`. Nothing is sent and nothing is written."""
 
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
-from harvester.errors import ResumeRefused
-from harvester.ledger import Ledger, Outcome, database_files
-from harvester.model import Quota
+from harvester.errors import UsageError
+from harvester.fetching import list_of
+from harvester.ledger import LedgerReader, ledger_paths
+from harvester.ledger.account_list import Preview
+from harvester.parts import lane_quotas
 from harvester.report.figures import plural, rate, span
-from harvester.settings.model import Settings
-from harvester.sink.disk import Disk
-from harvester.sink.layout import layout_for
-from harvester.sink.options import data_options, refuse_other_options
-from harvester.source.reading import ids_of
+from harvester.settings.settings import Settings
 
-_TOKEN_LIFE = 749.0
-"""Seconds that SailPoint's tokens live; they are renewed when 90 of them are left."""
-_TOKEN_USE = _TOKEN_LIFE - 90.0
+_TOKEN_USE = 749.0 - 90.0
+"""Seconds that a token of SailPoint's is used: it lives for 749 s, and is renewed 90 s before its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A harvest in figures, before it is begun. `seconds` is None without a quota."""
+    """A harvest in figures, before it begins. `per_second` is None without a quota.
+
+    `unreported` counts the pending accounts of sources that the list says report no usage; `by_source`
+    has the other pending ones by the source that the list names.
+    """
 
     distinct: int
     repeated: int
-    finished: int
+    settled: int
+    unreported: int
+    skipped: bool
     clients: int
+    lanes: int
     per_second: float | None
     output: str
+    by_source: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def pending(self) -> int:
-        """Accounts that would be asked for: one request each, as long as a page holds all rows."""
-        return self.distinct - self.finished
+    def requests(self) -> int:
+        """Accounts to request: one request each, as long as a page has all rows."""
+        return self.distinct - self.settled - (self.unreported if self.skipped else 0)
 
     @property
     def seconds(self) -> float | None:
-        """How long the requests take at the quota."""
-        return None if self.per_second is None else self.pending / self.per_second
+        """How long the requests take at the quota, None without one."""
+        return None if self.per_second is None else self.requests / self.per_second
 
     @property
     def tokens(self) -> int | None:
-        """Tokens that all clients together would fetch."""
+        """Tokens that all clients together fetch at most, None without a quota."""
         if self.seconds is None:
             return None
-        return self.clients * max(1, math.ceil(self.seconds / _TOKEN_USE)) if self.pending else 0
+        return self.clients * max(1, math.ceil(self.seconds / _TOKEN_USE)) if self.requests else 0
 
     def lines(self) -> Iterator[str]:
         """The plan in words."""
         yield f"list       {plural(self.distinct, 'account')}, {self.repeated:,} repeated"
-        yield f"finished   {self.finished:,} by an earlier run that this one would go on from"
-        yield f"requests   {self.pending:,} (one an account)"
+        yield f"settled    {self.settled:,} by an unfinished run that this one would continue"
+        if self.unreported:
+            yield f"unreported {self.unreported:,} of sources that report no usage{self._saving()}"
+        yield f"requests   {self.requests:,} (one per account)"
         if self.seconds is None:
             yield "time       as fast as the tenant answers: there is no quota"
         else:
-            yield f"time       {span(self.seconds)} at {rate(self.per_second or 0.0)}"
+            lanes = f" on {self.lanes} lanes" if self.lanes > 1 else ""
+            yield f"time       {span(self.seconds)} at {rate(self.per_second or 0.0)}{lanes}"
             yield f"tokens     {self.tokens} at most, with {plural(self.clients, 'client')}"
         yield f"output     {'stdout' if self.output == '-' else self.output}"
         yield "Nothing was sent and nothing was written."
 
+    def _saving(self) -> str:
+        if self.skipped:
+            return ", which are not requested"
+        saved = "" if self.per_second is None else f" and {span(self.unreported / self.per_second)}"
+        return f": --skip-unreported saves {plural(self.unreported, 'request')}{saved}"
+
 
 def plan(settings: Settings) -> Plan:
-    """Read the list to its end, look at what an earlier run has finished, and reckon.
+    """Read the list to its end, look at what an unfinished run has settled, and calculate.
 
     Raises:
-        InputFault: the list can't be read.
-        ResumeRefused: the earlier run had another list or other options.
+        InputError: the list cannot be read.
+        UsageError: the list is the tenant's own, which only requests could tell.
     """
-    with _ledger_copied(settings) as ledger:
-        repeated = 0
-        for batch in ids_of(settings):
-            repeated += ledger.roll.enrol(batch).repeated
-        ledger.roll.end_list()
-        ended = ledger.outcomes()
-        return Plan(
-            distinct=ledger.roll.known,
-            repeated=repeated,
-            finished=sum(ended[outcome] for outcome in Outcome),
-            clients=max(len(settings.clients), 1),
-            per_second=_per_second(settings),
-            output=settings.output,
+    if settings.list:
+        raise UsageError(
+            "--list: how many accounts the tenant has takes requests to find out",
+            "use `harvester check` for an estimate, or --dry-run with the list of `harvester accounts`",
         )
+    with ExitStack() as stack:
+        preview = stack.enter_context(Preview(_unfinished(settings, stack)))
+        for batch in list_of(settings):
+            preview.add(batch)
+        return _plan(settings, preview)
 
 
-def plan_for(accounts: int, settings: Settings) -> Plan:
-    """The plan for a list of which only the length is known."""
-    return Plan(
-        distinct=accounts,
-        repeated=0,
-        finished=0,
-        clients=max(len(settings.clients), 1),
-        per_second=_per_second(settings),
-        output=settings.output,
+def _unfinished(settings: Settings, stack: ExitStack) -> LedgerReader | None:
+    """The harvest that a run would continue."""
+    paths = ledger_paths(
+        settings.output,
+        ledger=settings.ledger,
+        base_url=settings.base_url,
+        environ=os.environ,
+        remote=settings.destination.remote,
     )
+    if paths is None or settings.fresh or not paths.partial.exists():
+        return None
+    return stack.enter_context(LedgerReader(paths.partial))
 
 
-def _per_second(settings: Settings) -> float | None:
-    quotas: list[Quota | None] = [settings.client_quota(client) for client in settings.clients]
-    known = [quota for quota in (quotas or [settings.quota]) if quota is not None]
-    return sum(quota.per_second for quota in known) if len(known) == max(len(quotas), 1) else None
-
-
-@contextmanager
-def _ledger_copied(settings: Settings) -> Iterator[Ledger]:
-    """A copy of the ledger that the harvest would go on from, or an empty one."""
-    found = layout_for(settings, Disk(settings.file_mode), 1).ledger
-    if found is None or settings.fresh or not found.exists():
-        ledger = Ledger.temporary()
-        try:
-            yield ledger
-        finally:
-            ledger.close()
-        return
-    with tempfile.TemporaryDirectory(prefix="harvester-plan-") as folder:
-        for file in database_files(found):
-            if file.exists():
-                shutil.copy(file, folder)
-        ledger = Ledger.open(Path(folder) / found.name)
-        try:
-            refuse_other_options(settings.output, ledger.fact("options") or {}, data_options(settings))
-            yield ledger
-        except ResumeRefused as refused:
-            raise ResumeRefused(refused.problem.replace(folder, str(found.parent)), refused.mend) from None
-        finally:
-            ledger.close()
+def _plan(settings: Settings, preview: Preview) -> Plan:
+    quotas = list(lane_quotas(settings).values()) or [settings.quota] * len(settings.api_version)
+    known = [quota.per_second for quota in quotas if quota is not None]
+    return Plan(
+        distinct=preview.distinct,
+        repeated=preview.repeated,
+        settled=preview.settled,
+        unreported=preview.unreported,
+        skipped=settings.skip_unreported,
+        clients=max(len(settings.clients), 1),
+        lanes=len(quotas),
+        per_second=sum(known) if len(known) == len(quotas) else None,
+        output=settings.output,
+        by_source=preview.by_source,
+    )

@@ -8,8 +8,8 @@ import socket
 import pytest
 from hypothesis import settings
 
-# No deadline: timing is measured in the bench, never asserted in a test. The same examples each time in CI,
-# where nobody is to mend by chance what a change has not broken; new ones wherever people work.
+# No deadline: timing is measured in the bench, never asserted in a test. CI draws the same examples each
+# time, so that it never turns red for what a change has not broken; elsewhere there are new ones.
 settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("house")
 

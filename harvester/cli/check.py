@@ -1,191 +1,195 @@
-"""`harvester check`: what stands between this configuration and a harvest, and how to mend it."""
+"""`harvester check`: what stands between this configuration and a harvest, and how to fix it."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-from contextlib import aclosing
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, aclosing, contextmanager
+from typing import Any, Final
 
 import click
 
-from harvester.cli.columns import columns
-from harvester.cli.options import SettingsCommand, loaded, setting_options
-from harvester.errors import InputFault, StopRun
-from harvester.harvesting import run_blocking
-from harvester.plan import Plan, plan, plan_for
-from harvester.report.figures import plural, rate, span
-from harvester.report.github import tell_fault
+from harvester import parts
+from harvester.check import PATIENCE, Check, Finding, Verdict, Workload, of_error, ok, warning
+from harvester.cli.options import SettingsCommand, inputs_argument, loaded, setting_options
+from harvester.errors import InputError, StopRun
+from harvester.event_loop import run_blocking
+from harvester.parts import lane_quotas, secrets_of
+from harvester.plan import plan
+from harvester.report.event_log import EventLog
+from harvester.report.figures import plural
+from harvester.report.github import tell_error
+from harvester.report.log import logging_to
 from harvester.report.redaction import Redactor
-from harvester.settings.load import Loaded, explain
-from harvester.settings.model import Settings
-from harvester.tenant.diagnosis import Finding, Verdict, diagnose, ok, problem, warning
+from harvester.report.text import columns, safe, safe_json, wrap
+from harvester.settings import Loaded
+from harvester.settings.settings import Settings
 
 _EXAMPLES = """\b
 Examples:
   harvester check
-  harvester check --for ids.txt
-  harvester check --for 250000 --quota 500/10s
-  harvester check --profile prod --config harvester.toml --json | jq .findings
+  harvester check ids.txt --api-version v2024,v2025
+  harvester check accounts.ndjson --profile prod --json
 
 \b
-Exit status:
+Exit statuses:
   0  a harvest can begin (there may be warnings)
-  2  the configuration, or the way to the tenant, is at fault
-  4  the credentials are refused, or lack the scope"""
+  2  the configuration, or the way to the tenant, is wrong
+  4  the credentials are refused, or lack the scope
+  5  the tenant does not answer properly at present"""
 
-_ALWAYS_SHOWN = frozenset({"base_url", "api_version", "clients", "quota"})
-_COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}
-_COLUMN = 9
+_LIST_OPTIONS = ("account", "list", "filters", "input_format", "id_field", "shard", "split_quota")
+_OTHER_OPTIONS = ("skip_unreported", "max_outage")
+_COLORS: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
+_VERDICT_WIDTH, _TOPIC_WIDTH = 9, 15
 
 
 @click.command(cls=SettingsCommand, epilog=_EXAMPLES)
-@click.option(
-    "--for",
-    "wanted",
-    metavar="INPUT",
-    help="A list of account IDs, or just their number: estimates how long it takes and when it is done.",
-)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print settings, findings and estimate as one JSON object."
-)
-@setting_options("tenant", "list", "pace")
-def command(*, wanted: str | None, as_json: bool, **options: Any) -> int:
-    """Try the configuration, the connection, the credentials and the quota, with a few requests.
+@inputs_argument
+@click.option("--json", "as_json", is_flag=True, help="Print all findings as one JSON object.")
+@setting_options("connection", "pace", *_LIST_OPTIONS, *_OTHER_OPTIONS)
+def command(*, as_json: bool, **options: Any) -> int:
+    """Test configuration, network, credentials, scopes and quota with a few requests.
 
-    Shows each setting that matters with the place it came from, then tries the host's name, its
-    certificate, /oauth/info, each client's token and its right to read usages, and looks at latency,
-    clock and quota. Each line says ok, or what is wrong and how to mend it. Nothing is written.
+    Each line says ok, or what is wrong and how to fix it. At the end is an estimate of how long a harvest
+    takes: of the accounts in INPUT, otherwise of all accounts of the tenant. Nothing is written, nothing is
+    waited for, and a secret that is refused is not tried again. With -q, only what is wrong is shown; with
+    -v, each request is logged.
     """
-    show: _Text | _Json = _Json() if as_json else _Text()
-    check = _Check(show)
-    check.run(options, wanted)
-    show.end(check.status)
-    return check.status
+    show = _Json() if as_json else _Text(quiet=bool(options.get("quiet")))
+    run = _Run(show)
+    run.check(options)
+    show.end(run.status)
+    return run.status
 
 
-class _Check:
-    """Tells each finding as soon as it is known. `status` is that of the first problem."""
+class _Run:
+    """One check. `status` is that of the first finding that failed."""
 
     def __init__(self, show: _Text | _Json) -> None:
         self.status = 0
         self._show = show
         self._redact = Redactor()
-        self._latency = 0.0
 
-    def run(self, options: dict[str, Any], wanted: str | None) -> None:
+    def check(self, options: dict[str, Any]) -> None:
         """The configuration first: without one there is nothing to try. Then the list, which is free."""
         try:
             found = loaded(options)
-            self._redact = Redactor.of(found.settings.clients)
-            self._show.settings(found)
+            self._redact = Redactor(secrets_of(found.settings))
             for text in found.warnings:
-                self._tell(warning("settings", text, "mend or remove it; a harvest does without"))
-            wish = None if wanted is None else _plan(found.settings, wanted)
-            run_blocking(lambda: self._diagnosed(found.settings))
-        except StopRun as fault:
-            topic = "list" if isinstance(fault, InputFault) else "settings"
-            self._tell(
-                problem(topic, fault.problem, fault.mend or "mend it, then check again", fault.exit_status)
-            )
-            return
-        if wish is not None and not self.status:
-            self._tell(_estimated(wish, found.settings, self._latency))
+                self._tell(warning("configuration", text, ""))
+            self._tell(_about(found))
+            workload = _workload(found.settings)
+            with _logging(found.settings, self._redact) as log:
+                run_blocking(lambda: self._check_tenant(found.settings, workload, log))
+        except StopRun as error:
+            self._tell(of_error("list" if isinstance(error, InputError) else "configuration", error))
 
-    async def _diagnosed(self, settings: Settings) -> None:
-        async with aclosing(diagnose(settings)) as findings:
-            async for finding in findings:
-                self._tell(finding)
+    async def _check_tenant(self, settings: Settings, workload: Workload | None, log: EventLog) -> None:
+        async with parts.open_tenant(settings, observer=log.observe, memory={}) as tenant:
+            check = Check(
+                tenant,
+                tls=settings.base_url.startswith("https:"),
+                ca_bundle=settings.ca_bundle,
+                quotas=lane_quotas(settings),
+                workload=workload,
+                filters=settings.filters or "",
+                listing=settings.list,
+                skipping=settings.skip_unreported,
+                patience=min(PATIENCE, settings.max_outage),
+                shards=1 if settings.shard is None else settings.shard.count,
+            )
+            async with aclosing(check.findings()) as findings:
+                async for finding in findings:
+                    self._tell(finding)
 
     def _tell(self, finding: Finding) -> None:
+        text, hint = safe(self._redact(finding.text)), safe(self._redact(finding.hint))
+        finding = dataclasses.replace(finding, text=text, hint=hint)
         if finding.status and not self.status:
-            tell_fault(f"{finding.text}: {finding.mend}", finding.status, os.environ, redact=self._redact)
-        self.status = self.status or finding.status
-        if finding.topic == "latency":
-            self._latency = finding.facts["seconds"]
-        text, mend = self._redact(finding.text), self._redact(finding.mend)
-        self._show.finding(dataclasses.replace(finding, text=text, mend=mend))
+            self.status = finding.status
+            tell_error(str(finding), finding.status, os.environ)
+        self._show.finding(finding)
 
 
-def _plan(settings: Settings, wanted: str) -> Plan:
-    """The plan for a list; for a bare number, if no file is called so."""
-    if wanted.isdecimal() and not Path(wanted).exists():
-        return plan_for(int(wanted), settings)
-    return plan(dataclasses.replace(settings, inputs=(wanted,)))
-
-
-def _estimated(wish: Plan, settings: Settings, latency: float) -> Finding:
-    """How long the list takes, by the quota and, where requests in flight are limited, by the latency."""
-    per_second = _per_second(wish, settings, latency)
-    accounts = plural(wish.pending, "account")
-    if wish.finished:
-        accounts += f" ({wish.finished:,} more were finished by an earlier run)"
-    if per_second is None:
-        return ok("estimate", f"{accounts}, as fast as the tenant answers: there is no quota")
-    seconds = wish.pending / per_second
-    done = (datetime.now().astimezone() + timedelta(seconds=seconds)).replace(microsecond=0)
+def _about(found: Loaded) -> Finding:
+    settings, origins = found.settings, found.origins
+    clients = ", ".join(client.label for client in settings.clients)
     text = (
-        f"{accounts} take {span(seconds)} at {rate(per_second)}: begun now, done {done:%a %Y-%m-%d %H:%M %z}"
+        f"{settings.base_url} (from {origins['base_url']}), API version {','.join(settings.api_version)}, "
+        f"{plural(len(settings.clients), 'client')}: {clients} (from {origins['clients']})"
     )
-    facts = {"accounts": wish.pending, "requestsPerSecond": per_second, "done": done.isoformat()}
-    return ok("estimate", text, seconds=round(seconds, 1), **facts)
+    file = None if found.config is None else str(found.config)
+    return ok("configuration", text, baseUrl=settings.base_url, config=file, profile=found.profile)
 
 
-def _per_second(wish: Plan, settings: Settings, latency: float) -> float | None:
-    if settings.concurrency is None or not latency:
-        return wish.per_second
-    by_latency = settings.concurrency * max(len(settings.clients), 1) / latency
-    return by_latency if wish.per_second is None else min(by_latency, wish.per_second)
+def _workload(settings: Settings) -> Workload | None:
+    """The accounts of the list that the settings name; None for the tenant's own."""
+    if settings.list or not (settings.inputs or settings.account):
+        return None
+    found = plan(settings)
+    pending = found.distinct - found.settled
+    return Workload(pending, found.settled, found.unreported, found.by_source)
+
+
+@contextmanager
+def _logging(settings: Settings, redact: Redactor) -> Iterator[EventLog]:
+    """With -v, a log of the requests; otherwise the findings say it all."""
+    with ExitStack() as stack:
+        if settings.verbosity > 0:
+            log_format, verbosity = settings.log_format, settings.verbosity + 1
+            stack.enter_context(logging_to(log_format=log_format, verbosity=verbosity, redact=redact))
+        yield EventLog()
 
 
 class _Text:
-    """Findings as lines for people, each as soon as it is known; colours on a terminal only."""
+    """Findings as lines for people, each as soon as it is known."""
 
-    def settings(self, found: Loaded) -> None:
-        """The settings that are not as they come, and those that always matter."""
-        rows = [one for one in explain(found) if one[2] != "default" or one[0] in _ALWAYS_SHOWN]
-        for line in columns(rows):
-            click.echo(line)
-        click.echo()
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._verdicts: Counter[Verdict] = Counter()
 
     def finding(self, finding: Finding) -> None:
-        """One line, and one for the mend."""
-        verdict = _styled(f"{finding.verdict:<{_COLUMN}}", fg=_COLOURS[finding.verdict])
-        click.echo(f"{verdict}{finding.topic:<{_COLUMN}}{finding.text}")
-        if finding.mend:
-            click.echo(f"{'':<{2 * _COLUMN}}{_styled('mend: ', bold=True)}{finding.mend}")
+        """Print one line."""
+        self._verdicts[finding.verdict] += 1
+        if self._quiet and finding.verdict is Verdict.OK:
+            return
+        start = f"{finding.verdict:<{_VERDICT_WIDTH}}{finding.topic:<{_TOPIC_WIDTH}}"
+        lines = wrap(start + str(finding), columns(sys.stdout), len(start))
+        verdict = click.style(finding.verdict, fg=_COLORS[finding.verdict])
+        click.echo(verdict + "\n".join(lines).removeprefix(finding.verdict), color=_color())
 
     def end(self, status: int) -> None:
-        """The upshot."""
-        click.echo("\nA harvest can begin." if not status else "\nMend this first, then check again.")
+        """Print what it comes to."""
+        failed, warned = self._verdicts[Verdict.FAILED], self._verdicts[Verdict.WARNING]
+        if self._quiet:
+            return
+        if status:
+            click.echo(f"\n{plural(failed, 'check')} failed.")
+        else:
+            click.echo("\nA harvest can begin" + (f" ({plural(warned, 'warning')})." if warned else "."))
 
 
-def _styled(text: str, **style: Any) -> str:
-    """With colours, unless NO_COLOR is set; click leaves them out where there is no terminal."""
-    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
+def _color() -> bool | None:
+    """No colors if NO_COLOR is set; click leaves them out where there is no terminal."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 class _Json:
-    """All of it as one JSON object, at the end."""
+    """All findings as one JSON object, at the end."""
 
     def __init__(self) -> None:
-        self._settings: list[dict[str, str]] = []
         self._findings: list[dict[str, Any]] = []
-
-    def settings(self, found: Loaded) -> None:
-        """Take all settings."""
-        self._settings = [
-            {"name": name, "value": value, "source": source} for name, value, source in explain(found)
-        ]
 
     def finding(self, finding: Finding) -> None:
         """Take a finding."""
         self._findings.append(finding.to_json())
 
     def end(self, status: int) -> None:
-        """Print it."""
-        document = {"status": status, "settings": self._settings, "findings": self._findings}
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        """Print them."""
+        document = {"status": status, "findings": self._findings}
+        click.echo(safe_json(json.dumps(document, ensure_ascii=False)))

@@ -1,4 +1,4 @@
-"""Rows of short texts, set as columns."""
+"""Rows of short texts, as columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _WIDEST = 60
 """A longer cell sticks out, so that it alone breaks the alignment."""
 
 
-def columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Rows as lines, each column as wide as it must be."""
     widths = [min(max(map(len, column)), _WIDEST) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from harvester.errors import InternalFault
+from harvester.cli.help import Command
+from harvester.errors import InternalError
 
 _EXAMPLES = """\b
 Examples:
@@ -14,13 +15,13 @@ Examples:
   fish:  harvester completion fish > ~/.config/fish/completions/harvester.fish"""
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(cls=Command, epilog=_EXAMPLES)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
     """Print the completion script for SHELL: commands, options, the words of choices, and files."""
     kind = get_completion_class(shell)
     if kind is None:
-        raise InternalFault(f"click has no completion for {shell}")
+        raise InternalError(f"click has no completion for {shell}")
     program = context.find_root()
     click.echo(kind(program.command, {}, "harvester", "_HARVESTER_COMPLETE").source())

@@ -1,63 +1,69 @@
-"""`harvester config`: what the settings are and where each came from, and a file to begin with."""
+"""`harvester config`: what the settings are and where each comes from, and a file to start from."""
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harvester.cli.columns import columns
+from harvester.cli.help import Command, Group
 from harvester.cli.options import SettingsCommand, loaded, setting_options
-from harvester.errors import OutputFault
-from harvester.settings.load import Loaded, explain
-from harvester.settings.table import SECTIONS
+from harvester.errors import OutputError
+from harvester.settings import SECTIONS, Loaded
+from harvester.settings.config_file import LOCAL_CONFIG, user_config
+from harvester.settings.documents import named_path
 from harvester.settings.template import template
-
-_SHOW_EXAMPLES = """\b
-Examples:
-  harvester config show
-  harvester config show --config harvester.toml --profile prod
-  harvester config show --quota 500/10s --json | jq '.settings[] | select(.source != "default")'"""
-
-_INIT_EXAMPLES = """\b
-Examples:
-  harvester config init
-  harvester config init ~/.config/harvester.toml
-
-Then take out the # in front of what you want to change, and name the file with --config or
-HARVESTER_CONFIG."""
-
-_MODE = 0o600
-
 
 _EXAMPLES = """\b
 Examples:
   harvester config init
-  harvester config show --config harvester.toml"""
+  harvester config show"""
+
+_SHOW_EXAMPLES = """\b
+Examples:
+  harvester config show
+  harvester config show --config nightly.toml --profile prod
+  harvester config show --quota 500/10s --json | jq '.settings[] | select(.origin != "default")'"""
+
+_INIT_EXAMPLES = """\b
+Examples:
+  harvester config init
+  harvester config init --user
+  harvester config init nightly.toml"""
+
+_MODE = 0o600
+_STDOUT = ("-", "/dev/stdout")
 
 
-@click.group(epilog=_EXAMPLES)
+@click.group(cls=Group, epilog=_EXAMPLES)
 def command() -> None:
-    """Show the settings and where each came from, or write a file of them to begin with."""
+    """Show the settings and where each comes from, or write a file of them to start from.
+
+    Commands read the file that --config or HARVESTER_CONFIG names; otherwise ./harvester.toml; otherwise
+    $XDG_CONFIG_HOME/account-usage-harvester/config.toml (XDG_CONFIG_HOME is ~/.config if not set).
+    """
 
 
 @command.command("show", cls=SettingsCommand, epilog=_SHOW_EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @setting_options(*SECTIONS)
 def show(*, as_json: bool, **options: Any) -> None:
-    """Show every setting with its value and the place it came from.
+    """Show every setting with its value and where it comes from.
 
-    The options are those of `harvester run`: the values shown are those that such a run would have. A
-    flag decides over the environment, that over the file, that over the default. Secrets are not shown.
+    The options are those of `harvester run`: the values shown are those that such a run would have.
+    Precedence: flag, environment, file, default. Secrets are not shown.
     """
     found = loaded(options, needs_tenant=False)
     if as_json:
         click.echo(json.dumps(_document(found), ensure_ascii=False, indent=2))
         return
-    rows = [(name, value or "not set", source) for name, value, source in explain(found)]
+    click.echo(f"configuration file: {_file(found)}\n")
+    rows = [(name, value or "not set", origin) for name, value, origin in found.explain()]
     for line in columns([("setting", "value", "from"), *rows]):
         click.echo(line)
     for warning in found.warnings:
@@ -69,27 +75,71 @@ def _document(found: Loaded) -> dict[str, Any]:
         "config": None if found.config is None else str(found.config),
         "profile": found.profile,
         "settings": [
-            {"name": name, "value": value, "source": source} for name, value, source in explain(found)
+            {"name": name, "value": value, "origin": origin} for name, value, origin in found.explain()
         ],
         "warnings": list(found.warnings),
     }
 
 
-@command.command("init", short_help="Write a file with every setting to begin with.", epilog=_INIT_EXAMPLES)
-@click.argument("path", default="harvester.toml", type=click.Path(path_type=Path), metavar="[FILE]")
-def init(path: Path) -> None:
+def _file(found: Loaded) -> str:
+    if found.config is None:
+        users = user_config(os.environ)
+        return f"none (looked for ./{LOCAL_CONFIG}" + (f" and {users})" if users else ")")
+    return f"{found.config}" + (f", profile {found.profile}" if found.profile else "")
+
+
+@command.command("init", cls=Command, epilog=_INIT_EXAMPLES)
+@click.argument("file", required=False, metavar="[FILE]")
+@click.option("--user", is_flag=True, help="Write your own configuration, which is read from any directory.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not say what was written.")
+def init(*, file: str | None, user: bool, quiet: bool) -> None:
     """Write a configuration with every setting, its default and what it means, all commented out.
 
-    FILE is harvester.toml unless given; one that exists is never overwritten. Only its owner may read
-    it, for secrets may come to stand in it.
+    FILE is ./harvester.toml by default, which commands started in this directory read; - is stdout. A
+    file that exists is not overwritten. Only its owner can read it, as it may come to hold secrets.
     """
-    path = path.expanduser()
+    if file in _STDOUT:
+        click.echo(template(), nl=False)
+        return
+    path = _path(file, user=user)
+    _create(path)
+    if not quiet:
+        click.echo(f"{path} written. {_advice(path)}", err=True)
+
+
+def _path(file: str | None, *, user: bool) -> Path:
+    if not user:
+        return LOCAL_CONFIG if file is None else named_path(file, "FILE")
+    if file is not None:
+        raise click.UsageError("--user names the file: leave out FILE.")
+    path = user_config(os.environ)
+    if path is None:
+        raise OutputError("there is no home directory", "name a file, or set XDG_CONFIG_HOME")
+    return path
+
+
+def _create(path: Path) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(template())
     except FileExistsError:
-        raise OutputFault(f"{path} is there already", "name another file, or remove it first") from None
+        raise OutputError(f"{path} exists already", "name another file, or remove it first") from None
     except OSError as error:
-        raise OutputFault(f"{path}: can't be written ({error.strerror})", "name another file") from error
-    click.echo(f"{path} is written. Edit it, then try: harvester check --config {path}")
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "name another file") from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+            written.write(template())
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror})", "make room, or name another"
+        ) from None
+
+
+def _advice(path: Path) -> str:
+    if path == LOCAL_CONFIG:
+        return "Commands started in this directory read it. Edit it, then try: harvester check"
+    if path == user_config(os.environ):
+        return "Commands read it unless they find ./harvester.toml. Edit it, then try: harvester check"
+    return f"Edit it, then try: harvester check --config {path}"

@@ -1,108 +1,103 @@
-"""The options that commands share, made from the table of settings, in groups that help shows with titles.
+"""The options that commands share, made from the table of settings.
 
-An option takes plain text and is passed on only when it was given: what it means, and what is wrong with
-it, is said in one place for flags, environment and file alike.
+An option takes plain text and is passed on only if it was given: what it means, and what is wrong with
+it, is decided in one place for flags, environment and file alike.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from harvester.settings.field import Field
-from harvester.settings.load import Loaded, load
-from harvester.settings.table import FIELDS, SECTIONS
-from harvester.settings.values import default_of
+from harvester.cli.help import Command, GroupedOption
+from harvester.errors import SettingError
+from harvester.settings import SECTIONS, TABLE, Loaded, load
+from harvester.settings.setting import TEXTS, Setting
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
-_WHERE_SETTINGS_ARE = (
-    ("--clients", "FILE", "Client ids that share the list, each with its own quota; TOML or JSON."),
-    ("--config", "FILE", "Settings in TOML; config/harvester.toml documents them all."),
-    ("--profile", "NAME", "Part of the configuration to lay over the rest: [profile.NAME]."),
-)
+_CONFIGURATION = "Configuration"
+_LOADED = "harvester.loaded"
 _MOST_VERBOSE = 2
+_CONFIG, _DRY_RUN = 5, 10
+"""Their ranks among the ten options that most people need; the others are in the table."""
+
 _OWN = {"config", "profile", "verbose", "quiet", "dry_run"}
-"""Options that are no settings: where settings come from, and shorthands."""
+"""Options that are not settings: where settings come from, and shorthands."""
 
 
-class SectionedOption(click.Option):
-    """An option that knows the group in which help shows it."""
+class SettingsCommand(Command):
+    """A command with options of the table; its errors call a setting as it was written."""
 
-    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.section = section
-
-
-class SettingsCommand(click.Command):
-    """A command whose help has its options in titled groups, in the table's order."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the groups, then what belongs to none."""
-        rows: dict[str, list[tuple[str, str]]] = {title: [] for title in (*SECTIONS.values(), "Other")}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is not None:
-                rows[SECTIONS.get(getattr(param, "section", ""), "Other")].append(record)
-        for title, records in rows.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SettingError as error:
+            found: Loaded | None = ctx.meta.get(_LOADED)
+            raise (error if found is None else found.as_written(error)) from None
 
 
-def setting_options(*sections: str) -> Callable[[_Command], _Command]:
-    """Add the options of these sections of the table, and with the tenant those that say where settings are.
+def setting_options(*wanted: str, **helps: str) -> Callable[[_Decorated], _Decorated]:
+    """Add options of the table, by section or by name, and those that every command has.
 
-    A decorator for the function under ``@click.command(cls=SettingsCommand)``; it then takes ``**options``.
+    A decorator for the function under ``@click.command(cls=SettingsCommand)``, which then takes
+    ``**options``. Every command has --config, --profile, -v and -q. `helps` are the names of more options,
+    with what they mean for this command in particular.
     """
-    options = [option for section in sections for option in _section_options(section)]
+    chosen = [one for one in TABLE if one.flag and {one.section, one.name} & {*wanted, *helps}]
+    made = [
+        *_configuration(),
+        *(_option(one, helps.get(one.name, one.help)) for one in chosen),
+        *_verbosity(),
+    ]
 
-    def add(function: _Command) -> _Command:
-        for option in reversed(options):
-            function = click.option(*option[0], cls=SectionedOption, **option[1])(function)
+    def add(function: _Decorated) -> _Decorated:
+        for names, attributes in reversed(made):
+            function = click.option(*names, cls=GroupedOption, **attributes)(function)
         return function
 
     return add
 
 
-def inputs_argument(function: _Command) -> _Command:
+def inputs_argument(function: _Decorated) -> _Decorated:
     """Add ``[INPUT]...``."""
     return click.argument("inputs", nargs=-1, metavar="[INPUT]...", shell_complete=_complete_files)(function)
 
 
-def dry_run_option(function: _Command) -> _Command:
+def dry_run_option(function: _Decorated) -> _Decorated:
     """Add ``--dry-run``."""
     return click.option(
         "--dry-run",
         is_flag=True,
-        cls=SectionedOption,
-        section="list",
-        help="Tell the plan (accounts, requests, time at the quota) and send nothing.",
+        cls=GroupedOption,
+        common=_DRY_RUN,
+        help="Show the plan (accounts, requests, time at the quota) and send nothing.",
     )(function)
 
 
-def loaded(options: dict[str, Any], *, needs_tenant: bool = True) -> Loaded:
+def loaded(options: dict[str, Any], *, needs_tenant: bool = True, **fixed: Any) -> Loaded:
     """The settings of a command from its options, the environment and the files.
 
+    `fixed` are settings that the command itself decides.
+
     Raises:
-        SettingFault: a value can't be taken, or the tenant or its credentials are missing.
-        UsageError: ``-v`` and ``-q`` together.
+        SettingError: a value is not accepted, or the tenant or its credentials are missing.
+        click.UsageError: ``-v`` and ``-q`` together.
     """
-    config = options.get("config")
-    return load(
-        settings_given(options),
+    found = load(
+        settings_given(options) | fixed,
         environ=os.environ,
-        home=Path("~").expanduser(),
-        cwd=Path.cwd(),
-        config=Path(config).expanduser() if config else None,
+        config=options.get("config"),
         profile=options.get("profile"),
         needs_tenant=needs_tenant,
     )
+    click.get_current_context().meta[_LOADED] = found
+    return found
 
 
 def settings_given(options: dict[str, Any]) -> dict[str, Any]:
@@ -115,51 +110,58 @@ def settings_given(options: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _section_options(section: str) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Names and attributes of the options of one section."""
-    options = [_option(field) for field in FIELDS if field.section == section and field.flag]
-    if section == "tenant":
-        options[2:2] = [_own(*one, section) for one in _WHERE_SETTINGS_ARE]
-    if section == "seeing":
-        verbose = {"count": True, "section": section, "help": "Log each retry; twice: each request."}
-        quiet = {"is_flag": True, "section": section, "help": "Log warnings and errors only."}
-        options += [(("-v", "--verbose"), verbose), (("-q", "--quiet"), quiet)]
-    return options
+_Made = tuple[tuple[str, ...], dict[str, Any]]
+"""Names and attributes of an option."""
 
 
-def _option(field: Field) -> tuple[tuple[str, ...], dict[str, Any]]:
-    attributes: dict[str, Any] = {"section": field.section, "default": None, "help": _help(field)}
-    if field.off:
-        return (field.name, f"{field.flag}/{field.off}"), attributes
-    names = (field.name, *((field.short,) if field.short else ()), field.flag)
-    return names, attributes | {
-        "metavar": field.kind.metavar,
-        "type": str,
-        "shell_complete": _completion(field),
+def _configuration() -> Iterator[_Made]:
+    config = {
+        "metavar": "FILE",
+        "common": _CONFIG,
+        "shell_complete": _complete_files,
+        "help": "Settings in TOML.  [default: ./harvester.toml, else the user's; see `harvester config`]",
     }
+    profile = {"metavar": "NAME", "help": "Part of the configuration to lay over the rest: [profile.NAME]."}
+    yield ("--config",), {"group": _CONFIGURATION, "default": None, **config}
+    yield ("--profile",), {"group": _CONFIGURATION, "default": None, **profile}
 
 
-def _own(flag: str, metavar: str, text: str, section: str) -> tuple[tuple[str, ...], dict[str, Any]]:
-    attributes: dict[str, Any] = {"metavar": metavar, "default": None, "section": section, "help": text}
-    return (flag,), attributes | ({"shell_complete": _complete_files} if metavar == "FILE" else {})
+def _verbosity() -> Iterator[_Made]:
+    group = SECTIONS["display"]
+    yield ("-v", "--verbose"), {"count": True, "group": group, "help": "Log each retry; twice: each request."}
+    yield ("-q", "--quiet"), {"is_flag": True, "group": group, "help": "Log warnings and errors only."}
 
 
-def _help(field: Field) -> str:
-    default = default_of(field.name)
-    if field.off:
-        return f"{field.help}  [default: {field.flag if default else field.off}]"
-    return f"{field.help}  [default: {field.show(None if default == '' else default)}]"
+def _option(one: Setting, text: str) -> _Made:
+    attributes: dict[str, Any] = {
+        "group": SECTIONS[one.section],
+        "common": one.common,
+        "default": None,
+        "help": _help(one, text),
+    }
+    if one.switch:
+        return (one.name, f"{one.flag}/{one.negative}"), attributes
+    names = (one.name, *((one.short,) if one.short else ()), one.flag)
+    attributes |= {"metavar": one.kind.metavar, "type": str, "shell_complete": _completion(one)}
+    return names, attributes | ({"multiple": True} if one.kind is TEXTS else {})
 
 
-def _completion(field: Field) -> Callable[..., list[CompletionItem]] | None:
+def _help(one: Setting, text: str) -> str:
+    if one.switch:
+        return f"{text}  [default: {one.flag}]" if one.default else text
+    shown = one.show(one.default)
+    return text if one.default == () and not one.unset else f"{text}  [default: {shown}]"
+
+
+def _completion(one: Setting) -> Callable[..., list[CompletionItem]] | None:
     """What a shell offers: the words of a choice, or files."""
-    if field.kind.metavar in ("FILE", "DEST"):
+    if one.kind.metavar in ("FILE", "DEST", "last|LEDGER"):
         return _complete_files
 
     def words(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(one) for one in field.kind.choices if one.startswith(incomplete)]
+        return [CompletionItem(word) for word in one.kind.choices if word.startswith(incomplete)]
 
-    return words if field.kind.choices else None
+    return words if one.kind.choices else None
 
 
 def _complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -1,40 +1,129 @@
-"""`harvester report`: a page to look at, from a summary."""
+"""`harvester report`: a page that opens with which accounts nobody uses."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
-from harvester.report.html.page import html_page, read_summary, write_page
-from harvester.settings.values import default_of
+from harvester.cli.help import Command
+from harvester.cli.ledgers import ledger_named, summary_of
+from harvester.errors import UsageError
+from harvester.files import distinct_paths
+from harvester.ledger import LedgerReader
+from harvester.report.html.page import RUN_ONLY, list_beside, read_summary, require_drawing
+from harvester.reporting import write_report
+from harvester.settings.destination import resolve
+
+_SUMMARY: Final = ".json"
+_ENDINGS: Final = (".partial", ".ledger", ".summary.json")
+_NO_LONGER: Final = "The ledger that is there now is of another harvest, so this page shows the run only."
 
 _EXAMPLES = """\b
 Examples:
-  harvester report usages.ndjson.summary.json
-  harvester report usages/_summary.json -o /var/www/harvest.html
-  harvester report usages.ndjson.summary.json -o - | mail …"""
+  harvester report usages.ndjson
+  harvester report usages.ndjson -o /var/www/accounts.html
+  harvester report usages.ndjson.summary.json -o - | less"""
 
 
-@click.command("report", epilog=_EXAMPLES)
-@click.argument("summary", type=click.Path(path_type=Path))
+@click.command(cls=Command, epilog=_EXAMPLES)
+@click.argument("source", metavar="LEDGER|SUMMARY")
 @click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    help="Where the page goes, - is stdout (default: the summary's name with .html for .json).",
+    "-o", "--output", metavar="FILE", help="Where the page goes.  [default: LEDGER.html; - is stdout]"
 )
-def command(*, summary: Path, output: str | None) -> int:
-    """Draw the HTML report of a run from its SUMMARY, as `harvester run --report` does at its end.
+def command(source: str, *, output: str | None) -> int:
+    """Make an HTML page of a harvest: which accounts nobody uses, and how the run went.
 
-    One page without script that asks for nothing over the network: the run in figures and charts, and what
-    the rows say about the accounts. Needs the extra `report`.
+    LEDGER is a ledger, or the output whose ledger is next to it; the list of all accounts that nobody uses
+    is written next to the page, as FILE.unused.csv. A SUMMARY has no accounts in it: without the ledger
+    that it names, the page shows the run only. The page is one file that requests nothing over the
+    network. Needs the extra `report`.
     """
-    document = read_summary(summary)
-    if output == "-":
-        click.echo(html_page(document, str(summary)), nl=False)
-        return 0
-    path = Path(output) if output is not None else summary.with_suffix(".html")
-    write_page(path, document, default_of("file_mode"), str(summary))
-    click.echo(f"{path}: written", err=True)
+    require_drawing("report")
+    with _found(source) as found:
+        page = Path(output) if output is not None else _default(source)
+        _check_paths(page, found)
+        listed = write_report(page, found.summary, found.reader, note=found.note)
+    if str(page) != "-":
+        click.echo(f"Wrote {page}" + (f" and {listed}" if listed is not None else ""), err=True)
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What there is of a harvest. `note` says why there is no ledger, or none that can answer."""
+
+    summary: Mapping[str, Any]
+    reader: LedgerReader | None
+    inputs: tuple[Path, ...]
+    note: str = RUN_ONLY
+
+
+@contextmanager
+def _found(source: str) -> Iterator[_Found]:
+    """The summary and the ledger that `source` means."""
+    if source.endswith(_SUMMARY):
+        with _of_summary(Path(source)) as found:
+            yield found
+        return
+    try:
+        path = ledger_named(source)
+    except UsageError:
+        summary = summary_of(Path(source))
+        if not summary.is_file():
+            raise
+        yield _Found(read_summary(summary), None, (summary,))
+        return
+    with LedgerReader(path) as reader:
+        yield _Found(_summary_in(reader, Path(source)), reader, (path,))
+
+
+@contextmanager
+def _of_summary(path: Path) -> Iterator[_Found]:
+    """A summary, with the ledger that it names if that is there and of the same harvest."""
+    summary = read_summary(path)
+    named = summary.get("ledger")
+    places = (Path(named), path.parent / Path(named).name) if isinstance(named, str) else ()
+    ledger = next((place for place in places if place.is_file()), None)
+    if ledger is None:
+        yield _Found(summary, None, (path,))
+        return
+    with LedgerReader(ledger) as reader:
+        same = any(run.id == summary.get("runId") for run in reader.runs())
+        yield _Found(summary, reader if same else None, (path, ledger), RUN_ONLY if same else _NO_LONGER)
+
+
+def _summary_in(reader: LedgerReader, source: Path) -> Mapping[str, Any]:
+    """The summary of the last run that has one: the ledger keeps it."""
+    for run in reversed(reader.runs()):
+        if isinstance(found := run.details.get("summary"), dict):
+            return found
+    if (beside := summary_of(source)).is_file():
+        return read_summary(beside)
+    raise UsageError(
+        f"{reader.path}: no run of this harvest has ended yet, so there are no figures to show",
+        "run the same command again to finish it",
+    )
+
+
+def _default(source: str) -> Path:
+    """Next to what the page is of, named after the output; of a store or a table, in this directory."""
+    source = source.rstrip("/")
+    path = Path(source.rpartition("/")[2] if resolve(source).remote else source)
+    if path.name == "_summary.json":
+        path = path.parent
+    name = path.name
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending)
+    return path.with_name(f"{name}.html")
+
+
+def _check_paths(page: Path, found: _Found) -> None:
+    named = {"--output": page}
+    if found.reader is not None and (listed := list_beside(page)) is not None:
+        named["the list of accounts next to --output"] = listed
+    distinct_paths(named, found.inputs)

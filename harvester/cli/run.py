@@ -1,4 +1,4 @@
-"""`harvester run`: the main job."""
+"""`harvester run`: account IDs in, usage rows out."""
 
 from __future__ import annotations
 
@@ -6,38 +6,46 @@ from typing import Any
 
 import click
 
-from harvester.cli.options import SettingsCommand, dry_run_option, inputs_argument, loaded, setting_options
-from harvester.cli.show import harvest_shown
+from harvester.cli.display import harvest_shown
+from harvester.cli.options import (
+    SettingsCommand,
+    dry_run_option,
+    inputs_argument,
+    loaded,
+    setting_options,
+)
 from harvester.plan import plan
+from harvester.settings import SECTIONS
 
 _EXAMPLES = """\b
 Examples:
+  harvester run --list -o usages.ndjson
   harvester run ids.txt -o usages.ndjson
-  harvester accounts --filters 'sourceId eq "…"' | harvester run - -o usages.ndjson.gz
-  harvester run ids.csv --id-field accountId -o usages/ --part-rows 1000000 --compress zstd
+  harvester run ids.csv --id-field accountId -o usages/ --compress zstd
   harvester run usages.ndjson.failures.ndjson -o second-try.ndjson
   harvester run ids.txt -o usages.ndjson --dry-run"""
 
 
 @click.command(cls=SettingsCommand, epilog=_EXAMPLES)
 @inputs_argument
-@setting_options("tenant", "request", "list", "output", "pace", "giving up", "seeing", "metrics")
+@setting_options(*SECTIONS)
 @dry_run_option
 def command(*, dry_run: bool, **options: Any) -> int:
-    """Harvest the usage rows of the account IDs in INPUT.
+    """Harvest the usage rows of the accounts in INPUT.
 
-    INPUT are files of account IDs (text, CSV, NDJSON; .gz and .zst as they are), `-` is stdin. The same
-    command again goes on where the last one stopped. Rows go to DEST, everything else to stderr.
+    INPUT are files of account IDs (text, CSV or NDJSON; .gz and .zst are read directly), `-` is stdin;
+    --list takes the tenant's own accounts instead. The same command, run again, continues where the last
+    run stopped. Rows go to DEST, everything else to stderr.
 
-    Each option is also a variable (HARVESTER_PAGE_SIZE) and a key of the --config file (page_size);
-    `harvester config show` tells which one decides. Credentials are never options: SAIL_CLIENT_ID and
-    SAIL_CLIENT_SECRET in the environment, or --clients, --config, or where SailPoint's own tools keep them.
+    Every option is also a variable (HARVESTER_PAGE_SIZE) and a key of the configuration (page_size);
+    `harvester config show` says which one decides. Credentials are never options: set SAIL_CLIENT_ID and
+    SAIL_CLIENT_SECRET, or use --clients, --config, or the places where SailPoint's own tools keep them.
     """
     found = loaded(options, needs_tenant=not dry_run)
-    if not dry_run:
-        return harvest_shown(found.settings, found.warnings).status
-    for warning in found.warnings:
-        click.echo(f"harvester: {warning}", err=True)
-    for line in plan(found.settings).lines():
-        click.echo(line)
-    return 0
+    if dry_run:
+        for warning in found.warnings:
+            click.echo(f"harvester: {warning}", err=True)
+        for line in plan(found.settings).lines():
+            click.echo(line)
+        return 0
+    return harvest_shown(found.settings, found.warnings).status

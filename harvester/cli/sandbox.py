@@ -9,25 +9,28 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from harvester.errors import SettingFault
+from harvester.cli.help import Command, GroupedOption
+from harvester.errors import SettingError
 from harvester.sandbox import (
     FAULTS_HELP,
+    Algorithm,
+    RetryAfter,
     Sandbox,
     SandboxOptions,
-    parse_duration,
     parse_faults,
     parse_hopeless,
-    parse_quota,
+    parse_versions,
 )
+from harvester.settings.parse import API_VERSIONS, BadValue, duration, quota
 
 try:
     import uvloop
 except ImportError:  # not made for this platform
-    uvloop = None  # type: ignore[assignment]  # the standard loop serves too, only slower
+    uvloop = None  # type: ignore[assignment]  # the standard loop serves, too, only slower
 
 _log = logging.getLogger("harvester.sandbox")
 
@@ -44,123 +47,157 @@ class _Parsed(click.ParamType[Any]):
             return value
         try:
             return self._parse(value)
-        except SettingFault as problem:
+        except SettingError as error:
             # click names the option itself.
-            self.fail(f"{problem}.".removeprefix(f"{problem.setting}: "), param, ctx)
+            self.fail(f"{error}.".removeprefix(f"{error.setting}: "), param, ctx)
+        except BadValue as bad:
+            self.fail(f"{value!r} {bad.problem}: {bad.hint}.", param, ctx)
 
 
-_SECONDS = _Parsed("duration", lambda text: parse_duration(text, "duration"))
-
+_SECONDS = _Parsed("duration", duration)
+_SHARE = click.FloatRange(0, 1)
+_POPULATION, _QUOTA, _FAULTS = "The tenant", "Its quota", "What goes wrong"
 
 _EXAMPLES = """\b
 Examples:
   harvester sandbox --port 8080 --accounts 5000
-  harvester sandbox --quota none --latency 80ms --jitter 20ms
+  harvester sandbox --quota 25/10s --escalate
   harvester sandbox --faults '500=0.01,reset=0.005,outage=10s@#800' --hopeless 5
   SAIL_BASE_URL=http://127.0.0.1:8080 SAIL_CLIENT_ID=me SAIL_CLIENT_SECRET=sandbox harvester check"""
 
 
-@click.command("sandbox", epilog=f"\b\nFAULTS\n{FAULTS_HELP}\n\n{_EXAMPLES}")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    show_default=True,
-    help="Port on 127.0.0.1; 0 picks one.",
+def _option(*names: str, group: str, **attributes: Any) -> Callable[..., Any]:
+    shown = attributes.get("default") is not None
+    return click.option(*names, cls=GroupedOption, group=group, show_default=shown, **attributes)
+
+
+def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], Any]:
+    def add(function: Any) -> Any:
+        for name, attributes in reversed(options.items()):
+            function = _option(name, group=title, **attributes)(function)
+        return function
+
+    return add
+
+
+@click.command("sandbox", cls=Command, epilog=f"{_EXAMPLES}\n\n\b\nFAULTS\n{FAULTS_HELP}")
+@_group(
+    _POPULATION,
+    {
+        "--port": {
+            "type": click.IntRange(0, 65535),
+            "default": 0,
+            "help": "Port on 127.0.0.1; 0 picks one.",
+        },
+        "--accounts": {"type": click.IntRange(0), "default": 1000, "help": "Accounts in the tenant."},
+        "--sources": {"type": click.IntRange(1), "default": 8, "help": "Sources that they belong to."},
+        "--without-usage": {
+            "type": _SHARE,
+            "default": 0.25,
+            "help": "Share of the sources that report no usage.",
+        },
+        "--seed": {"type": int, "default": 1, "help": "Equal seeds give equal accounts and faults."},
+        "--today": {
+            "type": click.DateTime(["%Y-%m-%d"]),
+            "help": "Day that usage is counted back from.  [default: today, UTC]",
+        },
+        "--rows": {
+            "type": click.IntRange(0),
+            "help": "Give every account this many rows, and every source usage.",
+        },
+        "--unknown": {
+            "type": click.Choice(["200", "404"]),
+            "default": "404",
+            "help": "Answer for an ID that no account has: 200 without rows, or 404.",
+        },
+        "--versions": {
+            "type": _Parsed("versions", parse_versions),
+            "default": ",".join(API_VERSIONS),
+            "help": "API versions served.",
+        },
+        "--token-life": {"type": _SECONDS, "default": "749s", "help": "Time that a token lives."},
+    },
 )
-@click.option(
-    "--accounts", type=click.IntRange(0), default=1000, show_default=True, help="Accounts in the tenant."
+@_group(
+    _QUOTA,
+    {
+        "--quota": {
+            "type": _Parsed("quota", lambda text: None if text == "none" else quota(text)),
+            "default": "100/10s",
+            "help": "Requests per client ID and API version, N/Ps; none disables it.",
+        },
+        "--escalate": {
+            "is_flag": True,
+            "help": "Shut a client out after three violated windows of twelve, longer each time.",
+        },
+        "--algorithm": {
+            "type": click.Choice(get_args(Algorithm)),
+            "default": "fixed",
+            "help": "How requests are counted: fixed or sliding window, token or leaky bucket.",
+        },
+        "--retry-after": {
+            "type": click.Choice(get_args(RetryAfter)),
+            "default": "seconds",
+            "help": "How a 429 says when to come back.",
+        },
+        "--latency": {
+            "type": _SECONDS,
+            "default": "0",
+            "help": "Time that every answer takes, such as 80ms.",
+        },
+        "--jitter": {"type": _SECONDS, "default": "0", "help": "Spread of the latency, up and down."},
+    },
 )
-@click.option(
-    "--seed", type=int, default=1, show_default=True, help="Equal seeds give equal accounts and faults."
+@_group(
+    _FAULTS,
+    {
+        "--faults": {
+            "type": _Parsed("faults", parse_faults),
+            "default": "none",
+            "help": "What goes wrong; see below.",
+        },
+        "--fault-streak": {
+            "type": click.IntRange(0),
+            "default": 3,
+            "help": "Most faulty answers in a row to one account; 0: no limit.",
+        },
+        "--hopeless": {
+            "type": _Parsed("hopeless", parse_hopeless),
+            "default": "0",
+            "help": "Accounts that always fail, and how: 12 or 12:404/429.",
+        },
+    },
 )
-@click.option(
-    "--today",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="Day the usage is counted back from (default: 2026-10-15).",
-)
-@click.option("--rows", type=click.IntRange(0), help="Give every account this many rows.")
-@click.option(
-    "--large", type=click.FloatRange(0, 1), default=0.0, help="Share of accounts with 620 rows, three pages."
-)
-@click.option(
-    "--hopeless",
-    type=_Parsed("hopeless", parse_hopeless),
-    default="0",
-    show_default=True,
-    help="Accounts that always fail: a share (0.02) or number (12), and with what: 12:404/500.",
-)
-@click.option(
-    "--quota",
-    type=_Parsed("quota", parse_quota),
-    default="100/10s",
-    show_default=True,
-    help="Requests per client id and API version, N/Ps; none takes it off.",
-)
-@click.option(
-    "--algorithm",
-    type=click.Choice(["fixed", "sliding", "token", "leaky"]),
-    default="fixed",
-    show_default=True,
-    help="How requests are counted: fixed or sliding window, token or leaky bucket.",
-)
-@click.option(
-    "--burst",
-    type=click.IntRange(1),
-    help="Size of the token bucket (default: N) or leaky bucket (default: N/20).",
-)
-@click.option(
-    "--retry-after",
-    type=click.Choice(["seconds", "date", "none"]),
-    default="seconds",
-    show_default=True,
-    help="How a 429 says when to come back.",
-)
-@click.option(
-    "--latency", type=_SECONDS, default="0", show_default=True, help="Time every answer takes, such as 80ms."
-)
-@click.option(
-    "--jitter", type=_SECONDS, default="0", show_default=True, help="Spread of the latency, up and down."
-)
-@click.option(
-    "--faults",
-    type=_Parsed("faults", parse_faults),
-    default="none",
-    show_default=True,
-    help="What goes wrong, see below.",
-)
-@click.option(
-    "--fault-streak",
-    type=click.IntRange(0),
-    default=3,
-    show_default=True,
-    help="Most faulty answers in a row to one account; 0: as the dice fall.",
-)
-@click.option("--token-life", type=_SECONDS, default="749s", show_default=True, help="Time a token lives.")
-@click.option("-v", "--verbose", is_flag=True, help="Log to stderr.")
+@click.option("-v", "--verbose", count=True, help="Log to stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Log nothing (the default).")
 def command(
-    verbose: bool, today: datetime | None, hopeless: tuple[float, tuple[int, ...] | None], **given: Any
+    *,
+    verbose: int,
+    quiet: bool,
+    today: datetime | None,
+    unknown: str,
+    hopeless: tuple[int, tuple[int, ...] | None],
+    **given: Any,
 ) -> None:
     """Serve a simulated tenant on 127.0.0.1 until stopped.
 
-    The first line on stdout is its URL. Any client id will do, the secret is "sandbox"; a client id that
-    begins with "noscope" lacks every scope, one with "listonly" may list accounts only.
+    The first line on stdout is its URL. Any client ID is accepted, with the secret "sandbox". A client ID
+    that begins with "noscope" lacks every scope; one with "listonly" may only list accounts, one with
+    "usageonly" only read usage.
 
-    Beside the API: /_sandbox/ids.txt, /_sandbox/truth.ndjson (what a harvest must give),
-    /_sandbox/hopeless.ndjson and /_sandbox/tally (what was asked for, in figures).
+    Beside the API, it serves /_sandbox/ids.txt, truth.ndjson (the rows of a complete harvest), states.ndjson
+    (each account's source, outcome and state), hopeless.ndjson, and tally (what was requested, in figures).
     """
-    number, statuses = hopeless
-    given |= {"hopeless": number}
+    given["hopeless"], statuses = hopeless
     given |= {"hopeless_statuses": statuses} if statuses else {}
     given |= {"today": today.date()} if today else {}
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO if verbose else logging.CRITICAL, format="%(message)s"
-    )
+    level = logging.INFO if verbose and not quiet else logging.CRITICAL
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(message)s")
     run = asyncio.run if uvloop is None else uvloop.run
     try:
-        run(_serve(SandboxOptions(**given)))
-    except SettingFault as problem:
-        raise click.UsageError(f"{problem}.") from None
+        run(_serve(SandboxOptions(unknown=200 if unknown == "200" else 404, **given)))
+    except SettingError as error:
+        raise click.UsageError(f"{error}.") from None
 
 
 async def _serve(options: SandboxOptions) -> None:

@@ -1,65 +1,211 @@
-"""Whether a client may harvest at all: the verdict over answers 401 and 403.
+"""Which clients, lanes and API versions may be used: what answers prove, what denials mean, what is dropped.
 
-One account that is forbidden is a failure of that account; a client all of whose first answers are denials
-has no rights, and must not burn through the list to find that out.
+Carries out the policy's verdicts.
 """
 
 from __future__ import annotations
 
-from harvester.engine.work import Work
-from harvester.errors import AccessDenied, GiveUp, TokenRejected
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import assert_never
 
-DENIALS = 10
-"""So many accounts denied in a row, with no good answer between, and the client is out."""
-REJECTIONS = 3
-"""So many 401 for one account, each with a new token, and a client without a good answer may be denied."""
+from harvester.engine import policy
+from harvester.engine.circuit_breaker import CircuitBreaker
+from harvester.engine.policy import AskOthers, Check, DropClient, DropLane, Verdict
+from harvester.engine.scheduler import Scheduler
+from harvester.engine.standing import ClientStanding, LaneStanding, Standings, VersionStanding
+from harvester.engine.work import Kind, Work
+from harvester.errors import AccessDenied
+from harvester.model import Fault, Refused, Throttled, TokenRejected
+from harvester.waiting import delay
 
 
 class Access:
-    """The suspects of one client: accounts that were denied and wait for the verdict."""
+    """The standing of all clients and lanes, and the accounts held for those that are undecided."""
 
-    def __init__(self, client: str, attempts: int) -> None:
-        self._client = client
+    def __init__(
+        self,
+        standings: Standings,
+        scheduler: Scheduler,
+        breaker: CircuitBreaker,
+        *,
+        attempts: int,
+        clock: Callable[[], float],
+        rng: Random,
+    ) -> None:
+        self._standings = standings
+        self._scheduler = scheduler
+        self._breaker = breaker
         self._attempts = attempts
-        self._proven = False
-        self.suspects: list[Work] = []
+        self._clock = clock
+        self._rng = rng
+        self._gone: set[ClientStanding] = set()
+        self.denied: AccessDenied | None = None
+        """Why the client that was dropped last is not used any more."""
 
-    def proven(self) -> list[Work]:
-        """A good answer came: the client has the right. Returns the suspects, denied for their own sake."""
-        self._proven = True
-        cleared, self.suspects = self.suspects, []
-        return cleared
+    # --- what answers prove
 
-    def is_own(self, denial: GiveUp | TokenRejected) -> bool:
-        """Whether a denial is the account's own matter without further ado."""
-        return self._proven and isinstance(denial, GiveUp)
+    def answered(self, lane: LaneStanding, work: Work) -> list[Work]:
+        """A good answer: client, lane and version may be used. Returns the held accounts that fail now."""
+        for version in work.missing_on:
+            if not version.proven:
+                self._drop_version(version)
+        lane.version.proven = True
+        return [] if lane.proven else self._prove(lane)
 
-    def suspect(self, work: Work) -> bool:
-        """Hold `work` until more is known. True when the client is out."""
-        self.suspects.append(work)
-        return len(self.suspects) >= DENIALS
+    def refused(self, lane: LaneStanding, work: Work, refusal: Refused | TokenRejected) -> list[Work]:
+        """A refusal: denials count against client and lane, others may be as good as an answer (as above)."""
+        if isinstance(refusal, TokenRejected):
+            work.rejections += 1
+            self._count_denial(lane.client, refusal)
+        elif refusal.status == policy.FORBIDDEN:
+            lane.denials += 1
+            self._count_denial(lane.client, refusal)
+        elif not lane.proven and (work.kind is Kind.CHECK or policy.proves(refusal, lane)):
+            return self._prove(lane)
+        return []
 
-    @property
-    def rejections(self) -> int:
-        """So many 401 for one account are a denial. A client that has the right has its attempts, too."""
-        return max(REJECTIONS, self._attempts) if self._proven else REJECTIONS
+    @staticmethod
+    def _count_denial(client: ClientStanding, denial: Refused | TokenRejected) -> None:
+        client.denials += 1
+        client.denial = denial
 
-    @property
-    def unsettled(self) -> bool:
-        """Whether a good answer would change anything."""
-        return not self._proven or bool(self.suspects)
+    def _prove(self, lane: LaneStanding) -> list[Work]:
+        lane.proven = True
+        if lane.client.proven:
+            return []
+        lane.client.proven = True
+        return [work for work in self._scheduler.release(lane.client) if not self._has_other_lane(work)]
 
-    def verdict(self) -> AccessDenied:
-        """Why the client is out, in words for a person."""
-        last = self.suspects[-1].last if self.suspects else None
-        if isinstance(last, GiveUp):
-            return AccessDenied(
-                f"client {self._client!r} is not authorised to read account usages (403: {last.problem})",
-                "give it the scope idn:identity-history:manage (or sp:scopes:all), "
-                "and its owner a user level that has it",
-            )
-        detail = f": {last.problem}" if last is not None else ""
-        return AccessDenied(
-            f"client {self._client!r}: the tenant does not accept its tokens (401{detail})",
-            "check client id, secret and base URL; a ready token must belong to this tenant",
+    def _has_other_lane(self, work: Work) -> bool:
+        """Denied on a lane that is not proven, while another is: that one decides about the account."""
+        lane = work.denied_on
+        if lane is None or lane.proven or not self._standings.others(work.avoid | lane.bit):
+            return False
+        work.avoid |= lane.bit
+        self._scheduler.again(work)
+        return True
+
+    # --- the access check
+
+    def checked(
+        self, lane: LaneStanding, work: Work, outcome: Fault | Throttled | TokenRejected | Refused
+    ) -> None:
+        """The known-good account was requested on `lane`, to find out about its client."""
+        client = lane.client
+        if client.proven or not client.checking or client in self._gone:
+            return
+        if isinstance(outcome, Fault):
+            self._scheduler.later(work, self._clock() + delay(work.attempts + 1, self._rng))
+            work.attempts += 1
+        elif isinstance(outcome, Throttled) or (
+            isinstance(outcome, TokenRejected) and work.rejections < self._attempts
+        ):
+            self._scheduler.again(work)
+        else:
+            self._denied(lane, work)
+
+    def _denied(self, lane: LaneStanding, work: Work) -> None:
+        """Another lane of the client is asked, if there is one; if not, it has no right any more."""
+        work.avoid |= lane.bit
+        work.rejections = 0
+        if any(other.live and not work.avoid & other.bit for other in lane.client.lanes):
+            self._scheduler.again(work)
+        else:
+            self.drop_client(lane.client, policy.access_denied(lane.client))
+
+    def hold(self, lane: LaneStanding, work: Work) -> None:
+        """`work` was denied on `lane`: keep it until it is decided about the client, if it is not yet."""
+        work.denied_on = lane
+        if lane.client in self._gone:
+            self._leave_to_others(work)
+        else:
+            self._scheduler.hold(lane.client, work)
+
+    # --- verdicts
+
+    def judge(self, lane: LaneStanding) -> None:
+        """Decide about a lane that is not proven, and about its client, once there is enough to go by."""
+        found = policy.verdict(lane, known_good=self._has_known_good)
+        if found is not None:
+            self._carry_out(lane, found)
+
+    def decide(self) -> None:
+        """Nothing moves any more but what waits for a decision about a client: decide about the first one."""
+        client = self._scheduler.undecided()
+        if client is None:
+            return
+        found = policy.undecided(
+            client,
+            known_good=self._has_known_good,
+            others_proven=any(lane.proven for lane in self._standings.live if lane.client is not client),
         )
+        self._carry_out(client.lanes[0], found)
+
+    def _carry_out(self, lane: LaneStanding, found: Verdict) -> None:
+        match found:
+            case DropClient(why):
+                self.drop_client(lane.client, why)
+            case DropLane(why):
+                self._drop_lanes([lane], why)
+            case Check():
+                self._scheduler.check(lane.client)
+            case AskOthers():
+                self._ask_others(lane.client)
+            case _:
+                assert_never(found)
+
+    def _ask_others(self, client: ClientStanding) -> None:
+        for work in self._scheduler.release(client):
+            for lane in client.lanes:
+                work.avoid |= lane.bit
+            self._scheduler.again(work)
+
+    @property
+    def _has_known_good(self) -> bool:
+        return self._scheduler.known_good is not None
+
+    # --- dropping
+
+    def drop_client(self, client: ClientStanding, why: AccessDenied) -> None:
+        """Use the client no more; its accounts go to the others."""
+        client.lanes[0].lane.client.drop(why)
+        self._see_off(client, why)
+
+    def notice_drops(self) -> None:
+        """See to clients that were dropped elsewhere, since the token endpoint refuses them."""
+        for lane in self._standings.lanes:
+            why = lane.lane.client.dropped
+            if why is not None and lane.client not in self._gone:
+                self._see_off(lane.client, why)
+
+    def _see_off(self, client: ClientStanding, why: AccessDenied) -> None:
+        self._gone.add(client)
+        self.denied = why
+        for work in self._scheduler.release(client):
+            self._leave_to_others(work)
+        self._leave(client.lanes)
+
+    def _leave_to_others(self, work: Work) -> None:
+        work.rejections = 0
+        self._scheduler.again(work)
+
+    def _drop_version(self, version: VersionStanding) -> None:
+        """Another version has an account that this one says does not exist: it is not served."""
+        lanes = [lane for lane in self._standings.live if lane.version is version]
+        self._drop_lanes(
+            lanes,
+            f"the tenant does not serve API version {version.name}: it answers 404 for existing accounts",
+        )
+
+    def _drop_lanes(self, lanes: Sequence[LaneStanding], why: str) -> None:
+        for lane in lanes:
+            lane.lane.drop(f"{why}; its accounts go to the others")
+        self._leave(lanes)
+
+    def _leave(self, lanes: Sequence[LaneStanding]) -> None:
+        """Give the accounts of lanes that were dropped to the others."""
+        for lane in lanes:
+            for work in self._breaker.drop(lane.index, self._clock()):
+                self._scheduler.again(work)
+        self._scheduler.lane_dropped()

@@ -1,311 +1,230 @@
-"""The engine: accounts to clients, results to the sink, until everything is settled or the run is stopped."""
+"""One run over one list: the tasks, and how they end."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any, Protocol
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from random import Random
+from typing import Any, Final
 
-from harvester.engine.agenda import Agenda, Shelf
-from harvester.engine.crew import Crew
-from harvester.engine.hearing import Hearing
-from harvester.engine.outage import SUSPICION, Outage
-from harvester.engine.work import Work, failure_of
-from harvester.errors import AccessDenied, Fault, GiveUp, StoppedEarly, StopRun, Throttled, TryAgain
-from harvester.events import AccountSettled, ClientDropped, Observer, RetryScheduled, Stopping
-from harvester.model import Account, Harvested, Reason, Settled
-from harvester.settings.model import Settings
-from harvester.tenant.answers import refusal
-from harvester.tenant.backoff import delay
-from harvester.tenant.client import TenantClient
-from harvester.tenant.exchange import ANONYMOUS
-from harvester.tenant.paging import Pages
-from harvester.tenant.transport import Transport
+from harvester.engine.circuit_breaker import CircuitBreaker
+from harvester.engine.conductor import Conductor, Rules
+from harvester.engine.limits import Limits, Trouble
+from harvester.engine.recorder import Recorder
+from harvester.engine.scheduler import PAGE, Scheduler, Stall
+from harvester.engine.standing import Standings
+from harvester.engine.workers import WorkerPool
+from harvester.errors import ClosedPipe, Interrupted, StopRun
+from harvester.events import Observer, Stopping
+from harvester.ledger import Ledger
+from harvester.tenant.client import Lane
 
-
-class Store(Shelf, Protocol):
-    """Where results go (`sink.Writer` is one). `put` waits when the sink is slower than the tenant."""
-
-    async def put(self, settled: Settled, ticket: int) -> None:
-        """Take an account that is finished, with its place among those begun."""
-        ...
-
-    async def had_before(self) -> str | None:
-        """An account that an earlier run had rows of, if this one goes on from it."""
-        ...
+_LOOK_EVERY: Final = 1.0
+"""Seconds after which the engine looks in any case: what it is not told of, such as a token endpoint
+that fails, costs no more time than this."""
 
 
 class Engine:
-    """One run over one list.
+    """Requests every pending account of a ledger through `lanes`, and settles it.
 
-    To be made inside the running loop. `run` takes the tasks that live as long as the run: reading the
-    list, writing the rows.
+    To be made and run inside one event loop. `deadline` and `max_outage` are in seconds; `ahead` is how many
+    positions the reader of a live output may be behind (None: any number). With `check_list`, the run stops
+    when none of the first accounts on the list exists. `release_behind_reader` has the ledger blank the rows
+    that the reader has emitted. `clock` is the loop's time, `wall` Unix time.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        transport: Transport,
-        store: Store,
-        observer: Observer,
+        lanes: Sequence[Lane],
+        ledger: Ledger,
         *,
-        rng: random.Random,
+        attempts: int = 5,
+        deadline: float | None = None,
+        max_failures: int | None = None,
+        max_outage: float = 1800.0,
+        stop_grace: float = 5.0,
+        page_size: int = 250,
+        sorters: str = "-date",
+        since: str | None = None,
+        count: bool = False,
+        ahead: int | None = 10_000,
+        check_list: bool = True,
+        release_behind_reader: bool = False,
+        observer: Observer,
+        clock: Callable[[], float],
+        rng: Random,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
-        self._store = store
+        self._ledger = ledger
         self._observer = observer
-        self._rng = rng
-        self._clock = asyncio.get_running_loop().time
-        self._transport = transport
-        self.agenda = Agenda(store, self._begin)
-        self.outage = Outage(
-            self._probe,
-            observer,
-            max_outage=settings.max_outage,
-            clock=self._clock,
-            sleep=asyncio.sleep,
-            rng=rng,
-            refund=self.agenda.again,
-            fail=self.fail,
-            idle=self.idle,
+        self._clock = clock
+        self._limits = Limits(None if deadline is None else clock() + deadline, max_outage)
+        self._stop_grace = stop_grace
+        rules = Rules(
+            attempts=attempts,
+            page_size=page_size,
+            sorters=sorters,
+            since=since,
+            count=count,
+            max_failures=max_failures,
+            check_list=check_list,
         )
-        self.crews = [
-            Crew(
-                TenantClient(client, transport, settings, observer, rest=self._rest, rng=rng),
-                self.agenda,
-                self.outage,
-                self,
-                observer,
-                attempts=settings.attempts,
-            )
-            for client in settings.clients
-        ]
-        self._deadline = None if settings.deadline is None else self._clock() + settings.deadline
-        self._failed = 0
-        self.hearing = Hearing(self.outage, self, asyncio.sleep)
-        self._probes = 0
-        self._stopped: StopRun | None = None
-        self._over = asyncio.Event()
+        self._standings = Standings.of(lanes)
+        self._breaker = CircuitBreaker(len(lanes), rng)
+        self._scheduler = Scheduler(self._standings, self._breaker, rules.pages, ahead=ahead)
+        self._recorder = Recorder(
+            ledger, lanes, observer, clock=clock, release_behind_reader=release_behind_reader
+        )
+        self._conductor = Conductor(
+            rules,
+            self._standings,
+            self._scheduler,
+            self._breaker,
+            self._recorder,
+            observer=observer,
+            clock=clock,
+            wall=wall,
+            rng=rng,
+        )
+        self._pools = [WorkerPool(lane, self._conductor, self._recorder) for lane in self._standings.lanes]
+        self._ledger_fault: StopRun | None = None
+
+    def __repr__(self) -> str:
+        scheduler = self._scheduler
+        return f"<Engine {scheduler.started} begun, {scheduler.begun} open, {scheduler.in_flight} in flight>"
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not answered."""
+        return self._scheduler.in_flight
+
+    def stop(self, why: StopRun) -> None:
+        """Start nothing new; requests in flight get the stop grace, then `run` returns `why`."""
+        self._conductor.stop(why)
+
+    def reader_at(self, position: int) -> None:
+        """The live output has emitted everything up to `position`: accounts further on may be started."""
+        if position > self._recorder.reader_position:
+            self._recorder.reader_position = position
+            self._scheduler.reader_position = position
+            self._conductor.look()
 
     # --- the run
 
-    async def run(self, services: Sequence[Coroutine[Any, Any, None]]) -> None:
-        """Harvest until everything is settled.
+    async def run(self) -> StopRun | None:
+        """Harvest until every account is settled (None), or return why the run ended before.
 
-        Raises:
-            StopRun: why it ended before that.
+        All settled accounts are in the ledger then, unless the ledger itself failed.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                background = [tasks.create_task(service) for service in (*services, *self._services())]
-                for crew in self.crews:
-                    crew.start(tasks)
-                await self._until_over(tasks)
-                await self._drain()
-                for task in background:
-                    task.cancel()
+                await self._run(tasks)
         except BaseExceptionGroup as group:
-            raise first_stop(group) from group
-        if self._stopped is not None:
-            raise self._stopped
+            raise next(_leaves(group)) from group
+        if self._ledger_fault is not None:
+            return self._ledger_fault
+        return None if self._scheduler.finished else self._conductor.stopping
 
-    def _services(self) -> list[Coroutine[Any, Any, None]]:
-        keepers = [crew.client.tokens.keep() for crew in self.crews]
-        return [
-            self._feed(),
-            self.outage.watch(),
-            self.hearing.sit(self._store.had_before),
-            self._keep_deadline(),
-            *keepers,
-        ]
+    async def _run(self, tasks: asyncio.TaskGroup) -> None:
+        tasks.create_task(self._guard(self._recorder.run()))
+        await self._guard(self._recall())
+        feeding = tasks.create_task(self._guard(self._feed()))
+        for pool in self._pools:
+            pool.start(tasks)
+        await self._supervise()
+        await self._drain()
+        feeding.cancel()
+        self._recorder.finish()
+
+    async def _recall(self) -> None:
+        """What earlier runs of this harvest have found."""
+        self._scheduler.known_good = await self._ledger.known_good()
+        counts = await self._ledger.counts()
+        if counts.harvested or counts.empty:
+            self._conductor.list_is_good()
+
+    async def _guard(self, part: Coroutine[Any, Any, None]) -> None:
+        """Run what uses the ledger; a ledger that fails ends the run."""
+        try:
+            await part
+        except StopRun as error:
+            self._ledger_fault = self._ledger_fault or error
+            self._conductor.stop(error)
 
     async def _feed(self) -> None:
-        await self.agenda.refill()
-        self.idle()
+        """Read the list page by page, as it is used up."""
+        after = -1
+        while not self._scheduler.list_ended:
+            page = await self._ledger.next_pending(after, PAGE)
+            after = page[-1].position if page else after
+            self._scheduler.add_page(page)
+            self._conductor.look()
+            while not (self._scheduler.wants_page or self._scheduler.list_ended):
+                self._conductor.page_wanted.clear()
+                await self._conductor.page_wanted.wait()
 
-    async def _until_over(self, tasks: asyncio.TaskGroup) -> None:
-        """Until stopped, or until the last lane found that nothing is left to do."""
-        over = tasks.create_task(self._over.wait())
-        while not over.done() and (lanes := self._lanes()):
-            await asyncio.wait({over, *lanes}, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-
-    def _lanes(self) -> set[asyncio.Task[None]]:
-        return set().union(*(crew.lanes for crew in self.crews))
+    # --- its end
 
     async def _drain(self) -> None:
         """Let what is in flight finish for a while, then leave it."""
-        self.agenda.close()
-        for crew in self.crews:
-            crew.rest()
-        if lanes := self._lanes():
-            await asyncio.wait(lanes, timeout=self._settings.stop_grace)
-        for crew in self.crews:
-            crew.leave()
+        why = self._conductor.stopping
+        if why is not None and not isinstance(why, ClosedPipe):  # which ends any command quietly
+            self._observer(Stopping(why.problem, self._stop_grace, isinstance(why, Interrupted)))
+        self._scheduler.close()
+        for pool in self._pools:
+            pool.rest()
+        tasks = set[asyncio.Task[None]]().union(*(pool.tasks for pool in self._pools))
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._stop_grace)
+        for pool in self._pools:
+            pool.leave()
 
-    def stop(self, why: StopRun) -> None:
-        """Begin no more, let what is in flight finish, then raise `why` from `run`."""
-        if self._stopped is None:
-            self._stopped = why
-            self._observer(Stopping(why.problem))
-            self._over.set()
+    # --- supervision
 
-    async def _keep_deadline(self) -> None:
-        if self._deadline is None:
-            return
-        await asyncio.sleep(self._deadline - self._clock())
-        self.stop(_past_deadline("the deadline has come"))
+    async def _supervise(self) -> None:
+        """Look after time, stalls and reasons to stop, until the run is at its end."""
+        changed = self._conductor.changed
+        while not (self._conductor.stopping or self._scheduler.finished):
+            changed.clear()
+            now = self._clock()
+            self._scheduler.release_due(now)
+            self._look(now)
+            self._conductor.work_arrived.set()
+            await asyncio.sleep(0)  # whatever happens, nobody else waits for this loop
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._next_look(now) - now):
+                    await changed.wait()
 
-    # --- rulings on accounts
+    def _next_look(self, now: float) -> float:
+        times = (self._scheduler.next_due, self._breaker.next_probe(now), self._limits.deadline)
+        return min([now + _LOOK_EVERY, *(time for time in times if time is not None)])
 
-    def _begin(self, account: Account, ticket: int) -> Work:
-        return Work(account, ticket, Pages(self._settings.page_size, self._settings.since))
+    def _look(self, now: float) -> None:
+        """Every wait for the tenant ends here, whatever it is for."""
+        self._conductor.notice_drops()
+        stall = self._scheduler.stalled(now)
+        stop = self._limits.exceeded(now, self._standings.live, self._trouble(stall, now))
+        if stop is not None:
+            self._conductor.stop(stop)
+        elif stall is not None:
+            self._conductor.resolve(stall)
 
-    async def harvested(self, work: Work, sent_at: float) -> None:
-        """All rows of `work` are had."""
-        self.hearing.witness = work.account.id
-        rows = work.pages.rows
-        await self._store.put(Harvested(work.account, rows), work.ticket)
-        self._settled(AccountSettled(work.account.id, len(rows), None))
-        if self.outage.troubled:
-            await self.outage.alive(sent_at)
-
-    async def fail(self, work: Work) -> None:
-        """`work` is given up, for the reason in `work.last`."""
-        failure = failure_of(work)
-        await self._store.put(failure, work.ticket)
-        self._failed += 1
-        self._settled(AccountSettled(work.account.id, 0, failure.reason, failure.detail))
-        limit = self._settings.max_failures
-        if limit is not None and self._failed >= limit and not self.agenda.finished:
-            self.stop(
-                StoppedEarly(
-                    f"{self._failed} accounts have failed, as many as --max-failures allows",
-                    "look at the failures file, mend the cause, and run the same command again",
-                )
-            )
-
-    def _settled(self, event: AccountSettled) -> None:
-        self.agenda.settled()
-        self._observer(event)
-        if self.outage.condemned or any(crew.access.suspects for crew in self.crews):
-            self.idle()
-
-    def faulted(self, work: Work, fault: Fault) -> None:
-        """A request of `work` met a fault that may pass: try again later, or hold it for the verdict."""
-        work.last = fault
-        if fault.reason == Reason.WRONG_SHAPE:
-            work.pages = Pages(self._settings.page_size, self._settings.since)
-        self.outage.strike(work, fault)
-        if work.attempts >= self._settings.attempts:
-            self.outage.condemn(work)
-            self.idle()
-            return
-        pause = delay(max(work.attempts, 1), self._rng)
-        self._observer(RetryScheduled(work.account.id, fault.reason, work.attempts, pause, fault.problem))
-        self.agenda.later(work, pause)
-
-    def idle(self) -> None:
-        """When nothing moves but accounts that wait for a verdict, bring the verdict about."""
-        suspects = sum(len(crew.access.suspects) for crew in self.crews)
-        if not self.agenda.idle_but(suspects + len(self.outage.condemned)):
-            return
-        if self.outage.condemned:
-            self.outage.suspect()
-            return
-        for crew in self.crews:
-            if crew.access.suspects:
-                self.hearing.call(crew)
-
-    # --- rulings on clients
-
-    def doubt(self, crew: Crew) -> None:
-        """Many accounts in a row were denied to the crew's client."""
-        self.hearing.call(crew)
-
-    async def acquit(self, crew: Crew) -> None:
-        """The crew's client has the right: what was denied to it are failures of those accounts."""
-        for cleared in crew.access.proven():
-            await self.fail(cleared)
-
-    def dismiss(self, crew: Crew, denied: AccessDenied) -> None:
-        """The crew's client may not harvest: its accounts go to the others; without others, the run ends."""
-        if crew.out is not None:
-            return
-        crew.out = denied
-        for work in crew.access.suspects:
-            self.agenda.again(work)
-        crew.access.suspects = []
-        if all(other.out is not None for other in self.crews):
-            self.stop(denied)
-            return
-        self._observer(ClientDropped(crew.client.label, str(denied)))
-
-    async def throttled(self, sent_at: float) -> None:
-        """A client was told 429, which is a sign of life. A pause past the deadline ends the run."""
-        await self.outage.alive(sent_at)
-        if self._deadline is None:
-            return
-        free_at = min(crew.client.throttle.paused_until for crew in self.crews if crew.out is None)
-        if free_at > self._deadline:
-            self.stop(_past_deadline("the tenant's Retry-After reaches past the deadline"))
-
-    async def _rest(self, tries: int, fault: Fault | Throttled) -> None:
-        """Between two tries for a token."""
-        if isinstance(fault, Fault):
-            self.outage.strike(None, fault)
-        await asyncio.sleep(delay(tries, self._rng))
-
-    # --- probing
-
-    async def _probe(self) -> Fault | None:
-        """One request that tells whether the tenant is there; its rows, if any, are not used."""
-        crew = next((crew for crew in self.crews if crew.out is None), self.crews[0])
-        throttle = crew.client.throttle
-        try:
-            sent_at = await throttle.permit()
-            try:
-                await self._ask(crew)
-                throttle.accepted(sent_at)
-            except Throttled as busy:
-                throttle.rejected(sent_at, busy.retry_after)
-            except BaseException:
-                throttle.released(sent_at)
-                raise
-        except Fault as fault:
-            return fault
-        except (TryAgain, GiveUp, AccessDenied):
+    def _trouble(self, stall: Stall | None, now: float) -> Trouble | None:
+        """What is wrong with the tenant. That a reader is slow is none of its faults."""
+        conductor = self._conductor
+        if stall is Stall.READER:
+            conductor.failing_since = None
             return None
-        return None
-
-    async def _ask(self, crew: Crew) -> None:
-        target = self._target()
-        if target is None:
-            answer = await self._transport.get("/oauth/info", "", ANONYMOUS)
-            if answer.status >= 500:  # noqa: PLR2004  # any lower one is a sign of life
-                raise refusal(answer)
-            return
-        token = crew.client.tokens.ready()
-        if token is None:
-            raise Fault(Reason.CONNECT, "no token can be had")
-        await crew.client.usages.page(target, 0, token.headers)
-
-    def _target(self) -> str | None:
-        """An account that was harvested before tells most; else others than those that faulted, in turn."""
-        if self.hearing.witness is not None:
-            return self.hearing.witness
-        self._probes += 1
-        others = [*self.agenda.untried(), *self.outage.struck]
-        if len(others) < SUSPICION:
+        waiting = self._scheduler.able(now) if stall is Stall.LANES else []
+        if waiting and conductor.failing_since is None:
+            conductor.failing_since = now
+        if conductor.failing_since is None:
             return None
-        return others[self._probes % len(others)]
-
-
-def first_stop(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error to end with: the first that stops a run on purpose, else the first of all."""
-    leaves = list(_leaves(group))
-    return next((leaf for leaf in leaves if isinstance(leaf, StopRun)), leaves[0])
+        paused = any(lane.lane.limiter.resumes_in() for lane in waiting)
+        waiting_for = None if paused or not waiting else waiting[0].lane.waiting_for
+        return Trouble(conductor.failing_since, conductor.last_trouble, waiting_for)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
@@ -314,7 +233,3 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield from _leaves(inner)
         else:
             yield inner
-
-
-def _past_deadline(problem: str) -> StoppedEarly:
-    return StoppedEarly(problem, "run the same command again: it goes on from here")

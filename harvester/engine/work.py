@@ -1,56 +1,61 @@
-"""One account on its way: what it has cost so far and what of it is had."""
+"""An account on its way from the list to its outcome, and what it has cost so far."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from enum import Enum
 
-from harvester.errors import Fault, GiveUp, TokenRejected
-from harvester.model import Account, Failure, Reason
+from harvester.engine.standing import ClientStanding, LaneStanding, VersionStanding
+from harvester.model import Account, Fault, Refused, Throttled, TokenRejected
 from harvester.tenant.paging import Pages
 
 
+class Kind(Enum):
+    """What a request is for. All but `ACCOUNT` ask for an account whose answer is not stored."""
+
+    ACCOUNT = "usage"
+    PROBE = "is the tenant there"
+    CHECK = "may this client harvest"
+    COMPARISON = "is another account answered while some are throttled"
+
+
+@dataclass(slots=True, eq=False)
 class Work:
-    """An account between the list and the sink. Mutable, and in one pair of hands at a time."""
+    """One account that is begun and not settled. Mutable; always in exactly one place of the scheduler."""
 
-    __slots__ = ("account", "attempts", "furthest", "last", "pages", "rejections", "ticket")
-
-    def __init__(self, account: Account, ticket: int, pages: Pages) -> None:
-        self.account = account
-        self.ticket = ticket
-        """Its place among the accounts fed in this run, from 0: what `--ordered` sorts by."""
-        self.pages = pages
-        self.attempts = 0
-        """Tries used up by faults since there was progress. 429 and outages cost none."""
-        self.furthest = 0
-        """The offset reached so far: only what lies beyond it is progress, or a tenant whose pages
-        contradict each other would be asked for ever."""
-        self.rejections = 0
-        """Answers 401 in a row, each with another token."""
-        self.last: Fault | GiveUp | TokenRejected | None = None
-        """What went wrong last: the failure's reason if it comes to that."""
+    account: Account
+    pages: Pages
+    kind: Kind = Kind.ACCOUNT
+    ordinal: int = -1
+    """Its place among the accounts begun in this run, from 0."""
+    client: ClientStanding | None = None
+    """The client whose access is checked: no other may send this request."""
+    avoid: int = 0
+    """The lanes (bits) that must not take it again."""
+    attempts: int = 0
+    """Attempts used up since there was progress. Outages cost none."""
+    refunds: int = 0
+    """Outages that its attempts were refunded for."""
+    furthest: int = 0
+    """The highest offset reached: only beyond it is there progress, or pages that contradict each other
+    would be requested forever."""
+    rejections: int = 0
+    """Answers 401 in a row, each with another token."""
+    throttled_at: int | None = None
+    """How many other accounts had been answered at its last 429."""
+    compared: bool = True
+    """Whether another account has been requested since its last 429, if it has to be."""
+    counted: bool = False
+    """Whether it is among the accounts answered."""
+    missing_on: tuple[VersionStanding, ...] = ()
+    """The API versions that answered 404 before they had answered for any account."""
+    denied_on: LaneStanding | None = None
+    last: Fault | Refused | TokenRejected | Throttled | None = field(default=None, repr=False)
+    """What went wrong last: the reason of the failure if it comes to that."""
 
     def progressed(self) -> None:
-        """A page came. Beyond the furthest so far, it earns the account its attempts anew."""
+        """A page came: beyond the furthest so far, it earns the account all its attempts again."""
         self.rejections = 0
         if self.pages.offset > self.furthest:
             self.furthest = self.pages.offset
             self.attempts = 0
-
-
-def failure_of(work: Work) -> Failure:
-    """The line in the failures file for an account that is given up."""
-    last = work.last
-    status: int | None
-    tracking_id: str | None
-    status, reason, tracking_id = 401, str(Reason.UNAUTHORIZED), None
-    if isinstance(last, (Fault, GiveUp)):
-        status, reason, tracking_id = last.status, last.reason, last.tracking_id
-    return Failure(
-        account=work.account,
-        status=status,
-        reason=reason,
-        detail=last.problem if last is not None else "",
-        tracking_id=tracking_id,
-        attempts=max(work.attempts, 1),
-        failed_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-    )

@@ -1,191 +1,260 @@
-"""One SQLite file, or a private temporary one, with SQLite's complaints put into the program's own words.
+"""One connection to a ledger's database, with SQLite's complaints turned into harvester's own errors.
 
-All methods block and belong to the thread that opened it. Changes are durable after `commit` and not before.
+All methods block; a connection is used by one thread at a time.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from harvester.errors import OutputFault, StopRun
-from harvester.ledger.faults import LEDGER_MEND, LedgerUnreadable, ledger_fault, opening_fault
+import orjson
 
-_MAGIC: Final = b"SQLite format 3\0"
-_CACHE_KIB: Final = 16 * 1024
-"""SQLite's page cache: most of what the ledger of a long list takes in memory."""
+from harvester.errors import InternalError, LedgerUnreadable, OutputError, StoppedEarly, StopRun
+from harvester.ledger.schema import APPLICATION_ID, VERSION
 
-_LEDGER_SCHEMA: Final = """
-CREATE TABLE account (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, outcome INTEGER);
-CREATE TABLE failure (place INTEGER PRIMARY KEY, line BLOB NOT NULL);
-CREATE TABLE part (
-    number INTEGER PRIMARY KEY, name TEXT NOT NULL, state INTEGER NOT NULL,
-    size INTEGER NOT NULL, rows INTEGER NOT NULL, accounts INTEGER NOT NULL, sha256 TEXT NOT NULL
-);
-CREATE TABLE kept (place INTEGER PRIMARY KEY, content TEXT NOT NULL);
-CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-# `place` is `Account.seq` + 1: SQLite counts from 1 and hands the next one out by itself.
+_SLICES: Final = (64, 8, 1)
+"""Rows given to one statement. Few sizes, since each is a prepared statement; 64 rows cost 4.6 µs each."""
+_PATIENCE: Final = 10.0
+"""Seconds to wait for a program that looks at the ledger with a lock of its own."""
 
+_START_AGAIN: Final = "start again with --fresh"
+_HARVEST_AGAIN: Final = "harvest the list again"
+_RERUN: Final = "run the same command again once that is fixed"
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A kind of file: what people call it, what marks it, its tables, and what helps where one is damaged."""
-
-    word: str
-    application_id: int
-    version: int
-    schema: str
-    journal: str
-    elsewhere: str
-    mend: str
-
-
-LEDGER: Final = Form(
-    word="ledger",
-    application_id=0x48525653,  # "HRVS"
-    version=1,
-    schema=_LEDGER_SCHEMA,
-    journal="WAL",
-    elsewhere="name another place with --ledger",
-    mend=LEDGER_MEND,
+_IN_USE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+_DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+_CLOSED_TO_US: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
+_SHARED_MEMORY: Final = (
+    *_IN_USE,
+    "SQLITE_CANTOPEN",
+    "SQLITE_READONLY",
+    "SQLITE_IOERR_SHM",
+    "SQLITE_IOERR_LOCK",
 )
 
 
 class Database:
-    """Open with `at` or `temporary`; `close` at the end."""
+    """A connection. Its errors are LedgerUnreadable (2), OutputError (2) and StoppedEarly (5)."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, name: str, *, durable: bool, form: Form = LEDGER
-    ) -> None:
-        self._connection = connection
-        self._form = form
-        self._durable = durable
-        self.name = name
-        """How errors name it."""
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, writing: bool) -> None:
+        self.connection = connection
+        self.name = str(path)
+        """How errors name the ledger."""
+        self._writing = writing
+        self.started = False
+        """Whether the harvest has begun: from then on, a run that cannot write can be resumed."""
+        self.durable = True
+        """Whether anything is ever synced: not where the database is gone with the process."""
 
     @classmethod
-    def at(cls, path: Path, file_mode: int, form: Form = LEDGER) -> Database:
-        """The database at `path`, made when it is not there.
+    def for_reading(cls, path: Path) -> Database:
+        """Open the ledger at `path` for reading only, whatever other processes do with it.
 
-        Raises OutputFault where it can't be opened, is held by another run or is of another form.
+        Raises:
+            LedgerUnreadable: it is missing or cannot be opened.
         """
+        uri = path.absolute().as_uri() + "?mode=ro"
         try:
-            # made here, since SQLite would make it readable by all
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode))
-        except OSError as error:
-            raise opening_fault(error, path, form.word) from error
-        database = cls(_connect(str(path), path.name), path.name, durable=True, form=form)
-        try:
-            database._prepare()
-        except BaseException:
-            database.close()
-            raise
-        return database
+            connection = sqlite3.connect(
+                uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise read_fault(error, str(path)) from error
+        return cls(connection, path, writing=False)
 
     @classmethod
-    def temporary(cls) -> Database:
-        """A private database that spills to disk by itself when it grows, and is gone when closed."""
-        database = cls(_connect("", "temporary ledger"), "temporary ledger", durable=False)
-        database._configure("OFF", "OFF")
-        database._create()
-        return database
-
-    def run(self, statement: str, *values: Any) -> int:
-        """Execute one statement; how many rows it changed."""
-        return self._execute(statement, values).rowcount
-
-    def rows(self, statement: str, *values: Any) -> list[Any]:
-        """All rows that `statement` finds."""
+    def for_writing(cls, path: Path) -> Database:
+        """Open the database at `path`, which should be there: SQLite would make it readable by all."""
         try:
-            return self._execute(statement, values).fetchall()
+            connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        except sqlite3.Error as error:
+            raise write_fault(error, str(path), started=False) from error
+        return cls(connection, path, writing=True)
+
+    def _fault(self, error: sqlite3.Error) -> StopRun:
+        if self._writing:
+            return write_fault(error, self.name, started=self.started)
+        return read_fault(error, self.name)
+
+    # --- statements
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """Execute one statement."""
+        try:
+            return self.connection.execute(statement, values)
         except sqlite3.Error as error:
             raise self._fault(error) from error
+
+    def rows(self, statement: str, *values: Any) -> list[Any]:
+        """All rows that `statement` finds. No snapshot is held afterwards."""
+        try:
+            return self.connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
+
+    def row(self, statement: str, *values: Any) -> Any:
+        """The first row found, or None."""
+        found = self.rows(statement, *values)
+        return found[0] if found else None
 
     def value(self, statement: str, *values: Any) -> Any:
         """The first column of the first row found, or None."""
-        found = self.rows(statement, *values)
-        return found[0][0] if found else None
+        found = self.row(statement, *values)
+        return None if found is None else found[0]
+
+    def bulk(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Execute `statement` with its ``{values}`` replaced by `rows`; return how many rows it changed."""
+        # One statement for many rows, not executemany: the interpreter's lock is let go of with each
+        # execution, and a busy event loop gives it back only after milliseconds. And not as JSON, in
+        # which SQLite ends a text at a NUL.
+        changed = start = 0
+        for size in _SLICES:
+            while len(rows) - start >= size:
+                part = rows[start : start + size]
+                sized = _with_values(statement, len(part[0]), size)
+                changed += self.execute(sized, *chain.from_iterable(part)).rowcount
+                start += size
+        return changed
+
+    # --- transactions
+
+    @contextmanager
+    def transaction(self, *, full_sync: bool = False) -> Iterator[None]:
+        """Make the changes within durable together, or none of them.
+
+        With `full_sync` they survive a power loss; otherwise the last few commits may be undone by one.
+        Pieces of a list that are still uncommitted (`begin`) are committed first.
+        """
+        self.commit()
+        full_sync = full_sync and self.durable
+        if full_sync:
+            self.execute("PRAGMA synchronous = FULL")
+        try:
+            self.begin()
+            yield
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
+        finally:
+            if full_sync:
+                self.connection.execute("PRAGMA synchronous = NORMAL")
 
     def begin(self) -> None:
-        """Changes from here on belong together; nothing happens if that is so already."""
-        if self._durable and not self._connection.in_transaction:
-            self.run("BEGIN IMMEDIATE")
+        """Start a transaction, unless one is open already."""
+        if not self.connection.in_transaction:
+            self.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make all changes since `begin` durable at once, or none of them."""
-        if self._connection.in_transaction:
-            self.run("COMMIT")
+        """Commit the open transaction, if there is one."""
+        if self.connection.in_transaction:
+            self.execute("COMMIT")
 
-    def close(self) -> None:
-        """Let go of the file; what was not committed is forgotten. May be called again."""
-        try:
-            self._connection.close()
-        except sqlite3.Error as error:
-            raise self._fault(error) from error
+    def rollback(self) -> None:
+        """Forget the open transaction. SQLite may have done so already, on a full disk for example."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
 
-    def _fault(self, error: sqlite3.Error) -> StopRun:
-        return ledger_fault(error, self.name, self._form.word, self._form.mend)
+    # --- what every ledger has
 
-    def _execute(self, statement: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(statement, values)
-        except sqlite3.Error as error:
-            raise self._fault(error) from error
+    def fact(self, key: str) -> Any | None:
+        """What was saved under `key`, or None."""
+        value = self.value("SELECT value FROM fact WHERE key = ?", key)
+        return None if value is None else orjson.loads(value)
 
-    def _prepare(self) -> None:
-        """Configure the file, and make or recognise its tables."""
-        # exclusive, before WAL is asked for: then it needs no shared memory, which network file systems lack
-        self.run("PRAGMA locking_mode = EXCLUSIVE")
-        new = self.value("PRAGMA schema_version") == 0
-        if not new:
-            self._recognise()  # before anything is changed: it may be somebody's
-        self._configure(self._form.journal, "FULL")
-        if new:
-            self.begin()
-            self._create()
-            self.commit()
+    def save_facts(self, facts: Mapping[str, Any]) -> None:
+        """Save values that JSON can hold, in place of earlier ones."""
+        rows = [(key, orjson.dumps(value).decode()) for key, value in facts.items()]
+        self.bulk("INSERT OR REPLACE INTO fact (key, value) VALUES {values}", rows)
 
-    def _recognise(self) -> None:
-        if self.value("PRAGMA application_id") != self._form.application_id:
-            raise OutputFault(f"{self.name}: is a database, but no {self._form.word}", self._form.elsewhere)
-        if (version := self.value("PRAGMA user_version")) != self._form.version:
+    def begun(self) -> bool:
+        """Whether there is anything in the database."""
+        return bool(self.value("PRAGMA schema_version"))
+
+    def check_format(self) -> None:
+        """Raise LedgerUnreadable unless this is a ledger of this version."""
+        again = _START_AGAIN if self._writing else _HARVEST_AGAIN
+        if self.value("PRAGMA application_id") != APPLICATION_ID:
+            raise LedgerUnreadable(f"{self.name}: is a database, but not a ledger", "name a ledger")
+        version = self.value("PRAGMA user_version")
+        if version != VERSION:
+            age, hint = (
+                ("a newer", "upgrade harvester") if version > VERSION else ("an older", "use that version")
+            )
             raise LedgerUnreadable(
-                f"{self.name}: has format {version}, this program writes {self._form.version}",
-                f"use the program that wrote it, or {self._form.mend}",
+                f"{self.name}: was written by {age} version of harvester "
+                f"(format {version}, this one needs {VERSION})",
+                f"{hint}, or {again}",
             )
 
-    def _configure(self, journal: str, synchronous: str) -> None:
-        self.rows(f"PRAGMA journal_mode = {journal}")
-        self.run(f"PRAGMA synchronous = {synchronous}")
-        self.run(f"PRAGMA cache_size = -{_CACHE_KIB}")
-
-    def _create(self) -> None:
-        for statement in self._form.schema.split(";"):
-            self.run(statement)
-        self.run(f"PRAGMA application_id = {self._form.application_id}")
-        self.run(f"PRAGMA user_version = {self._form.version}")
+    def close(self) -> None:
+        """Close the connection; what was not committed is forgotten. May be called again."""
+        try:
+            self.connection.close()
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
 
 
-def database_files(path: Path) -> tuple[Path, ...]:
-    """All files a database at `path` may consist of, in the order in which they may be removed.
+@lru_cache(maxsize=64)
+def _with_values(statement: str, width: int, count: int) -> str:
+    row = "(" + ",".join("?" * width) + ")"
+    return statement.replace("{values}", ",".join([row] * count))
 
-    The log goes last: without it the database would seem to be in an earlier state.
+
+# --- what SQLite complains of
+
+
+def lacks_shared_memory(error: BaseException | None) -> bool:
+    """Whether `error`, met in a ledger that we hold, may come from a file system without shared memory."""
+    return isinstance(error, sqlite3.Error) and _code(error).startswith(_SHARED_MEMORY)
+
+
+def write_fault(error: sqlite3.Error, name: str, *, started: bool) -> StopRun:
+    """The error to raise for `error`, met while writing the ledger called `name`.
+
+    Once the harvest has `started`, the ledger is good up to its last commit, so the run can be resumed.
     """
-    return (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-journal"))
+    code = _code(error)
+    if code.startswith("SQLITE_FULL"):
+        hint = "free some space and run the same command again"
+        return StoppedEarly(f"{name}: no space left for the ledger", hint)
+    if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError)):
+        return InternalError(f"{name}: the ledger was used wrongly ({error})")
+    if started or code.startswith("SQLITE_IOERR"):
+        return StoppedEarly(f"{name}: the ledger cannot be written ({error})", _RERUN)
+    return _opening_fault(error, name)
 
 
-def is_database(path: Path) -> bool:
-    """Whether the file at `path` is a database or empty, and so may be removed as one."""
-    with path.open("rb") as file:
-        return file.read(len(_MAGIC)) in (b"", _MAGIC)
+def _opening_fault(error: sqlite3.Error, name: str) -> StopRun:
+    code = _code(error)
+    if code.startswith(_IN_USE):
+        hint = "wait until it has ended, or stop it"
+        return OutputError(f"{name}: the ledger is in use by another program", hint)
+    if code.startswith(_DAMAGED):
+        return LedgerUnreadable(f"{name}: is damaged or is not a ledger ({error})", _START_AGAIN)
+    if code.startswith(_CLOSED_TO_US):
+        hint = "check the directory and its permissions"
+        return OutputError(f"{name}: the ledger cannot be opened for writing ({error})", hint)
+    return OutputError(f"{name}: the ledger cannot be written ({error})", _RERUN)
 
 
-def _connect(database: str, name: str) -> sqlite3.Connection:
-    try:
-        return sqlite3.connect(database, timeout=0, isolation_level=None)
-    except sqlite3.Error as error:
-        raise ledger_fault(error, name) from error
+def read_fault(error: sqlite3.Error, name: str) -> StopRun:
+    """The error to raise for `error`, met while reading the ledger called `name`."""
+    code = _code(error)
+    if code.startswith(_IN_USE):
+        problem = f"{name}: is locked by a run, on a file system where others cannot read along"
+        return LedgerUnreadable(problem, "wait until the run has ended")
+    if code.startswith(_DAMAGED):
+        return LedgerUnreadable(f"{name}: is damaged or is not a ledger ({error})", _HARVEST_AGAIN)
+    return LedgerUnreadable(f"{name}: cannot be read ({error})", "check the file and its permissions")
+
+
+def _code(error: sqlite3.Error) -> str:
+    """The name of SQLite's extended result code, such as SQLITE_IOERR_WRITE."""
+    return getattr(error, "sqlite_errorname", None) or ""

@@ -1,86 +1,112 @@
-"""What the ledger holds, as plain records."""
+"""What a ledger takes and gives, as plain records."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+from harvester.model import AccountOutcome
 
-class Outcome(IntEnum):
-    """How an account ended; the ledger keeps NULL for one that has not."""
-
-    EMPTY = 0
-    HARVESTED = 1
-    FAILED = 2
-
-
-class Phase(StrEnum):
-    """How far the whole harvest is."""
-
-    HARVEST = "harvest"
-    """Accounts are still asked for."""
-    COMPLETING = "completing"
-    """All are finished and durable; what is left is giving final names, and can be repeated."""
-
-
-class PartState(IntEnum):
-    """The life of a part."""
-
-    OPEN = 0
-    """Grows under its working name, and is good up to `PartRecord.size`."""
-    CLOSED = 1
-    """Is whole and durable under its working name, and may have its final name already."""
-    FINISHED = 2
-    """Stands under its final name."""
+UsageStatus: TypeAlias = Literal["COMPLETE", "INCOMPLETE"]
 
 
 @dataclass(frozen=True, slots=True)
-class PartRecord:
-    """One file of the output. `size` is in bytes as on disk; `sha256` is known once the part is closed."""
+class ListSummary:
+    """What reading the list to its end brought.
 
-    number: int
-    name: str
-    state: PartState
-    size: int
-    rows: int
-    accounts: int
-    sha256: str = ""
-
-
-class Enrolled(NamedTuple):
-    """What one batch of IDs brought: how many were new to this reading of the list, and how many repeats."""
+    `distinct` and `repeated` add up to the IDs that were read. `settled_earlier` of the distinct ones
+    have an outcome already. Compared with the unfinished harvest, `added` are new, `dropped` are gone,
+    and `shared` are on both lists; a new harvest has only added ones.
+    """
 
     distinct: int
     repeated: int
+    settled_earlier: int
+    added: int
+    dropped: int
+    shared: int
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """How many accounts, and the digest of their IDs (`IdDigest`)."""
+class SourceStatus:
+    """Whether a source reports usage (None: not known), and since which month (``YYYY-MM``)."""
+
+    id: str
+    name: str | None
+    status: UsageStatus | None
+    since: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRecord:
+    """A lane: its label, its client's label, and its API version (None: not known)."""
+
+    label: str
+    client: str
+    api_version: str | None
+
+
+class Entry(NamedTuple):
+    r"""One account of the list and what became of it.
+
+    `rows` is a JSON array with one row a line (``[{…},\n{…}]``, see `model.UsageRows`), ``[]`` for an
+    answer without rows, and None for an account that was never answered. `settled_at` is a Unix time,
+    exact to the millisecond. `kept` is the JSON object of the properties kept from the list.
+    """
+
+    position: int
+    id: str
+    outcome: AccountOutcome | None
+    rows: bytes | None
+    row_count: int
+    settled_at: float | None
+    lane: str | None
+    api_version: str | None
+    run_id: str | None
+    kept: bytes | None
+
+
+class FailureRecord(NamedTuple):
+    """An account that harvester gave up on. `failed_at` is a Unix time."""
+
+    position: int
+    id: str
+    status: int | None
+    reason: str
+    detail: str
+    tracking_id: str | None
+    attempts: int
+    failed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """How many accounts failed for one reason, and the first of them on the list."""
 
     count: int
-    digest: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As the manifest and the summary show it."""
-        return {"count": self.count, "digest": self.digest}
+    account_id: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """Which accounts a whole harvest holds, provable from the list without keeping it: see `IdDigest`."""
+class RunRecord:
+    """One run of the harvest. What is not known (the run was killed, or still runs) is None.
 
-    distinct: Tally
-    harvested: Tally
-    empty: Tally
-    failed: Tally
+    Times are Unix times. `details` has whatever else the run recorded.
+    """
 
-    def to_json(self) -> dict[str, Any]:
-        """As the manifest and the summary show it under the key ``accounts``."""
-        return {
-            "distinct": self.distinct.to_json(),
-            "harvested": self.harvested.to_json(),
-            "empty": self.empty.to_json(),
-            "failed": self.failed.to_json(),
-        }
+    id: str
+    started: float
+    ended: float | None
+    status: int | None
+    version: str | None
+    requests: int | None
+    details: Mapping[str, Any]
+
+
+class Totals(NamedTuple):
+    """`rows` usage rows, stored for `accounts` accounts that were answered (with rows or without)."""
+
+    rows: int
+    accounts: int

@@ -1,1 +1,5 @@
-"""Who hears of a run and shows it: the tally, the progress line, the log, the summary."""
+"""What a person or a program is shown of a run: counters, log, progress, closing lines, summary, page.
+
+Everything here takes plain figures and events. Nothing here decides anything, and a stderr that is
+closed or full never changes how a run ends.
+"""

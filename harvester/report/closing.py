@@ -1,22 +1,36 @@
-"""The last thing a person sees of a run: a short table of figures, and the failures grouped by reason."""
+"""The last lines of a run: failures by reason, a short table of figures, how it ended, what to do next.
+
+How it ended comes at the end, where it is still on the screen, and everything is bounded: the whole fits
+a terminal of 80 by 24, however many reasons there are and however long they are.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from logging import ERROR, INFO, WARNING
+from typing import Any, Final, Literal, NamedTuple
 
+from harvester.errors import ClosedPipe, Interrupted
 from harvester.report.figures import percent, plural, rate, size, span
-from harvester.report.log import one_line
-from harvester.report.months import named, unused_for
+from harvester.report.log import Lines, say
 from harvester.report.reasons import meaning
 from harvester.report.result import Report
-from harvester.report.summary import activity_document
-from harvester.report.tally import FailureGroup
+from harvester.report.summary import summary_document
+from harvester.report.text import cut, safe, wrap
 
-_MOST_OUTPUTS = 5
-_UNUSED_MONTHS = 3
+_MOST_REASONS: Final = 3
+_MOST_LINES_EACH: Final = 2
+_WIDEST: Final = 110
+_ANY_WIDTH: Final = 1000
+"""Where there is no terminal, lines are not wrapped; a detail of the tenant can still be very long."""
+_INDENT: Final = 2
+_MORE: Final = " …"
+_LISTS: Final = frozenset({"timeline", "outputs"})
+"""Keys of the summary that are too long for a log line."""
+_LEVELS: Final = {0: INFO, 3: WARNING, 5: WARNING, 130: WARNING, 143: WARNING}
 
 
 class Figure(NamedTuple):
@@ -30,163 +44,197 @@ class Figure(NamedTuple):
 class Group(NamedTuple):
     """The accounts that failed for one reason."""
 
-    words: str
     number: str
+    words: str
     example: str
-    mend: str
+    advice: str
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What is said at the end. All texts are one line each and hold no secret."""
+    """What is said at the end. Every text is one line, safe to show and without secrets."""
 
+    groups: Sequence[Group]
+    """The most frequent reasons first, all of them."""
+    figures: Sequence[Figure]
     headline: str
-    figures: list[Figure]
-    groups: list[Group]
     advice: str
-    good: bool
+    status: int
 
-    def plain_lines(self) -> list[str]:
-        """The closing where there is no terminal."""
+    def lines(self, width: int | None = None) -> list[str]:
+        """The closing for a terminal of `width` columns (None: none), wrapped between words only."""
+        return [
+            *self._group_lines(width),
+            *self._figure_lines(width),
+            *wrap(self.headline, width, _INDENT),
+            *(wrap(self.advice, width, _INDENT) if self.advice else ()),
+        ]
+
+    def _group_lines(self, width: int | None) -> list[str]:
+        lines: list[str] = []
+        for group in self.groups[:_MOST_REASONS]:
+            failed = f"{group.number} failed: {group.words}, for example {group.example}"
+            lines += _at_most(failed, _MOST_LINES_EACH, width, 2 * _INDENT)
+            lines += _at_most(f"  {group.advice}", 1, width, 2 * _INDENT)
+        more = len(self.groups) - _MOST_REASONS
+        return [*lines, f"{plural(more, 'more reason')} in the summary"] if more > 0 else lines
+
+    def _figure_lines(self, width: int | None) -> list[str]:
         label = max(len(figure.label) for figure in self.figures)
         number = max(len(figure.number) for figure in self.figures)
-        lines = [self.headline]
-        lines += [
-            f"  {figure.label:<{label}}  {figure.number:>{number}}  {figure.remark}".rstrip()
-            for figure in self.figures
-        ]
-        lines += [f"  {line}" for line in self.group_lines()]
-        return [*lines, self.advice] if self.advice else lines
-
-    def group_lines(self) -> list[str]:
-        """The failures by reason, where there is no room for a table of them."""
-        lines: list[str] = []
-        for group in self.groups:
-            lines.append(f"{group.number} failed because: {group.words}, for example {group.example}")
-            lines.append(f"  what to do: {group.mend}")
-        return lines
+        lines = (f"  {f.label:<{label}}  {f.number:>{number}}  {f.remark}".rstrip() for f in self.figures)
+        return [cut(line, width or _ANY_WIDTH) for line in lines]
 
 
-def closing_of(report: Report, redact: Callable[[str], str]) -> Closing:
-    """What is to be said of a run."""
+def _at_most(text: str, lines: int, width: int | None, indent: int) -> list[str]:
+    """`text` wrapped into at most so many lines; the last one shows that there was more."""
+    wrapped = wrap(text, width and width - len(_MORE), indent)
+    if len(wrapped) > lines:
+        wrapped = [*wrapped[: lines - 1], wrapped[lines - 1] + _MORE]
+    return [cut(line, width or _ANY_WIDTH) for line in wrapped]
 
-    def safe(text: str) -> str:
-        return redact(one_line(text))
 
-    groups = sorted(report.tally.failures.items(), key=lambda item: -item[1].count)
+def show_closing(
+    report: Report, lines: Lines, *, log_format: Literal["text", "json"] = "text", verbosity: int = 0
+) -> None:
+    """Write the end of a run to the log's stream: as text, or as one JSON line.
+
+    With `-q`, only why a run ended early is written, and a JSON line that is a warning or an error.
+    """
+    summary = summary_document(report)
+    if log_format == "json":
+        fields = {key: value for key, value in summary.items() if key not in _LISTS}
+        say(_LEVELS.get(report.status, ERROR), "run_ended", headline(summary), **fields)
+        return
+    closing = closing_of(summary, lines.redact)
+    width = lines.width
+    if verbosity >= 0:
+        lines.write("\n".join(closing.lines(None if width is None else min(width, _WIDEST))))
+    elif report.stop is not None and not isinstance(report.stop, ClosedPipe):
+        lines.write("\n".join(filter(None, (closing.headline, closing.advice))))
+
+
+def closing_of(summary: Mapping[str, Any], redact: Callable[[str], str] = str) -> Closing:
+    """What there is to say about a run, from its summary (see `summary`)."""
+
+    def shown(text: str) -> str:
+        return redact(safe(text))
+
+    counts = summary["counts"]
+    answered = counts["harvested"] + counts["empty"] + counts["unreported"] > 0
+    groups = sorted(summary["failuresByReason"].items(), key=lambda item: -item[1]["count"])
+    figures = [*_account_figures(summary), *_request_figures(summary), *_output_figures(summary)]
     return Closing(
-        headline=safe(headline(report)),
-        figures=[Figure(f.label, f.number, safe(f.remark)) for f in _figures(report)],
-        groups=[Group(*map(safe, _group(reason, group))) for reason, group in groups],
-        advice=safe(_advice(report)),
-        good=report.status == 0,
+        groups=[Group(*map(shown, _group(reason, group, answered))) for reason, group in groups],
+        figures=[figure._replace(remark=shown(figure.remark)) for figure in figures],
+        headline=shown(headline(summary)),
+        advice=shown(_advice(summary)),
+        status=summary["status"],
     )
 
 
-def headline(report: Report) -> str:
+def headline(summary: Mapping[str, Any]) -> str:
     """How the run ended, in one sentence."""
-    counts = report.counts
-    if report.stop is not None:
-        return f"Stopped after {span(report.seconds)}: {report.stop.problem}"
-    if counts.failed:
-        failed = plural(counts.failed, "account")
-        return f"Finished in {span(report.seconds)}, but {failed} of {counts.distinct:,} failed"
-    return f"All {plural(counts.distinct, 'account')} harvested in {span(report.seconds)}"
+    counts, stop, took = summary["counts"], summary["stop"], span(summary["seconds"])
+    if stop and stop["error"] == Interrupted.__name__:
+        left = plural(counts["notAttempted"], "account")
+        return f"Interrupted by {_signal(summary['status'] - 128)} after {took}: {left} not attempted"
+    if stop:
+        return f"Stopped after {took}: {stop['problem']}"
+    if counts["failed"]:
+        return f"Finished in {took}: {counts['failed']:,} of {plural(counts['distinct'], 'account')} failed"
+    return f"Harvested {plural(counts['distinct'], 'account')} in {took}"
 
 
-def _advice(report: Report) -> str:
-    if report.stop is not None:
-        return report.stop.mend[:1].upper() + report.stop.mend[1:]
-    if report.counts.failed and report.failures:
-        return f"To try the failed ones again, give {_near(report.failures)} as the list of another run"
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _advice(summary: Mapping[str, Any]) -> str:
+    counts, ledger, failures = summary["counts"], summary["ledger"], summary["failures"]
+    if summary["stop"]:
+        hint: str = summary["stop"]["hint"]
+        return hint[:1].upper() + hint[1:]
+    if counts["failed"] and ledger:
+        return "To retry the failed accounts, run the same command with --retry-failed"
+    if counts["failed"] and failures:
+        return f"To retry the failed accounts, give {_near(failures)} as the list of another run"
+    if counts["harvested"] and ledger:
+        return f"To see which accounts nobody uses: harvester unused {_near(ledger)}"
     return ""
 
 
-def _figures(report: Report) -> list[Figure]:
-    return [
-        *_account_figures(report),
-        *_unused_figures(report),
-        *_request_figures(report),
-        *_output_figures(report),
-    ]
-
-
-def _account_figures(report: Report) -> list[Figure]:
-    counts = report.counts
-    failures = "" if report.failures is None or not counts.failed else f"in {_near(report.failures)}"
+def _account_figures(summary: Mapping[str, Any]) -> list[Figure]:
+    counts, failures = summary["counts"], summary["failures"]
     optional = [
-        ("failed", counts.failed, failures),
-        ("not attempted", counts.not_attempted, "the same command goes on with them"),
-        ("finished earlier", counts.finished_earlier, "by the run this one went on from"),
-        ("repeated IDs", counts.repeated, "harvested once"),
+        ("unreported", counts["unreported"], "their sources report no usage"),
+        ("failed", counts["failed"], f"in {_near(failures)}" if failures else ""),
+        ("not attempted", counts["notAttempted"], "the same command continues with them"),
+        ("settled earlier", summary["settledEarlier"], "by an earlier run of this harvest"),
+        ("repeated IDs", summary["repeated"], "harvested once"),
     ]
     return [
-        Figure("harvested", f"{counts.harvested:,}", plural(report.tally.rows, "row")),
-        Figure("empty", f"{counts.empty:,}", "answered, but without usage"),
+        Figure("harvested", f"{counts['harvested']:,}", plural(summary["rows"], "row")),
+        Figure("empty", f"{counts['empty']:,}", "answered, without usage"),
         *(Figure(label, f"{number:,}", remark) for label, number, remark in optional if number),
     ]
 
 
-def _unused_figures(report: Report) -> list[Figure]:
-    """What most people harvest for."""
-    activity = activity_document(report)
-    if activity is None or not activity["accounts"]:
-        return []
-    unused = unused_for(activity, _UNUSED_MONTHS)
-    if unused.accounts is None:
-        return []
-    never = f", {activity['inactive']:,} of them none at all" if activity["inactive"] else ""
-    return [Figure("unused", f"{unused.accounts:,}", f"no active day since {named(unused.since)}{never}")]
-
-
-def _request_figures(report: Report) -> list[Figure]:
-    tally = report.tally
-    figures = [Figure("requests", f"{tally.requests:,}", _pace(report))]
-    if tally.retries:
-        figures.append(Figure("retried", f"{tally.retries:,}", _by_reason(tally.retries_by_reason)))
-    if tally.throttled:
-        seconds = tally.paused_seconds()
-        paused = f", paused for {span(seconds)}" if seconds else ""
-        figures.append(Figure("throttled", f"{tally.throttled:,}", f"answered 429{paused}"))
-    if tally.outages:
-        figures.append(Figure("outages", f"{tally.outages:,}", f"away for {span(tally.outage_total())}"))
-    p50, p99 = tally.latency.quantile(0.50), tally.latency.quantile(0.99)
-    if p50 is not None and p99 is not None:
-        longest = f"99 % within {span(p99)}, longest {span(tally.latency.largest)}"
-        figures.append(Figure("latency", span(p50), longest))
+def _request_figures(summary: Mapping[str, Any]) -> list[Figure]:
+    latency, paused = summary["latencySeconds"], summary["secondsPaused"]
+    throttled = f"answered with 429, paused for {span(paused)}" if paused else "answered with 429"
+    outages = f"tenant not reachable for {span(summary['secondsOfOutage'])}"
+    figures = [Figure("requests", f"{summary['requests']:,}", _pace(summary))]
+    if summary["retries"]:
+        figures.append(Figure("retried", f"{summary['retries']:,}", _by_reason(summary["retriesByReason"])))
+    if summary["throttled"] or paused:
+        figures.append(Figure("throttled", f"{summary['throttled']:,}", throttled))
+    if summary["outages"]:
+        figures.append(Figure("outages", f"{summary['outages']:,}", outages))
+    if latency:
+        remark = f"99% within {span(latency['p99'])}, longest {span(latency['max'])}"
+        figures.append(Figure("latency", span(latency["p50"]), remark))
     return figures
 
 
-def _pace(report: Report) -> str:
-    tally = report.tally
-    span_seconds = tally.last_request - (tally.first_request or tally.last_request)
-    pace = [] if span_seconds < 1 else [rate(tally.granted / span_seconds)]
-    share, quotas = report.quota_share, list(report.quotas.values())
+def _pace(summary: Mapping[str, Any]) -> str:
+    per_second, share = summary["grantedPerSecond"], summary["quotaShare"]
+    pace = [] if per_second is None else [rate(per_second)]
     if share is not None:
-        each = f"the quota {quotas[0]}" if len(quotas) == 1 else f"the quotas of {len(quotas)} clients"
+        # a lane without one is not the harvest's: managers were read through it
+        quotas = [quota for lane in summary["lanes"].values() if (quota := lane["quota"])]
+        each = f"the quota {quotas[0]}" if len(quotas) == 1 else f"the quotas of {len(quotas)} lanes"
         pace.append(f"{percent(min(share, 1.0))} of {each}")
     return ", ".join(pace)
 
 
-def _near(path: str) -> str:
-    """A path as it would be typed here: without the current folder."""
-    return path.removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118  # a text, not a file
-
-
-def _by_reason(counts: dict[str, int]) -> str:
+def _by_reason(counts: Mapping[str, int]) -> str:
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in ranked)
 
 
-def _output_figures(report: Report) -> list[Figure]:
-    if len(report.outputs) > _MOST_OUTPUTS:
-        total = size(sum(output.bytes for output in report.outputs))
-        files = f"in {plural(len(report.outputs), 'file')} in {report.settings.output}"
-        return [Figure("written", total, files)]
-    return [Figure("written", size(output.bytes), output.name) for output in report.outputs]
+def _output_figures(summary: Mapping[str, Any]) -> list[Figure]:
+    outputs = summary["outputs"]
+    if len(outputs) > 1:
+        where = f"in {plural(len(outputs), 'file')} in {_near(summary['output'])}"
+        return [Figure("written", size(summary["bytesWritten"]), where)]
+    return [Figure("written", size(output["bytes"]), _near(output["name"])) for output in outputs]
 
 
-def _group(reason: str, group: FailureGroup) -> tuple[str, str, str, str]:
+def _group(reason: str, group: Mapping[str, Any], answered: bool) -> tuple[str, str, str, str]:
     known = meaning(reason)
-    detail = f" ({group.detail})" if group.detail else ""
-    return known.words, f"{group.count:,}", f"{group.account_id}{detail}", known.mend
+    detail = f" ({group['detail']})" if group["detail"] else ""
+    advice = known.advice(others_answered=answered)
+    return f"{group['count']:,}", known.words, f"{group['accountId']}{detail}", advice
+
+
+def _near(path: str) -> str:
+    """A path as it would be typed here: without the current directory."""
+    try:
+        here = os.getcwd()  # noqa: PTH109  # a text, not a file
+    except OSError:  # removed meanwhile
+        return path
+    return path.removeprefix(os.path.join(here, ""))  # noqa: PTH118  # as above

@@ -1,284 +1,322 @@
-"""Which event becomes which log line. The names and fields are stable: alerts and dashboards rest on them.
+"""Which event becomes which log line. Names and fields are stable: alerts and dashboards depend on them.
 
 | event | level | fields |
 | --- | --- | --- |
-| `run_started` | info | `version` `tenant` `apiVersion` `output` `quota` `shard` |
-| `run_resumed` | info | `runId` `finishedEarlier` |
-| `list_read` | info | `distinct` `repeated` `finishedEarlier` |
-| `progress` | info | `done` `known` `total` `rows` `requestsPerSecond` `permittedPerSecond` `retries` … |
-| `client_paused` | info | `client` `seconds` `asked` (false: no `Retry-After` that makes sense came) |
-| `rate_lowered` | info | `client` `requestsPerSecond` |
-| `rate_raised` | debug | `client` `requestsPerSecond` |
-| `token_renewed` | debug | `client` `seconds` (its life, null: not known) |
+| `run_started` | info | `version` `tenant` `apiVersions` `output` `quota` `lanes` `shard` |
+| `run_resumed` | info | `runId` `settled` |
+| `list_read` | info | `distinct` `repeated` `settledEarlier` |
+| `list_changed` | info | `added` `dropped` `shared` |
+| `progress` | info | `done` `total` `rows` `requestsPerSecond` `permittedPerSecond` `retries` `failed` … |
+| `lane_paused` | info | `lane` `status` `seconds` `asked` (false: there was no usable `Retry-After`) |
+| `rate_lowered` | info | `lane` `perSecond` |
+| `rate_raised` | debug | `lane` `perSecond` |
+| `token_renewed` | debug, warning | `client` `seconds` (its lifetime; a warning after `token_failed`) |
+| `token_failed` | warning, info | `client` `detail` `nextIn` (a warning the first time) |
 | `client_dropped` | warning | `client` `detail` |
-| `retry` | debug | `accountId` `reason` `attempt` `delaySeconds` `detail` |
-| `account_failed` | warning | `accountId` `reason` `detail` |
+| `lane_dropped` | warning | `lane` `detail` |
+| `retry` | debug | `accountId` `reason` `attempt` `delay` `detail` |
+| `account_failed` | warning | `accountId` `outcome` `rows` `reason` `detail` |
+| `accounts_failed` | warning | `reason` `more` (how many were not logged one by one) |
 | `outage_began` | warning | `detail` |
-| `outage_probed` | info | `detail` `nextInSeconds` |
+| `outage_probed` | info, warning | `detail` `nextIn` (a warning where no `outage_began` came before) |
 | `outage_ended` | warning | `seconds` |
-| `part_finished` | info | `name` `rows` `bytes` |
-| `output_spooled` | info | `place` `folder` (kept there until it has come to the object store) |
-| `output_away` | warning | `place` `detail` `nextInSeconds` |
-| `output_back` | warning | `place` `seconds` |
-| `stopping` | warning | `detail` |
-| `request` | debug (only with `-vv`) | `client` `status` `reason` `seconds` `bytes` |
-| `committed` | debug (only with `-vv`) | `accounts` `rows` `bytes` `seconds` |
-| `run_ended` | info, warning, error | the summary but its lists: `runId` `status` `counts` `rows` … |
-| `accounts_listed` | info | `done` `seconds` (of `harvester accounts`; its `progress` has only `done`) |
-| `metrics_served` | info | `url` (by `--metrics-port`) |
-| `report_written` | info | `path` (by `--report`) |
-| `report_missed` | warning | `path` `detail` |
-| `error` | error | `status` `problem` `mend` |
+| `file_published` | info | `name` `rows` `bytes` |
+| `destination_unavailable` | warning, info | `place` `detail` `nextIn` (a warning the first time) |
+| `destination_available` | warning | `place` `seconds` |
+| `warning` | warning | `code` `problem` `hint` |
+| `warnings` | warning | `code` `more` (how many were not logged one by one) |
+| `stopping` | warning | `detail` `grace` `bySignal` |
+| `request` | debug (only with `-vv`) | `lane` `purpose` `status` `reason` `seconds` `bodyBytes` |
+| `committed` | debug (only with `-vv`) | `accounts` `rows` `seconds` |
+| `run_ended` | info, warning, error | the summary without its lists: `runId` `status` `counts` `rows` … |
+| `listing` | info | `what` `listed` (so far, every 30 s, where a command lists accounts or sources) |
+| `listed` | info | `what` `listed` `seconds` |
+| `error` | error | `status` `problem` `hint` |
 
-Debug lines come with `-v`; `-q` leaves warnings and errors. `reason` is a word of `model.Reason`.
-`progress` goes on with `failed`, `inFlight`, `secondsLeft` and `state`; null is what is not known.
+`-v` adds debug lines; `-q` leaves warnings and errors. All durations are in seconds; `reason` is a word of
+`model.Reason`. `progress` also has `inFlight`, `secondsLeft` and `state`; null is what is not known.
 `run_ended` is info for status 0, warning for 3, 5, 130 and 143, error for the rest.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from logging import DEBUG, INFO, WARNING
-from typing import Any
-from urllib.parse import urlsplit
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from enum import Enum
+from logging import DEBUG, ERROR, INFO, WARNING
+from typing import Any, Final, TypeAlias
 
-from harvester.events import (
-    AccountSettled,
-    ClientDropped,
-    ClientPaused,
-    Committed,
-    Event,
-    ListRead,
-    OutageBegan,
-    OutageEnded,
-    OutageProbed,
-    OutputAway,
-    OutputBack,
-    OutputSpooled,
-    PartFinished,
-    RateChanged,
-    RequestEnded,
-    Resumed,
-    RetryScheduled,
-    Stopping,
-    TokenRenewed,
-)
-from harvester.report.fan_out import Handlers
+from harvester import events
+from harvester.errors import StopRun
+from harvester.model import AccountOutcome, Quota
 from harvester.report.figures import plural, rate, size, span
 from harvester.report.log import DETAIL, LOGGER, say
+from harvester.report.observers import Handlers
 from harvester.report.reasons import meaning
-from harvester.report.version import program_version
-from harvester.settings.model import Settings
+
+LINES_PER_REASON: Final = 20
+"""Enough to see a pattern; the failures file has all of them."""
+
+_Line: TypeAlias = tuple[int, str, Callable[[Any], str]]
+"""Level, name of the event, and the sentence for people."""
+
+
+def _request(event: events.RequestEnded) -> str:
+    outcome = event.status if event.reason is None else f"{event.status or 'no answer'}, {event.reason}"
+    received = f"{plural(event.body_bytes, 'byte')} in {span(event.seconds)}"
+    return f"{event.purpose} request on {event.lane}: {outcome}, {received}"
+
+
+def _retry(event: events.RetryScheduled) -> str:
+    return (
+        f"account {event.account_id} will be requested again in {span(event.delay)}: {event.detail} "
+        f"({event.reason}, attempt {event.attempt})"
+    )
+
+
+def _list_read(event: events.ListRead) -> str:
+    extras = [f"{event.repeated:,} repeated"] if event.repeated else []
+    extras += [f"{event.settled_earlier:,} settled earlier"] if event.settled_earlier else []
+    return f"the list has {plural(event.distinct, 'account')}" + (f" ({', '.join(extras)})" if extras else "")
+
+
+def _list_changed(event: events.ListChanged) -> str:
+    return (
+        f"the list has changed since the unfinished harvest: {event.added:,} added, "
+        f"{event.dropped:,} dropped, {event.shared:,} on both"
+    )
+
+
+def _lane_paused(event: events.LanePaused) -> str:
+    why = "as Retry-After asks" if event.asked else "without a usable Retry-After"
+    return f"lane {event.lane} pauses for {span(event.seconds)} after a {event.status}, {why}"
+
+
+def _token_renewed(event: events.TokenRenewed) -> str:
+    life = "of unknown lifetime" if event.seconds is None else f"valid for {span(event.seconds)}"
+    return f"client {event.client} has a new token, {life}"
+
+
+def _stopping(event: events.Stopping) -> str:
+    again = "; a second signal exits at once" if event.by_signal else ""
+    return f"stopping ({event.detail}): requests in flight get up to {span(event.grace)} to finish{again}"
+
+
+_LINES: Final[Mapping[type, _Line]] = {
+    events.RequestEnded: (DETAIL, "request", _request),
+    events.Committed: (
+        DETAIL,
+        "committed",
+        lambda event: f"{plural(event.accounts, 'account')} committed in {span(event.seconds)}",
+    ),
+    events.RetryScheduled: (DEBUG, "retry", _retry),
+    events.Resumed: (
+        INFO,
+        "run_resumed",
+        lambda event: (
+            f"resuming the harvest of run {event.run_id}: {plural(event.settled, 'account')} settled earlier"
+        ),
+    ),
+    events.ListRead: (INFO, "list_read", _list_read),
+    events.ListChanged: (INFO, "list_changed", _list_changed),
+    events.LanePaused: (INFO, "lane_paused", _lane_paused),
+    events.FilePublished: (
+        INFO,
+        "file_published",
+        lambda event: f"{event.name} is complete: {plural(event.rows, 'row')}, {size(event.bytes)}",
+    ),
+    events.ClientDropped: (
+        WARNING,
+        "client_dropped",
+        lambda event: f"client {event.client} is not used any more: {event.detail}",
+    ),
+    events.LaneDropped: (
+        WARNING,
+        "lane_dropped",
+        lambda event: f"lane {event.lane} is not used any more: {event.detail}",
+    ),
+    events.Stopping: (WARNING, "stopping", _stopping),
+}
+"""The events that are logged in the same way whatever came before."""
 
 
 class EventLog:
-    """Listens to a run and logs it. What is below the logger's level when it is made is never heard."""
+    """Logs the events of a run. A type of event below the logger's level costs nothing.
 
-    def __init__(self, logger: logging.Logger = LOGGER) -> None:
+    `failures` is the failures file: where there is one, the lines about failed accounts are capped at 20
+    per reason (with any verbosity) and the rest counted; where there is none (None), the log is where
+    each of them is named. Warnings of one kind are always capped. `finish` logs what was only counted.
+    """
+
+    def __init__(self, failures: str | None = None, logger: logging.Logger = LOGGER) -> None:
+        self._failures = failures
         self._rates: dict[str, float] = {}
-        table: dict[type, tuple[int, Callable[[Any], None]]] = {
-            RequestEnded: (DETAIL, _request_ended),
-            Committed: (DETAIL, _committed),
-            RetryScheduled: (DEBUG, _retry_scheduled),
-            TokenRenewed: (DEBUG, _token_renewed),
-            RateChanged: (INFO, self._rate_changed),
-            Resumed: (INFO, _resumed),
-            ListRead: (INFO, _list_read),
-            ClientPaused: (INFO, _client_paused),
-            OutageProbed: (INFO, _outage_probed),
-            PartFinished: (INFO, _part_finished),
-            OutputSpooled: (INFO, _output_spooled),
-            OutputAway: (WARNING, _output_away),
-            OutputBack: (WARNING, _output_back),
-            AccountSettled: (WARNING, _account_settled),
-            ClientDropped: (WARNING, _client_dropped),
-            OutageBegan: (WARNING, _outage_began),
-            OutageEnded: (WARNING, _outage_ended),
-            Stopping: (WARNING, _stopping),
+        self._failed: Counter[str] = Counter()
+        self._warned: Counter[str] = Counter()
+        self._ongoing: set[str] = set()
+        handlers: dict[type, Callable[[Any], None]] = {
+            kind: _logged(*line) for kind, line in _LINES.items() if logger.isEnabledFor(line[0])
         }
-        self.handlers: Handlers = {
-            kind: hear for kind, (level, hear) in table.items() if logger.isEnabledFor(level)
-        }
+        if logger.isEnabledFor(INFO):
+            handlers[events.RateChanged] = self._rate_changed
+        if logger.isEnabledFor(WARNING):
+            handlers |= {
+                events.AccountSettled: self._account_settled,
+                events.Warned: self._warning,
+                events.TokenFailed: self._token_failed,
+                events.TokenRenewed: self._token_renewed,
+                events.OutageBegan: self._outage_began,
+                events.OutageProbed: self._outage_probed,
+                events.OutageEnded: self._outage_ended,
+                events.DestinationUnavailable: self._destination_unavailable,
+                events.DestinationAvailable: self._destination_available,
+            }
+        self.handlers: Handlers = handlers
 
-    def observe(self, event: Event) -> None:
-        """Log one event. `fan_out` goes to the function at once instead."""
-        hear = self.handlers.get(type(event))
-        if hear is not None:
-            hear(event)
+    def observe(self, event: events.Event) -> None:
+        """Log one event; `fan_out` calls the method for it directly."""
+        method = self.handlers.get(type(event))
+        if method is not None:
+            method(event)
 
-    def _rate_changed(self, event: RateChanged) -> None:
-        before = self._rates.get(event.client)
-        self._rates[event.client] = event.per_second
+    def finish(self) -> None:
+        """Log how many lines the caps left out."""
+        for reason, number in self._failed.items():
+            if self._failures is not None and (more := number - LINES_PER_REASON) > 0:
+                message = f"{plural(more, 'more account')} failed: {meaning(reason).words} ({reason})"
+                say(WARNING, "accounts_failed", message, reason=reason, more=more)
+        for code, number in self._warned.items():
+            if (more := number - LINES_PER_REASON) > 0:
+                message = f"{plural(more, 'more warning')} of this kind: {code}"
+                say(WARNING, "warnings", message, code=code, more=more)
+
+    def _rate_changed(self, event: events.RateChanged) -> None:
+        before = self._rates.get(event.lane)
+        self._rates[event.lane] = event.per_second
         raised = before is not None and event.per_second > before
-        say(
-            DEBUG if raised else INFO,
-            "rate_raised" if raised else "rate_lowered",
-            f"client {event.client} now sends {rate(event.per_second)}",
-            client=event.client,
-            requestsPerSecond=round(event.per_second, 3),
-        )
+        name, level = ("rate_raised", DEBUG) if raised else ("rate_lowered", INFO)
+        _log(level, name, event, f"lane {event.lane} now sends {rate(event.per_second)}")
+
+    # --- what is capped
+
+    def _account_settled(self, event: events.AccountSettled) -> None:
+        if event.outcome is not AccountOutcome.FAILED:
+            return
+        reason = event.reason or "unknown"
+        self._failed[reason] += 1
+        words = event.detail or meaning(reason).words
+        message = f"account {event.account_id} failed: {words} ({event.reason})"
+        if self._failures is not None and self._failed[reason] >= LINES_PER_REASON:
+            if self._failed[reason] > LINES_PER_REASON:
+                return
+            message += (
+                f"; more accounts that fail as {reason} are only counted here, and listed in {self._failures}"
+            )
+        _log(WARNING, "account_failed", event, message)
+
+    def _warning(self, event: events.Warned) -> None:
+        self._warned[event.code] += 1
+        if self._warned[event.code] <= LINES_PER_REASON:
+            message = f"{event.problem}: {event.hint}" if event.hint else event.problem
+            _log(WARNING, "warning", event, message)
+
+    # --- what goes on for a while: "still" only after the first line, which is a warning, like the end
+
+    def _still(self, what: str) -> tuple[int, str]:
+        known = what in self._ongoing
+        self._ongoing.add(what)
+        return (INFO, "still ") if known else (WARNING, "")
+
+    def _token_failed(self, event: events.TokenFailed) -> None:
+        level, still = self._still(f"token {event.client}")
+        problem = f"{still}could not get a token ({event.detail})"
+        message = f"client {event.client}: {problem}: next attempt in {span(event.next_in)}"
+        _log(level, "token_failed", event, message)
+
+    def _token_renewed(self, event: events.TokenRenewed) -> None:
+        level = WARNING if f"token {event.client}" in self._ongoing else DEBUG
+        self._ongoing.discard(f"token {event.client}")
+        _log(level, "token_renewed", event, _token_renewed(event))
+
+    def _outage_began(self, event: events.OutageBegan) -> None:
+        self._ongoing.add("outage")
+        waiting = "waiting for it, no account loses an attempt"
+        _log(WARNING, "outage_began", event, f"the tenant is not reachable ({event.detail}): {waiting}")
+
+    def _outage_probed(self, event: events.OutageProbed) -> None:
+        level, still = self._still("outage")
+        message = f"the tenant is {still}not reachable ({event.detail}): next probe in {span(event.next_in)}"
+        _log(level, "outage_probed", event, message)
+
+    def _outage_ended(self, event: events.OutageEnded) -> None:
+        self._ongoing.discard("outage")
+        message = f"the tenant responds again after {span(event.seconds)}"
+        _log(WARNING, "outage_ended", event, message)
+
+    def _destination_unavailable(self, event: events.DestinationUnavailable) -> None:
+        level, still = self._still(f"destination {event.place}")
+        problem = f"{still}cannot be written to ({event.detail})"
+        message = f"{event.place} {problem}: next attempt in {span(event.next_in)}"
+        _log(level, "destination_unavailable", event, message)
+
+    def _destination_available(self, event: events.DestinationAvailable) -> None:
+        self._ongoing.discard(f"destination {event.place}")
+        message = f"{event.place} can be written to again after {span(event.seconds)}"
+        _log(WARNING, "destination_available", event, message)
 
 
-def say_start(settings: Settings) -> None:
-    """Log that a run begins: of what, into what, at which quota a client."""
-    host = urlsplit(settings.base_url).hostname or ""
-    quota = None if settings.quota is None else str(settings.quota)
-    shard = None if settings.shard is None else str(settings.shard)
-    place = "stdout" if settings.output == "-" else settings.output
+def _logged(level: int, name: str, message: Callable[[Any], str]) -> Callable[[Any], None]:
+    return lambda event: _log(level, name, event, message(event))
+
+
+def _log(level: int, name: str, event: events.Event, message: str) -> None:
+    """Log `message` with all that the event has, by names in camel case."""
+    names = event._fields if isinstance(event, tuple) else [field.name for field in fields(event)]
+    say(level, name, message, **{_camel(one): _plain(getattr(event, one)) for one in names})
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name.lower()
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def say_start(
+    *,
+    tenant: str,
+    api_versions: Sequence[str],
+    output: str,
+    quotas: Mapping[str, Quota | None],
+    shard: str | None,
+    version: str,
+) -> None:
+    """Log that a run begins: of which tenant, into what, with which quota for each lane."""
+    different = dict.fromkeys("none" if quota is None else str(quota) for quota in quotas.values())
+    quota = ", ".join(different)
+    lanes = f" on each of {len(quotas)} lanes" if len(quotas) > 1 else ""
+    place = "stdout" if output == "-" else output
     part = f", shard {shard}" if shard else ""
     say(
         INFO,
         "run_started",
-        f"harvesting {host} ({settings.api_version}) into {place}, quota {quota or 'none'}{part}",
-        version=program_version(),
-        tenant=host,
-        apiVersion=settings.api_version,
-        output=settings.output,
-        quota=quota,
+        f"harvesting {tenant} ({', '.join(api_versions)}) into {place}, quota {quota or 'none'}{lanes}{part}",
+        version=version,
+        tenant=tenant,
+        apiVersions=list(api_versions),
+        output=output,
+        quota=quota or None,
+        lanes=len(quotas),
         shard=shard,
     )
 
 
-def _request_ended(event: RequestEnded) -> None:
-    outcome = event.status if event.reason is None else f"{event.status or 'no answer'}, {event.reason}"
-    say(
-        DETAIL,
-        "request",
-        f"request by client {event.client}: {outcome}, {event.body_bytes:,} bytes in {span(event.seconds)}",
-        client=event.client,
-        status=event.status,
-        reason=event.reason,
-        seconds=round(event.seconds, 6),
-        bytes=event.body_bytes,
-    )
-
-
-def _account_settled(event: AccountSettled) -> None:
-    if event.reason is None:
-        return
-    words = event.detail or meaning(event.reason).words
-    say(
-        WARNING,
-        "account_failed",
-        f"account {event.account_id} failed: {words} ({event.reason})",
-        accountId=event.account_id,
-        reason=event.reason,
-        detail=event.detail,
-    )
-
-
-def _retry_scheduled(event: RetryScheduled) -> None:
-    say(
-        DEBUG,
-        "retry",
-        f"account {event.account_id} is tried again in {span(event.delay)}: {event.detail} "
-        f"({event.reason}, after attempt {event.attempt})",
-        accountId=event.account_id,
-        reason=event.reason,
-        attempt=event.attempt,
-        delaySeconds=round(event.delay, 3),
-        detail=event.detail,
-    )
-
-
-def _client_paused(event: ClientPaused) -> None:
-    why = "as the tenant asked" if event.asked else "the tenant did not say for how long"
-    say(
-        INFO,
-        "client_paused",
-        f"client {event.client} pauses for {span(event.seconds)} after a 429, {why}",
-        client=event.client,
-        seconds=round(event.seconds, 3),
-        asked=event.asked,
-    )
-
-
-def _token_renewed(event: TokenRenewed) -> None:
-    life = "for a time not told" if event.seconds is None else f"for {span(event.seconds)}"
-    message = f"client {event.client} has a new token, good {life}"
-    say(DEBUG, "token_renewed", message, client=event.client, seconds=event.seconds)
-
-
-def _client_dropped(event: ClientDropped) -> None:
-    message = f"client {event.client} is dropped, the others take its accounts: {event.detail}"
-    say(WARNING, "client_dropped", message, client=event.client, detail=event.detail)
-
-
-def _outage_began(event: OutageBegan) -> None:
-    message = f"the tenant is away ({event.detail}): waiting for it, no account is given up for this"
-    say(WARNING, "outage_began", message, detail=event.detail)
-
-
-def _outage_probed(event: OutageProbed) -> None:
-    message = f"the tenant is still away ({event.detail}): next probe in {span(event.next_in)}"
-    say(INFO, "outage_probed", message, detail=event.detail, nextInSeconds=round(event.next_in, 3))
-
-
-def _outage_ended(event: OutageEnded) -> None:
-    # As loud as its beginning, so that a quiet log tells the end of the story too.
-    message = f"the tenant answers again after {span(event.seconds)}"
-    say(WARNING, "outage_ended", message, seconds=round(event.seconds, 3))
-
-
-def _list_read(event: ListRead) -> None:
-    if not event.whole:
-        return
-    extras = [f"{event.repeated:,} repeated"] if event.repeated else []
-    extras += [f"{event.finished_earlier:,} finished earlier"] if event.finished_earlier else []
-    say(
-        INFO,
-        "list_read",
-        f"the list has {plural(event.distinct, 'account')}" + (f" ({', '.join(extras)})" if extras else ""),
-        distinct=event.distinct,
-        repeated=event.repeated,
-        finishedEarlier=event.finished_earlier,
-    )
-
-
-def _resumed(event: Resumed) -> None:
-    message = f"going on with run {event.run_id}: {plural(event.finished, 'account')} finished earlier"
-    say(INFO, "run_resumed", message, runId=event.run_id, finishedEarlier=event.finished)
-
-
-def _part_finished(event: PartFinished) -> None:
-    message = f"{event.name} is finished: {plural(event.rows, 'row')}, {size(event.bytes)}"
-    say(INFO, "part_finished", message, name=event.name, rows=event.rows, bytes=event.bytes)
-
-
-def _committed(event: Committed) -> None:
-    say(
-        DETAIL,
-        "committed",
-        f"{plural(event.accounts, 'account')} durable in {span(event.seconds)}",
-        accounts=event.accounts,
-        rows=event.rows,
-        bytes=event.bytes,
-        seconds=round(event.seconds, 6),
-    )
-
-
-def _output_spooled(event: OutputSpooled) -> None:
-    text = f"what is harvested is kept in {event.folder} until it has come to {event.place}"
-    say(INFO, "output_spooled", text, place=event.place, folder=event.folder)
-
-
-def _output_away(event: OutputAway) -> None:
-    text = f"{event.place} can't be written to: {event.detail}; next try in {span(event.next_in)}"
-    say(
-        WARNING,
-        "output_away",
-        text,
-        place=event.place,
-        detail=event.detail,
-        nextInSeconds=round(event.next_in, 3),
-    )
-
-
-def _output_back(event: OutputBack) -> None:
-    text = f"{event.place} can be written to again, after {span(event.seconds)}"
-    say(WARNING, "output_back", text, place=event.place, seconds=round(event.seconds, 3))
-
-
-def _stopping(event: Stopping) -> None:
-    say(WARNING, "stopping", f"stopping: {event.detail}", detail=event.detail)
+def say_error(error: StopRun) -> None:
+    """Log why a command ends, with its exit status."""
+    say(ERROR, "error", str(error), status=error.exit_status, problem=error.problem, hint=error.hint)

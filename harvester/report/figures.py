@@ -1,4 +1,4 @@
-"""Figures set for human eyes: pure functions from numbers to short strings."""
+"""Numbers as short strings for people. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def plural(number: int, noun: str) -> str:
 
 
 def percent(share: float) -> str:
-    """`99.4 %`. Only what is whole says 100 %, so that nothing missing hides behind rounding."""
-    return f"{share * 100:.1f} %" if not 0.9995 <= share < 1 else "99.9 %"  # noqa: PLR2004  # would round up
+    """`99.4%`. Only a whole is 100%, so that nothing missing hides behind rounding."""
+    return f"{share * 100:.1f}%" if not 0.9995 <= share < 1 else "99.9%"  # noqa: PLR2004  # would round up
 
 
 def span(seconds: float) -> str:
-    """A duration with two units at most: `350 ms`, `4.2 s`, `32 s`, `4 min 12 s`, `2 h 05 min`, `3 d 4 h`."""
+    """A duration in at most two units: `350 ms`, `4.2 s`, `32 s`, `4 min 12 s`, `2 h 05 min`, `3 d 4 h`."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 9.95:  # noqa: PLR2004  # beyond it, tenths tell nothing
+    if seconds < 9.95:  # noqa: PLR2004  # beyond it, tenths mean nothing
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _MINUTE:
@@ -43,7 +43,7 @@ def size(number: int) -> str:
 
 
 def rate(per_second: float) -> str:
-    """`9.9/s`, `998/s`, and for the slowest `0.05/s`."""
+    """`9.9/s`, `998/s`, and for slow ones `0.05/s`."""
     if per_second >= 100:  # noqa: PLR2004  # three digits are enough
         return f"{per_second:,.0f}/s"
     return f"{per_second:.1f}/s" if per_second >= 1 or not per_second else f"{per_second:.2f}/s"

@@ -1,7 +1,7 @@
 """Latencies counted in buckets of equal ratio: percentiles in constant memory.
 
 The upper bits of an IEEE 754 double are its exponent and the first digits of its mantissa: cut off below
-the sixth of those, they number buckets that are each 1/64 wide or less, in ascending order.
+the sixth of those, what is left numbers buckets of at most 1/64 in width, in ascending order.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections import Counter
 from struct import pack, unpack
 
 _CUT = 52 - 6
-"""Of the 52 bits of the mantissa six stay, so that a bucket's middle is within 0.8 % of all in it."""
+"""Of the 52 bits of the mantissa six stay, so that a bucket's middle is within 0.8% of all in it."""
 _BATCH = 1024
-"""Values kept as they came before they are counted together, which costs a fraction of one at a time."""
+"""Values are kept as they come and counted together, at a fraction of the cost of one at a time."""
 
 
 class Histogram:
-    """Durations in seconds. 64 buckets an octave, made as they are needed: some hundreds in practice."""
+    """Durations in seconds. 64 buckets per octave, made as needed: some hundreds in practice."""
 
     __slots__ = ("_buckets", "_fresh", "_largest", "_total")
 
@@ -31,7 +31,7 @@ class Histogram:
         return f"<Histogram count={self.count} largest={self.largest:g}>"
 
     def add(self, seconds: float) -> None:
-        """Count one duration. Called for each request, so it only keeps the value until there are many."""
+        """Count one duration. Called for each request, so it only keeps the value until there are enough."""
         self._fresh.append(seconds)
         if len(self._fresh) >= _BATCH:
             self._count_fresh()
@@ -60,12 +60,12 @@ class Histogram:
         return self._total + sum(self._fresh)
 
     def at_most(self, seconds: float) -> int:
-        """How many durations stay at or below `seconds`, to within those that are 0.8 % away from it."""
+        """How many durations are at most `seconds`, give or take those within 0.8% of it."""
         self._count_fresh()
         return sum(number for bucket, number in self._buckets.items() if _middle(bucket) <= seconds)
 
     def quantile(self, share: float) -> float | None:
-        """The duration that `share` (0 to 1) of all stay at or below, within 0.8 %; None without any."""
+        """The duration that `share` (0 to 1) of all do not exceed, within 0.8%; None where there are none."""
         self._count_fresh()
         rank = max(1.0, share * self._buckets.total())
         seen = 0

@@ -1,7 +1,7 @@
 """The log: standard `logging` under the name `harvester`, as readable text or as JSON lines, on stderr.
 
-A library sets no handler, so whoever imports `harvester` decides what becomes of its records; the
-command line calls `logging_to`. Each record carries a stable event name and fields (see `event_log`).
+A library installs no handler, so whoever imports `harvester` decides what becomes of its records; the
+command line calls `logging_to`. Each record has a stable event name and fields (see `event_log`).
 
 A JSON line has `time` (RFC 3339, UTC), `level` (debug, info, warning, error), `event`, `message`, and the
 event's own fields. Records of other libraries have the event `log` and the field `logger`; an unexpected
@@ -12,38 +12,31 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
 from harvester.report.redaction import Redactor
+from harvester.report.text import columns, is_terminal, safe, safe_json, stderr, wrap
 
 LOGGER: Final = logging.getLogger("harvester")
 LOGGER.addHandler(logging.NullHandler())
 
 DETAIL: Final = 5
-"""The level of what is told for each request; standard logging has no name for it."""
+"""The level of what is logged for each request; standard logging has no name for it."""
 
 _THRESHOLDS: Final = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}
 _OTHERS: Final = ("asyncio", "aiohttp")
-"""Libraries whose warnings must come out as lines too, and not across the progress."""
-
-_UNPRINTABLE: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-"""Texts of the tenant reach the terminal: none may move its cursor or begin a line that looks like ours."""
+"""Libraries whose warnings must come out as lines, too, and not across the progress."""
+_INDENT: Final = len("12:03:05 warning  ")
 
 
 def say(level: int, event: str, message: str, **fields: Any) -> None:
-    """Log one event: `message` is for people, `event` and `fields` are for machines."""
+    """Log one event: `message` is for people, `event` and `fields` are for programs."""
     if LOGGER.isEnabledFor(level):
-        # %-free on purpose: the message is whole, and a `%` in an ID is just one.
+        # The message is an argument, not the format: a `%` in an ID is just one.
         LOGGER.log(level, "%s", message, extra={"event": event, "fields": fields})
-
-
-def one_line(text: str) -> str:
-    """`text` with what would move the cursor or break the line made visible."""
-    return text.translate(_UNPRINTABLE)
 
 
 def level_name(number: int) -> str:
@@ -66,12 +59,12 @@ class TextLines(logging.Formatter):
         """One line; the traceback of an unexpected error follows it."""
         moment = datetime.fromtimestamp(record.created, UTC).astimezone()
         stamp = moment.isoformat(timespec="seconds") if self._dated else f"{moment:%H:%M:%S}"
-        line = f"{stamp} {level_name(record.levelno):<7}  {one_line(record.getMessage())}"
+        line = f"{stamp} {level_name(record.levelno):<7}  {safe(record.getMessage())}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line; see the head of this module for its keys."""
+    """One JSON object a line; the top of this module names its keys."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
@@ -85,30 +78,41 @@ class JsonLines(logging.Formatter):
         document.update(getattr(record, "fields", {"logger": record.name}))
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
-        return json.dumps(document, ensure_ascii=False, default=str)
+        return safe_json(json.dumps(document, ensure_ascii=False, default=str))
 
 
 class Lines(logging.Handler):
-    """Writes records as lines, masked. While something live is shown, `through` leads them above it."""
+    """Writes records as lines, secrets masked, on a terminal wrapped between words.
 
-    def __init__(self, stream: TextIO, redact: Redactor) -> None:
+    While something live is shown, `through` sends the lines above it. A stream that is closed or full
+    loses lines and nothing else: no method raises for it.
+    """
+
+    def __init__(self, stream: TextIO, redact: Callable[[str], str]) -> None:
         super().__init__()
         self._stream = stream
         self.redact = redact
         self._write: Callable[[str], None] = self._write_stream
 
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal, None where there is none."""
+        return columns(self._stream) if is_terminal(self._stream) else None
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record. A stderr that is closed or full ends no harvest."""
+        """Write one record."""
         try:
-            self.write(self.format(record))
-        except (OSError, ValueError):
-            pass  # closed pipe, closed file: there is nobody left to tell
-        except Exception:  # noqa: BLE001  # logging's own rule: a record that can't be formatted is told, not raised
-            self.handleError(record)
+            first, *rest = self.format(record).split("\n")
+            wrapped = wrap(self.redact(first), self.width, _INDENT)
+            self.write("\n".join([*wrapped, *rest]))
+        except Exception:  # noqa: BLE001  # logging's own rule: a record that can't be formatted is reported, not raised
+            with suppress(OSError, ValueError):
+                self.handleError(record)
 
     def write(self, text: str) -> None:
-        """Write `text` and a line end, masked."""
-        self._write(self.redact(text))
+        """Write `text` and a line end, secrets masked."""
+        with suppress(OSError, ValueError):  # full disk, closed pipe, closed file: nobody is left to tell
+            self._write(self.redact(text))
 
     def _write_stream(self, text: str) -> None:
         self._stream.write(text + "\n")
@@ -116,14 +120,14 @@ class Lines(logging.Handler):
 
     @contextmanager
     def through(self, write: Callable[[str], None]) -> Iterator[None]:
-        """Lead lines through `write` for a while, which adds the line end itself."""
-        self._lead(write)
+        """Send lines through `write` for a while, which adds the line end itself."""
+        self._redirect(write)
         try:
             yield
         finally:
-            self._lead(self._write_stream)
+            self._redirect(self._write_stream)
 
-    def _lead(self, write: Callable[[str], None]) -> None:
+    def _redirect(self, write: Callable[[str], None]) -> None:
         self.acquire()
         try:
             self._write = write
@@ -137,13 +141,13 @@ def logging_to(
     *,
     log_format: Literal["text", "json"] = "text",
     verbosity: int = 0,
-    redact: Redactor | None = None,
+    redact: Callable[[str], str] | None = None,
 ) -> Iterator[Lines]:
     """Send the program's log to `stream` (stderr) for a while; afterwards everything is as it was before.
 
     `verbosity`: -1 only warnings and errors, 0 the run in outline, 1 each retry, 2 each request.
     """
-    target = sys.stderr if stream is None else stream
+    target = stderr() if stream is None else stream
     lines = Lines(target, redact or Redactor())
     lines.setFormatter(JsonLines() if log_format == "json" else TextLines(dated=not is_terminal(target)))
     loggers = [LOGGER, *(logging.getLogger(name) for name in _OTHERS)]
@@ -160,8 +164,3 @@ def logging_to(
             logger.removeHandler(lines)
             logger.setLevel(level)
             logger.propagate = propagate
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Whether a person sits in front of `stream`."""
-    return not stream.closed and stream.isatty()

@@ -1,98 +1,237 @@
-"""Seeing it work: a live block on a terminal, a log line now and then elsewhere; all on stderr."""
+"""Progress on stderr: live lines on a terminal, a log line now and then elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from logging import INFO
-from typing import Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TextIO, TypeAlias
 
-from harvester.report.live import LiveBlock
-from harvester.report.log import Lines, is_terminal, say
-from harvester.report.watch import View, Watch
-from harvester.settings.model import Settings
+from harvester.report import text
+from harvester.report.figures import span
+from harvester.report.log import Lines, say
+from harvester.report.snapshot import Monitor, Snapshot
+from harvester.report.text import cut, safe
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 Mode: TypeAlias = Literal["live", "log", "off"]
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
 _REFRESH = 0.25
-"""Seconds between two looks of the live block: often enough to be alive, too seldom to cost."""
+"""Seconds between two refreshes: often enough to look alive, too seldom to cost anything."""
 _FIRST_LINE = 5.0
 _NEXT_LINES = 30.0
+_WIDEST = 100
+"""Columns: a bar across a very wide window would separate its ends from each other."""
+_BAR_LEAST, _BAR_MOST = 8, 40
+_GAP = "  "
 
 
-def mode_of(settings: Settings, *, stderr: TextIO | None = None, stdout: TextIO | None = None) -> Mode:
-    """How this run is shown.
+def mode_of(
+    wanted: Literal["auto", "on", "off"],
+    *,
+    output: str = "-",
+    log_format: Literal["text", "json"] = "text",
+    verbosity: int = 0,
+    stderr: TextIO | None = None,
+    stdout: TextIO | None = None,
+) -> Mode:
+    """How progress is shown.
 
     `auto` is live on a terminal that can move its cursor, unless rows scroll over the same terminal, the
-    log is JSON, or it is to be quiet; else there are log lines. `on` insists where a live block can be.
+    log is JSON, or the run is to be quiet; else there are log lines. `on` insists on live lines wherever
+    they are possible.
     """
-    wanted = settings.progress
     if wanted == "off":
         return "off"
-    err, out = stderr or sys.stderr, stdout or sys.stdout
-    live = is_terminal(err) and os.environ.get("TERM") != "dumb"
+    live = text.is_terminal(sys.stderr if stderr is None else stderr) and os.environ.get("TERM") != "dumb"
     if wanted == "on":
         return "live" if live else "log"
-    if settings.verbosity < 0:
+    if verbosity < 0:
         return "off"
-    rows_scroll = settings.output == "-" and is_terminal(out)
-    return "live" if live and not rows_scroll and settings.log_format == "text" else "log"
+    rows_scroll = output == "-" and text.is_terminal(sys.stdout if stdout is None else stdout)
+    return "live" if live and not rows_scroll and log_format == "text" else "log"
 
 
 @asynccontextmanager
 async def progress_shown(
-    mode: Mode, watch: Watch, lines: Lines, *, stderr: TextIO | None = None, sleep: Sleep = asyncio.sleep
-) -> AsyncIterator[None]:
-    """Show the run of `watch` while the body runs; log lines go above what is live. Leaves nothing behind."""
+    mode: Mode, monitor: Monitor, lines: Lines, *, stderr: TextIO | None = None, sleep: Sleep = asyncio.sleep
+) -> AsyncIterator[Callable[[], None]]:
+    """Show the run of `monitor` while the body runs; log lines go above live ones. Leaves nothing behind.
+
+    Yields a function that takes live lines away at once: call it before the process exits without
+    leaving the body (a second Ctrl-C), so that the prompt does not stick to them.
+    """
     if mode == "off":
-        yield
+        yield lambda: None
         return
-    show = _live(watch, lines, stderr or sys.stderr, sleep) if mode == "live" else _logged(watch, sleep)
+    if mode == "log":
+        async with _in_background(_logged(monitor, sleep)):
+            yield lambda: None
+        return
+    with LiveBlock(text.stderr() if stderr is None else stderr) as block, lines.through(block.print_above):
+        async with _in_background(_live(monitor, block, sleep)):
+            yield block.close
+
+
+@asynccontextmanager
+async def _in_background(show: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     task = asyncio.create_task(show, name="progress")
     try:
         yield
     finally:
         task.cancel()
-        # A terminal that is gone ends the show, not the harvest.
-        with suppress(asyncio.CancelledError, OSError, ValueError):
-            await task
+        await asyncio.wait(
+            [task]
+        )  # unlike `await task`, does not mistake our own cancellation for the task's
 
 
-async def _logged(watch: Watch, sleep: Sleep) -> None:
+async def _logged(monitor: Monitor, sleep: Sleep) -> None:
     pause = _FIRST_LINE
     while True:
         await sleep(pause)
         pause = _NEXT_LINES
-        _say_view(watch.look())
+        say_snapshot(monitor.snapshot())
 
 
-def _say_view(view: View) -> None:
-    left = view.seconds_left
-    permitted = view.permitted_per_second
+async def _live(monitor: Monitor, block: LiveBlock, sleep: Sleep) -> None:
+    while True:
+        block.show(monitor.snapshot())
+        await sleep(_REFRESH)
+
+
+def say_snapshot(snapshot: Snapshot) -> None:
+    """Log how far the run is."""
+    left = snapshot.seconds_left
+    permitted = snapshot.permitted_per_second
     say(
         INFO,
         "progress",
-        view.sentence(),
-        done=view.done,
-        known=view.known,
-        total=view.total,
-        rows=view.rows,
-        requestsPerSecond=round(view.requests_per_second, 3),
+        snapshot.sentence(),
+        done=snapshot.done,
+        total=snapshot.total,
+        rows=snapshot.rows,
+        requestsPerSecond=round(snapshot.requests_per_second, 3),
         permittedPerSecond=None if permitted is None else round(permitted, 3),
-        inFlight=view.in_flight,
-        retries=view.retries,
-        failed=view.failed,
+        inFlight=snapshot.in_flight,
+        retries=snapshot.retries,
+        failed=snapshot.failed,
         secondsLeft=None if left is None else round(left),
-        state=view.state or None,
+        state=snapshot.state or None,
     )
 
 
-async def _live(watch: Watch, lines: Lines, stderr: TextIO, sleep: Sleep) -> None:
-    with LiveBlock(stderr) as block, lines.through(block.print_above):
-        while True:
-            block.show(watch.look())
-            await sleep(_REFRESH)
+class Block:
+    """A snapshot as two lines, whatever the width: what is wanted least goes first."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Rendered each time anew, so a resized window is followed at the next refresh."""
+        from rich.progress_bar import ProgressBar  # noqa: PLC0415  # slow, and most runs have no terminal
+        from rich.text import Text  # noqa: PLC0415  # likewise
+
+        snapshot = self._snapshot
+        # The last column stays free: a full line would make some terminals wrap.
+        width = max(min(options.max_width - 1, _WIDEST), 1)
+        ellipsis, dot = ("...", " | ") if options.ascii_only else ("…", " · ")
+        head, bar, tail = first_line(snapshot, width, ellipsis)
+        yield Text(head, style="bold", end="" if bar or tail else "\n", no_wrap=True)
+        if bar:
+            yield Text(_GAP, end="")
+            yield ProgressBar(total=1.0, completed=snapshot.share or 0.0, width=bar)
+        if tail:
+            yield Text(_GAP + tail, no_wrap=True)
+        line = Text(second_line(snapshot, width, dot, ellipsis), style="dim", no_wrap=True)
+        line.stylize("not dim yellow", 0, len(snapshot.state))
+        yield line
+
+
+def first_line(snapshot: Snapshot, width: int, ellipsis: str) -> tuple[str, int, str]:
+    """Head, columns for the bar (0: none), and tail, as much of it as fits."""
+    head, tail = snapshot.accounts, _GAP.join(_tail(snapshot))
+    room = width - len(head) - len(tail) - 2 * len(_GAP)
+    if snapshot.share is not None and room >= _BAR_LEAST:
+        return head, min(room, _BAR_MOST), tail
+    if tail and len(head) + len(_GAP) + len(tail) <= width:
+        return head, 0, tail
+    return cut(head, width, ellipsis[:width]), 0, ""
+
+
+def second_line(snapshot: Snapshot, width: int, dot: str, ellipsis: str) -> str:
+    """What holds the run up, then as many facts as fit."""
+    facts = [safe(snapshot.state)] if snapshot.state else []
+    for fact in snapshot.facts():
+        if len(dot.join([*facts, fact])) > width:
+            break
+        facts.append(fact)
+    return cut(dot.join(facts or snapshot.facts()), width, ellipsis[:width])
+
+
+def _tail(snapshot: Snapshot) -> list[str]:
+    tail = [] if snapshot.share is None else [f"{int(snapshot.share * 100)}%"]
+    if snapshot.seconds_left:
+        tail.append(f"{span(snapshot.seconds_left)} left")
+    return tail
+
+
+class LiveBlock:
+    """Holds the last lines of a terminal while it is open; they vanish when it closes.
+
+    A terminal that goes away ends the show and nothing else: no method raises for it.
+    """
+
+    def __init__(self, stderr: TextIO) -> None:
+        from rich.console import Console  # noqa: PLC0415  # slow, and most runs have no terminal
+        from rich.live import Live  # noqa: PLC0415  # likewise
+
+        self._stderr = stderr
+        # Texts are shown as they are: an ID is neither markup nor an emoji nor to be colored.
+        self._console = Console(file=stderr, highlight=False, markup=False, emoji=False)
+        self._fit()
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,  # the event loop refreshes: no second thread reads the tally
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=True,  # stray warnings must not land in the block
+        )
+
+    def __enter__(self) -> Self:
+        with suppress(OSError, ValueError):
+            self._live.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the lines away and show the cursor again; a second call does nothing."""
+        with suppress(OSError, ValueError):
+            self._live.stop()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show `snapshot` in place of the one before."""
+        with suppress(OSError, ValueError):
+            self._fit()
+            self._live.update(Block(snapshot), refresh=self._live.is_started)
+
+    def print_above(self, text: str) -> None:
+        """Print lines that stay, above the block."""
+        with suppress(OSError, ValueError):
+            self._console.print(text, soft_wrap=True)
+
+    def _fit(self) -> None:
+        """Take on the window's present size: rich asks stdin and stdout for it, which may be no terminals."""
+        try:
+            columns, lines = os.get_terminal_size(self._stderr.fileno())
+        except (OSError, ValueError):
+            return
+        if columns and lines:  # a terminal that does not know says 0
+            self._console.size = os.terminal_size((columns, lines))

@@ -2,51 +2,75 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from harvester.model import Reason
 
 
 class Meaning(NamedTuple):
-    """A reason in words, and the mend for accounts that failed for it."""
+    """A reason in words. `hint` fits where other accounts were answered, `hint_for_all` where none was."""
 
     words: str
-    mend: str
+    hint: str
+    hint_for_all: str = ""
+
+    def advice(self, *, others_answered: bool) -> str:
+        """What to do about accounts that failed for this reason."""
+        return self.hint if others_answered or not self.hint_for_all else self.hint_for_all
 
 
-_AGAIN = "give the failures file as the list of another run"
+_LATER: Final = "retry them later"
+_DETAIL: Final = "see `detail` in the failures file"
 
-_MEANINGS: dict[str, Meaning] = {
+_MEANINGS: Final[Mapping[str, Meaning]] = {
     Reason.BAD_REQUEST: Meaning(
-        "the tenant calls the request invalid (400)", "check these IDs: are they account IDs?"
+        "the tenant says that the request is not valid (400)", "check these IDs: are they account IDs?"
     ),
     Reason.FORBIDDEN: Meaning(
-        "the tenant forbids it (403)", "grant the scope idn:identity-history:manage, then run them again"
+        "the tenant forbids it (403)",
+        "others were allowed, so the scope is there: check these accounts",
+        "grant the scope idn:identity-history:manage, then retry them",
     ),
     Reason.NOT_FOUND: Meaning(
-        "no such account (404)", "the account is gone, or the ID is an identity's or another tenant's"
+        "no such account (404)",
+        "they were deleted, or the IDs belong to identities or to another tenant",
+        "check that the list has account IDs of this tenant, not IDs of identities",
     ),
     Reason.REDIRECTED: Meaning(
-        "the tenant redirects (3xx)", "check --base-url: it must be the API's own host"
+        "the tenant redirects (3xx)", _DETAIL, "check --base-url: it must be the host of the API"
     ),
-    Reason.REFUSED: Meaning("the tenant refuses the request (4xx)", "see `detail` in the failures file"),
+    Reason.REFUSED: Meaning("the tenant refuses the request (4xx)", _DETAIL),
     Reason.UNAUTHORIZED: Meaning(
-        "the token is not accepted (401)", "check the client with `harvester check`, then run them again"
+        "the token is not accepted (401)",
+        "others were allowed: retry these",
+        "test the client with `harvester check`, then retry them",
     ),
-    Reason.THROTTLED: Meaning("too many requests (429)", "lower --quota, then run them again"),
+    Reason.THROTTLED: Meaning(
+        "too many requests (429)",
+        f"the tenant limits requests for these accounts alone: {_LATER}",
+        "lower --quota, then retry them",
+    ),
     Reason.SERVER_ERROR: Meaning(
-        "the tenant had an error (5xx)", f"{_AGAIN}; if they stay, give support their trackingId"
+        "the tenant had an error (5xx)", f"{_LATER}; if it persists, give support the trackingId"
     ),
-    Reason.TIMEOUT: Meaning("no answer in time", f"{_AGAIN}, with a longer --timeout if need be"),
-    Reason.CONNECT: Meaning("no connection", f"check network and proxy, then {_AGAIN}"),
-    Reason.CONNECTION_LOST: Meaning("the connection was lost", _AGAIN),
-    Reason.TRUNCATED: Meaning("the answer was cut off", _AGAIN),
-    Reason.NOT_JSON: Meaning("the answer is no JSON", f"check --base-url and proxies, then {_AGAIN}"),
-    Reason.WRONG_SHAPE: Meaning("the answer has another shape than the API promises", "check --api-version"),
-    Reason.TOO_LARGE: Meaning("the answer is too large", "see `detail` in the failures file"),
+    Reason.TIMEOUT: Meaning("no answer in time", f"{_LATER}, with a longer --timeout if necessary"),
+    Reason.CONNECT: Meaning("no connection", _LATER, f"check network and proxy, then {_LATER}"),
+    Reason.CONNECTION_LOST: Meaning("the connection was lost", _LATER),
+    Reason.TRUNCATED: Meaning("the answer was cut off", _LATER),
+    Reason.NOT_JSON: Meaning(
+        "the answer is not valid JSON", _LATER, "check --base-url and proxies: who answers there?"
+    ),
+    Reason.WRONG_SHAPE: Meaning(
+        "the answer is not what the API promises", f"{_DETAIL}, and report it", "check --api-version"
+    ),
+    Reason.TOO_LARGE: Meaning("the answer is too large", _DETAIL),
+    Reason.COUNT_MISMATCH: Meaning(
+        "the rows are not as many as X-Total-Count says", f"{_LATER}; if it persists, run without --count"
+    ),
 }
 
 
 def meaning(reason: str) -> Meaning:
-    """The meaning of a word of `model.Reason`; a word not known speaks for itself."""
-    return _MEANINGS.get(reason) or Meaning(reason.replace("_", " "), "see `detail` in the failures file")
+    """The meaning of a word of `model.Reason`; an unknown word speaks for itself."""
+    return _MEANINGS.get(reason) or Meaning(reason.replace("_", " "), _DETAIL)

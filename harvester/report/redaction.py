@@ -1,7 +1,7 @@
-"""The last line of defence: secrets are masked in every line that is written for people or machines.
+"""The last line of defense: secrets are masked in every line written for people or programs.
 
-No part of the program hands a secret to the log. Should an error of a library quote one all the same,
-it is masked here.
+No part of the program passes a secret to the log. Should an error of a library quote one all the same,
+it is masked here: secrets that are known, and what is a secret wherever it stands.
 """
 
 from __future__ import annotations
@@ -12,23 +12,32 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from harvester.settings.model import Client
-
 MASK: Final = "[secret]"
 
-_SHORTEST = 8
-"""A shorter secret is none, and masking it would garble common words (the sandbox's is its own name)."""
+_SHORTEST: Final = 8
+"""A shorter word is hardly a secret, and masking it would garble sentences (the sandbox's is `sandbox`)."""
 
 # Tokens come and go during a run, but all look alike: a JWT begins with the base64 of `{"`.
-_ALWAYS = (
+_ALWAYS: Final = (
     r"(?:(?<=[Bb]earer )|(?<=[Bb]asic ))[\w.~+/=-]{8,}",
     r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?",
-    r"(?<=client_secret=)[^&\s\"']+",
 )
+_NAMED: Final = re.compile(
+    r"""(?ix) ( \b (?: client_secret | access_token | refresh_token | password | passwd | sslpassword | sig
+    | aws_secret_access_key | secret_access_key | x-amz-signature | x-amz-security-token )
+    (?: = ["']? | ["'] \s? : \s? ["'] ) )
+    [^&\s"',;}]+"""
+)
+"""`client_secret=…` in a form, `"access_token": "…"` in JSON, `sig=…` in a signed URL."""
+_USER_INFO: Final = re.compile(r"(://[^\s/@:\"']*:)[^\s\"']+@")
+"""The password of a URL, up to the last `@`: passwords that should have been encoded hold `/`, `#` and `?`.
+
+That `host:443/…@…` loses a path is the lesser evil.
+"""
 
 
 class Redactor:
-    """Masks the given secrets, plain or encoded for JSON or URLs, and what looks like a token."""
+    """Masks the given secrets, plain or encoded for JSON or URLs, and what looks like a secret."""
 
     __slots__ = ("_pattern",)
 
@@ -38,17 +47,13 @@ class Redactor:
         known = [re.escape(form) for form in sorted(forms, key=len, reverse=True)]
         self._pattern = re.compile("|".join([*known, *_ALWAYS]))
 
-    @classmethod
-    def of(cls, clients: Iterable[Client]) -> Redactor:
-        """Masks what the clients hold: secrets and ready tokens."""
-        return cls(secret for c in clients for secret in (c.client_secret, c.access_token))
-
     def __repr__(self) -> str:
         return "<Redactor>"
 
     def __call__(self, text: str) -> str:
         """`text` with every secret masked."""
-        return self._pattern.sub(MASK, text)
+        text = self._pattern.sub(MASK, text)
+        return _USER_INFO.sub(rf"\1{MASK}@", _NAMED.sub(rf"\1{MASK}", text))
 
 
 def _forms(secret: str) -> set[str]:

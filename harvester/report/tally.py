@@ -1,17 +1,19 @@
-"""The figures of a run as they grow: typed counters, fed by events, never asked to show anything."""
+"""The figures of one run as they grow: typed counters, fed by events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Final, NamedTuple
 
 from harvester.events import (
     AccountSettled,
     ClientDropped,
-    ClientPaused,
     Committed,
     Event,
+    LaneDropped,
+    LanePaused,
     ListRead,
     OutageBegan,
     OutageEnded,
@@ -21,39 +23,95 @@ from harvester.events import (
     Resumed,
     RetryScheduled,
     Stopping,
+    TokenFailed,
     TokenRenewed,
+    Warned,
 )
-from harvester.model import Quota, Reason
-from harvester.report.fan_out import Handlers
+from harvester.model import AccountOutcome, Quota, Reason
 from harvester.report.histogram import Histogram
-from harvester.report.timeline import Sample, Timeline
+from harvester.report.observers import Handlers
+
+_OF_ACCOUNTS: Final = frozenset({"usage", "probe"})
+"""Purposes of the requests for accounts' usage: latency and the share of the quota are theirs."""
+_MOST_SAMPLES: Final = 180
+"""As many as a chart can show; even, as thinning keeps every second one. 64 s apart after three hours."""
+_TOKEN: Final = "token"  # noqa: S105  # a purpose
+"""Goes to the token endpoint, which no lane's quota covers."""
 
 
 @dataclass(slots=True)
-class ClientFigures:
-    """What one client did. `rate` is its adapted pace in requests a second, None while as configured."""
+class LaneFigures:
+    """What one lane did. Times are seconds of the tally's clock.
+
+    `granted` counts the requests for accounts that the tenant let through, `rate` is the adapted rate in
+    requests a second (None: as configured).
+    """
 
     requests: int = 0
+    granted: int = 0
     throttled: int = 0
-    paused_until: float = 0.0
-    paused: float = 0.0
     rate: float | None = None
-    dropped: bool = False
+    dropped_at: float | None = None
+    paused_until: float = 0.0
+    _paused: float = 0.0
 
     def pause(self, now: float, seconds: float) -> None:
-        """A pause of `seconds` from `now` on. One that another already covers adds nothing."""
+        """A pause of `seconds` begins `now`. What another pause covers already adds nothing."""
         until = max(self.paused_until, now + seconds)
-        self.paused += until - max(self.paused_until, now)
+        self._paused += until - max(self.paused_until, now)
         self.paused_until = until
 
     def paused_seconds(self, now: float) -> float:
-        """Seconds paused until `now`: of a pause that still runs, the part gone by."""
-        return self.paused - max(0.0, self.paused_until - now)
+        """Seconds paused until `now`: of a pause that is still running, the part that has passed."""
+        return self._paused - max(0.0, self.paused_until - now)
+
+
+class Sample(NamedTuple):
+    """Totals since the run began. `granted` is as in `LaneFigures`; `paused` is in seconds."""
+
+    requests: int = 0
+    granted: int = 0
+    throttled: int = 0
+    settled: int = 0
+    failed: int = 0
+    rows: int = 0
+    paused: float = 0.0
+
+
+class Timeline:
+    """Samples at `step`, `2·step`, … seconds after the start; `due` is when the next one must be taken."""
+
+    __slots__ = ("due", "samples", "step")
+
+    def __init__(self, step: float = 1.0) -> None:
+        self.step = step
+        self.due = step
+        self.samples: list[Sample] = []
+
+    def __repr__(self) -> str:
+        return f"<Timeline {len(self.samples)} samples, {self.step:g} s apart>"
+
+    def add(self, sample: Sample) -> None:
+        """Add the sample that is due; the next one is due a step later."""
+        self.samples.append(sample)
+        if len(self.samples) == _MOST_SAMPLES:
+            # The k-th sample belongs to time k·step, counted from 1: the even ones stay.
+            self.samples = self.samples[1::2]
+            self.step *= 2
+        self.due = (len(self.samples) + 1) * self.step
+
+    def increments(self, last: Sample) -> list[Sample]:
+        """What each step added, and what the unfinished one did until `last`."""
+        ends = [*self.samples, last]
+        return [
+            Sample._make(after - before for before, after in zip(begin, end, strict=True))
+            for begin, end in zip([Sample(), *ends[:-1]], ends, strict=True)
+        ]
 
 
 @dataclass(slots=True)
 class FailureGroup:
-    """The accounts that failed for one reason, and the first of them as an example."""
+    """The accounts that failed for one reason, and one of them as an example."""
 
     count: int
     account_id: str
@@ -62,56 +120,58 @@ class FailureGroup:
 
 @dataclass(slots=True)
 class Tally:
-    """Everything counted in one run. Times are seconds of `clock`, which begins where it will.
+    """Everything counted in one run. Times are seconds of `clock`, a monotonic one.
 
-    It hears of each request and each account, so those two methods do the least they can.
+    There is an event for each request and each account, so these two methods do as little as they can.
     """
 
     clock: Callable[[], float] = monotonic
     started: float = field(init=False)
+    ended: float | None = None
 
-    # requests
+    # requests: every one that was sent, whoever sent it
     requests: int = 0
-    throttled: int = 0
-    unconnected: int = 0
-    bytes_received: int = 0
+    requests_by_purpose: dict[str, int] = field(default_factory=dict)
     unsuccessful_by_reason: dict[str, int] = field(default_factory=dict)
-    """Requests that brought no rows, by `model.Reason`."""
+    """Requests without a good answer, by a word of `model.Reason` or `canceled`."""
+    throttled: int = 0
+    """Requests answered with 429."""
+    bytes_received: int = 0
     latency: Histogram = field(default_factory=Histogram)
-    """Of every request that was answered, but not with 429."""
-    first_request: float | None = None
-    last_request: float = 0.0
-    clients: dict[str, ClientFigures] = field(default_factory=dict)
+    """Of the requests for accounts that were answered with anything but 429."""
+    lanes: dict[str, LaneFigures] = field(default_factory=dict)
+    first_sent: float | None = None
+    last_ended: float = 0.0
+    """When the first request for an account was sent and the last one ended."""
 
-    # accounts
-    settled: int = 0
-    empty: int = 0
-    failed: int = 0
+    # accounts settled in this run
+    outcomes: dict[AccountOutcome, int] = field(default_factory=lambda: dict.fromkeys(AccountOutcome, 0))
     rows: int = 0
-    retries: int = 0
-    retries_by_reason: dict[str, int] = field(default_factory=dict)
     failures: dict[str, FailureGroup] = field(default_factory=dict)
+    retries_by_reason: dict[str, int] = field(default_factory=dict)
 
-    # the list
-    distinct: int = 0
+    # the list, None until it was read to its end
+    distinct: int | None = None
     repeated: int = 0
-    finished_earlier: int = 0
-    list_whole: bool = False
+    settled_earlier: int = 0
 
-    # the tenant as a whole
+    # tokens, the tenant as a whole
     tokens: int = 0
+    token_failing: dict[str, str] = field(default_factory=dict)
+    """Clients that cannot get a token at the moment, and why."""
     outages: int = 0
-    outage_seconds: float = 0.0
     outage_since: float | None = None
     next_probe: float | None = None
 
-    # the output
     commits: int = 0
     commit_seconds: float = 0.0
+    warnings_by_code: dict[str, int] = field(default_factory=dict)
     stopping: bool = False
 
     timeline: Timeline = field(default_factory=Timeline)
     handlers: Handlers = field(init=False, repr=False)
+    _outage_seconds: float = 0.0
+    _dropped_clients: dict[str, float] = field(default_factory=dict)
     _due: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -121,149 +181,193 @@ class Tally:
             RequestEnded: self._request_ended,
             AccountSettled: self._account_settled,
             RetryScheduled: self._retry_scheduled,
-            ClientPaused: self._client_paused,
+            LanePaused: self._lane_paused,
             RateChanged: self._rate_changed,
-            TokenRenewed: self._token_renewed,
+            LaneDropped: self._lane_dropped,
             ClientDropped: self._client_dropped,
+            TokenRenewed: self._token_renewed,
+            TokenFailed: self._token_failed,
             OutageBegan: self._outage_began,
             OutageProbed: self._outage_probed,
             OutageEnded: self._outage_ended,
             ListRead: self._list_read,
-            Committed: self._committed,
             Resumed: self._resumed,
+            Committed: self._committed,
+            Warned: self._warned,
             Stopping: self._stopping,
         }
 
     def observe(self, event: Event) -> None:
-        """Count one event. `fan_out` goes to the method at once instead."""
-        hear = self.handlers.get(type(event))
-        if hear is not None:
-            hear(event)
+        """Count one event; `fan_out` calls the method for it directly."""
+        method = self.handlers.get(type(event))
+        if method is not None:
+            method(event)
 
-    # what is derived
+    def finish(self) -> None:
+        """The run has ended: from now on every figure is that of this moment."""
+        if self.ended is None:
+            self.ended = self.clock()
+            self.catch_up(self.ended)
+
+    # --- derived figures
 
     @property
-    def harvested(self) -> int:
-        """Accounts of this run that had rows."""
-        return self.settled - self.empty - self.failed
+    def now(self) -> float:
+        """The present time, or that of the end."""
+        return self.clock() if self.ended is None else self.ended
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, by the monotonic clock."""
+        return self.now - self.started
+
+    @property
+    def settled(self) -> int:
+        """Accounts settled in this run, failed ones included."""
+        return sum(self.outcomes.values())
+
+    @property
+    def failed(self) -> int:
+        """Accounts that harvester gave up on in this run."""
+        return self.outcomes[AccountOutcome.FAILED]
+
+    @property
+    def retries(self) -> int:
+        """Accounts requested again after a fault."""
+        return sum(self.retries_by_reason.values())
 
     @property
     def granted(self) -> int:
-        """Requests that the tenant let through and so took from the quota."""
-        return self.requests - self.throttled - self.unconnected
+        """Requests for accounts that the tenant let through: they count against the quota."""
+        return sum(lane.granted for lane in self.lanes.values())
 
-    def paused_seconds(self, now: float | None = None) -> float:
-        """Seconds that clients were paused by 429 until `now`, summed over the clients."""
-        moment = self.clock() if now is None else now
-        return sum(client.paused_seconds(moment) for client in self.clients.values())
+    @property
+    def granted_per_second(self) -> float | None:
+        """The same per second, from the first to the last; None where that is not even a second."""
+        seconds = self.last_ended - (self.last_ended if self.first_sent is None else self.first_sent)
+        return self.granted / seconds if seconds >= 1 else None
 
-    def outage_total(self) -> float:
-        """Seconds the tenant was away, an outage that still lasts included."""
-        lasting = 0.0 if self.outage_since is None else self.clock() - self.outage_since
-        return self.outage_seconds + lasting
+    def lane_dropped(self, label: str) -> bool:
+        """Whether the lane, or its client, is not used any more."""
+        return self._dropped_at(label) is not None
 
-    def quota_share(self, quotas: tuple[Quota | None, ...]) -> float | None:
-        """The requests the tenant granted, as a share of what `quotas` (one a client) allowed meanwhile.
+    def permitted(self, label: str, quota: Quota | None) -> float | None:
+        """Requests a second that a lane with this quota may send, as adapted; None without a quota."""
+        lane = self.lanes.get(label)
+        if quota is None or lane is None or lane.rate is None:
+            return None if quota is None else quota.per_second
+        return lane.rate
 
-        Meanwhile is from the first answer to the last, but at least one period of the quota: a list that
-        is done within one has that period's requests to use. None where a quota is off or `auto`, and
-        before the first answer.
+    def paused_seconds(self) -> float:
+        """Seconds that lanes were paused, summed over the lanes."""
+        return self.sample(self.now).paused
+
+    def outage_seconds(self) -> float:
+        """Seconds the tenant was not reachable, an outage that is still going on included."""
+        current = 0.0 if self.outage_since is None else self.now - self.outage_since
+        return self._outage_seconds + current
+
+    def quota_share(self, quotas: Mapping[str, Quota | None]) -> float | None:
+        """What the tenant granted as a share of what `quotas` (one per lane) allowed in the same time.
+
+        The time is that from the first request for an account to the last, for a dropped lane until it
+        was dropped, and at least one period of the quota. None where a lane has no quota, and before the
+        first request.
         """
-        if self.first_request is None or not quotas:
+        if self.first_sent is None or not quotas:
             return None
-        span = self.last_request - self.first_request
         allowed = 0.0
-        for quota in quotas:
-            if quota is None or quota.auto:
+        for label, quota in quotas.items():
+            if quota is None:
                 return None
-            allowed += quota.per_second * max(span, quota.seconds)
+            end = self._dropped_at(label)
+            seconds = (self.last_ended if end is None else end) - self.first_sent
+            allowed += quota.per_second * max(seconds, quota.seconds)
         return self.granted / allowed
 
     def sample(self, now: float) -> Sample:
-        """The totals as they stand."""
-        return Sample(
-            self.requests, self.throttled, self.settled, self.failed, self.rows, self.paused_seconds(now)
-        )
+        """The totals as they are."""
+        paused = sum(lane.paused_seconds(now) for lane in self.lanes.values())
+        totals = (self.requests, self.granted, self.throttled, self.settled, self.failed, self.rows)
+        return Sample(*totals, paused)
 
     def catch_up(self, now: float) -> None:
-        """Take every sample that is due by `now`; a silence leaves equal ones, so that time stays even."""
+        """Take every sample due by `now`: silence leaves equal ones, so that the points stay even."""
         while self._due <= now:
             self.timeline.add(self.sample(self._due))
             self._due = self.started + self.timeline.due
 
-    # who hears what
+    # --- events
 
     def _request_ended(self, event: RequestEnded) -> None:
-        name, _, reason, seconds, size = event
+        label, purpose, status, reason, seconds, body_bytes = event
         now = self.clock()
         if now >= self._due:
             self.catch_up(now)
-        self.last_request = now
         self.requests += 1
-        self.bytes_received += size
-        try:
-            self.clients[name].requests += 1
-        except KeyError:
-            self._first_heard_of(name, now)
-        if reason is None:
-            self.latency.add(seconds)
-        else:
-            self._request_failed(event)
-
-    def _first_heard_of(self, name: str, now: float) -> None:
-        self._client(name).requests += 1
-        if self.first_request is None:
-            self.first_request = now
-
-    def _request_failed(self, event: RequestEnded) -> None:
-        reason = str(event.reason)
-        _count(self.unsuccessful_by_reason, reason)
-        if reason == Reason.THROTTLED:
+        self.bytes_received += body_bytes
+        _count(self.requests_by_purpose, purpose)
+        if reason is not None:
+            _count(self.unsuccessful_by_reason, reason)
+        if purpose == _TOKEN:
+            return
+        lane = self.lanes.get(label) or self._lane(label)
+        lane.requests += 1
+        throttled = reason == Reason.THROTTLED
+        if throttled:
             self.throttled += 1
-            self._client(event.client).throttled += 1
-        elif event.status is not None:
-            self.latency.add(event.seconds)
-        elif reason == Reason.CONNECT:
-            self.unconnected += 1
+            lane.throttled += 1
+        if purpose in _OF_ACCOUNTS:
+            if self.first_sent is None:
+                self.first_sent = now - seconds
+            self.last_ended = now
+            if status is not None and not throttled:
+                self.latency.add(seconds)
+            if not throttled and reason != Reason.CONNECT:
+                lane.granted += 1
 
     def _account_settled(self, event: AccountSettled) -> None:
-        account_id, rows, reason, detail = event
-        self.settled += 1
-        if reason is not None:
-            self._account_failed(account_id, str(reason), detail)
-        elif rows:
-            self.rows += rows
-        else:
-            self.empty += 1
-
-    def _account_failed(self, account_id: str, reason: str, detail: str) -> None:
-        self.failed += 1
-        group = self.failures.get(reason)
-        if group is None:
-            self.failures[reason] = FailureGroup(1, account_id, detail)
-        else:
+        account_id, outcome, rows, reason, detail = event
+        self.outcomes[outcome] += 1
+        self.rows += rows
+        if outcome is AccountOutcome.FAILED:
+            group = self.failures.setdefault(reason or "unknown", FailureGroup(0, account_id, detail))
             group.count += 1
 
     def _retry_scheduled(self, event: RetryScheduled) -> None:
-        self.retries += 1
-        _count(self.retries_by_reason, str(event.reason))
+        _count(self.retries_by_reason, event.reason)
 
-    def _client(self, name: str) -> ClientFigures:
-        return self.clients.setdefault(name, ClientFigures())
+    def _lane(self, label: str) -> LaneFigures:
+        return self.lanes.setdefault(label, LaneFigures())
 
-    def _client_paused(self, event: ClientPaused) -> None:
+    def _lane_paused(self, event: LanePaused) -> None:
         now = self.clock()
         self.catch_up(now)
-        self._client(event.client).pause(now, event.seconds)
+        self._lane(event.lane).pause(now, event.seconds)
 
     def _rate_changed(self, event: RateChanged) -> None:
-        self._client(event.client).rate = event.per_second
+        self._lane(event.lane).rate = event.per_second
+
+    def _lane_dropped(self, event: LaneDropped) -> None:
+        self._lane(event.lane).dropped_at = self.clock()
 
     def _client_dropped(self, event: ClientDropped) -> None:
-        self._client(event.client).dropped = True
+        self._dropped_clients[event.client] = self.clock()
+        self.token_failing.pop(event.client, None)
 
-    def _token_renewed(self, _event: TokenRenewed) -> None:
+    def _dropped_at(self, label: str) -> float | None:
+        lane = self.lanes.get(label)
+        if lane is not None and lane.dropped_at is not None:
+            return lane.dropped_at
+        # A lane is called as its client, or `client/version`.
+        return self._dropped_clients.get(label, self._dropped_clients.get(label.rpartition("/")[0]))
+
+    def _token_renewed(self, event: TokenRenewed) -> None:
         self.tokens += 1
+        self.token_failing.pop(event.client, None)
+
+    def _token_failed(self, event: TokenFailed) -> None:
+        self.token_failing[event.client] = event.detail
 
     def _outage_began(self, _event: OutageBegan) -> None:
         self.outages += 1
@@ -274,21 +378,24 @@ class Tally:
         self.next_probe = self.clock() + event.next_in
 
     def _outage_ended(self, event: OutageEnded) -> None:
-        self.outage_seconds += event.seconds
+        self._outage_seconds += event.seconds
         self.outage_since = self.next_probe = None
 
     def _list_read(self, event: ListRead) -> None:
         self.distinct = event.distinct
         self.repeated = event.repeated
-        self.finished_earlier = event.finished_earlier
-        self.list_whole = event.whole
+        self.settled_earlier = event.settled_earlier
+
+    def _resumed(self, event: Resumed) -> None:
+        if self.distinct is None:
+            self.settled_earlier = event.settled
 
     def _committed(self, event: Committed) -> None:
         self.commits += 1
         self.commit_seconds += event.seconds
 
-    def _resumed(self, event: Resumed) -> None:
-        self.finished_earlier = max(self.finished_earlier, event.finished)
+    def _warned(self, event: Warned) -> None:
+        _count(self.warnings_by_code, event.code)
 
     def _stopping(self, _event: Stopping) -> None:
         self.stopping = True

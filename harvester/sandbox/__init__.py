@@ -1,25 +1,20 @@
 """The simulated tenant: an HTTP server on 127.0.0.1 that behaves as SailPoint's API does."""
 
-from harvester.sandbox.grammar import FAULTS_HELP, parse_duration, parse_faults, parse_hopeless, parse_quota
+from harvester.sandbox.faults import FAULTS_HELP, KINDS, FaultRate, Faults, Outage, parse_faults
 from harvester.sandbox.options import (
-    Absence,
     Algorithm,
-    FaultKind,
-    FaultRate,
-    Faults,
-    Outage,
     RetryAfter,
     SandboxOptions,
+    parse_hopeless,
+    parse_versions,
 )
 from harvester.sandbox.population import Population
 from harvester.sandbox.server import Sandbox
-from harvester.sandbox.tally import Tally
 
 __all__ = [
     "FAULTS_HELP",
-    "Absence",
+    "KINDS",
     "Algorithm",
-    "FaultKind",
     "FaultRate",
     "Faults",
     "Outage",
@@ -27,9 +22,7 @@ __all__ = [
     "RetryAfter",
     "Sandbox",
     "SandboxOptions",
-    "Tally",
-    "parse_duration",
     "parse_faults",
     "parse_hopeless",
-    "parse_quota",
+    "parse_versions",
 ]

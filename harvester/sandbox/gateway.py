@@ -3,102 +3,80 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from array import array
 from collections.abc import Callable
 from random import Random
-from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 from aiohttp import web
 
-from harvester.sandbox import mischief
-from harvester.sandbox.answers import (
-    CollectionQuery,
-    Refused,
-    collection_query,
-    fault,
-    json_response,
-    too_many_requests,
-)
-from harvester.sandbox.faults import FaultPlan
-from harvester.sandbox.listing import SORTABLE, Listing
+from harvester.model import Quota
+from harvester.sandbox.faults import Absence, FaultPlan, Faults
+from harvester.sandbox.operations import USAGES, Call, Operations, parse_call
 from harvester.sandbox.options import SandboxOptions
 from harvester.sandbox.population import Population
+from harvester.sandbox.quota import Gate
+from harvester.sandbox.records import Records
+from harvester.sandbox.responses import (
+    ErrorResponse,
+    error,
+    json_response,
+    login_page,
+    spoiled,
+    too_many_requests,
+)
 from harvester.sandbox.tally import Tally
-from harvester.sandbox.throttle import Gate, build_limiter
-from harvester.sandbox.tokens import LISTING_SCOPES, ORG, POD, TENANT_ID, USAGE_SCOPES, TokenOffice
-
-VERSIONS = frozenset({"v3", "beta", "v2024", "v2025", "v2026"})
-USAGES = "account-usages"
-LISTING = "accounts"
-_BY_DATE = frozenset({"date"})
-_REDIRECT = 302
-_ELSEWHERE = "https://elsewhere.invalid/"
-
-
-class Call(NamedTuple):
-    """A request of the API: its version, its collection and, for usages, the account and its number."""
-
-    version: str
-    collection: str
-    account_id: str = ""
-    number: int | None = None
+from harvester.sandbox.tokens import SCOPES, Grant, Tokens
 
 
 class Gateway:
-    """The tenant's front door and the services behind it; it gets every request but ``/_sandbox``."""
+    """The tenant's front door and the services behind it; it gets every request except ``/_sandbox``.
+
+    `absent` says how it answers while it plays an outage; `on_usage` is told each usage request's number.
+    """
 
     def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
         self._options = options
         self._clock = clock
         self._began = clock()
+        self._quota = options.quota
         self.population = Population(options)
+        self.records = Records(self.population, options.seed)
         self.tally = Tally()
-        self.tally.make_room(options.accounts)
-        self.tokens = TokenOffice(options.secret, options.token_life, clock)
-        self.listing = Listing(self.population, options.seed)
-        self._plan = FaultPlan(options.faults, options.seed, options.fault_streak)
+        self.tokens = Tokens(options.secret, options.token_life, clock)
         self._gates: dict[tuple[str, str], Gate] = {}
-        self._listing_attempts: Counter[str] = Counter()
-        self._random = Random(options.seed)  # noqa: S311 - spreads latency, guards nothing
-        self.unavailable = False
+        self._random = Random(options.seed)  # noqa: S311  # spreads latency, guards nothing
+        self._operations = Operations(self.population, self.records, options.faults, options.unknown)
+        self.set_faults(options.faults)
+        self.absent: Absence | None = None
         self.throttled_until = 0.0
         self.on_usage: Callable[[int], None] = lambda _number: None
 
+    def set_faults(self, faults: Faults) -> None:
+        """Let other things go wrong from now on; outages stay as they were."""
+        self._operations.faults = faults
+        self._plan = FaultPlan(faults, self._options.seed, self._options.fault_streak)
+
+    def change_quota(self, quota: Quota | None) -> None:
+        """Enforce another quota from now on."""
+        self._quota = quota
+        for gate in self._gates.values():
+            gate.change_quota(quota)
+
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """The answer to one request."""
+        """The response to one request."""
         self.tally.requests += 1
         try:
-            if self.unavailable:
+            if self.absent is not None:
                 self.tally.turned_away += 1
-                raise fault(503)
+                return login_page() if self.absent == "html" else error(503).response()
             path = request.rel_url.raw_path
-            if (call := self._parse(path)) is not None:
+            if (call := parse_call(path, self.population)) is not None:
                 return await self._counted(request, call)
             if path == "/oauth/token":
                 return await self._token(request)
-            if path == "/oauth/info":
-                return self._info(request)
-            raise fault(404)
-        except Refused as refused:
-            return refused.response()
-
-    def _parse(self, path: str) -> Call | None:
-        match path.split("/"):
-            case ["", version, "account-usages", segment, "summaries"] if version in VERSIONS:
-                return self._usage_call(version, segment)
-            case ["", "account-usages", "v1", segment, "summaries"]:
-                return self._usage_call("v1", segment)
-            case ["", version, "accounts"] if version in VERSIONS:
-                return Call(version, LISTING)
-            case ["", "accounts", "v1"]:
-                return Call("v1", LISTING)
-            case _:
-                return None
-
-    def _usage_call(self, version: str, segment: str) -> Call:
-        account_id = unquote(segment)
-        return Call(version, USAGES, account_id, self.population.find(account_id))
+            raise error(404)
+        except ErrorResponse as response:
+            return response.response()
 
     async def _counted(self, request: web.BaseRequest, call: Call) -> web.Response:
         tally = self.tally
@@ -107,8 +85,8 @@ class Gateway:
         tally.paths[f"{call.version}/{call.collection}"] += 1
         try:
             response = await self._answer(request, call, self._arrived(call))
-        except Refused as refused:
-            response = refused.response()
+        except ErrorResponse as failed:
+            response = failed.response()
         finally:
             tally.in_flight -= 1
         gone = request.transport is None or request.transport.is_closing()
@@ -117,7 +95,7 @@ class Gateway:
 
     def _arrived(self, call: Call) -> float:
         now = self._clock()
-        if call.collection == LISTING:
+        if call.collection != USAGES:
             self.tally.listings += 1
             return now
         self.tally.usages += 1
@@ -128,23 +106,27 @@ class Gateway:
         return now
 
     async def _answer(self, request: web.BaseRequest, call: Call, now: float) -> web.Response:
+        if call.version not in self._options.versions:
+            raise error(404)
         grant = self.tokens.grant(request.headers.get("Authorization"))
         self.tally.clients[grant.client_id] += 1
-        await self._pass_gate(self._gate(grant.client_id, call.version), now)
+        gate = self._gate(grant, call.version)
+        self.tally.lanes[f"{grant.client_id}/{call.version}"].append(now)
+        await self._pass_gate(gate, now)
         if request.method != "GET":
-            raise fault(405)
-        if call.collection == LISTING:
-            _require(grant.scopes, LISTING_SCOPES)
-            return await self._accounts(request)
-        _require(grant.scopes, USAGE_SCOPES)
-        return await self._usages(request, call)
+            raise error(405)
+        if (status := dict(self._options.broken_versions).get(call.version)) is not None:
+            raise error(status)
+        if grant.scopes.isdisjoint(SCOPES[call.collection]):
+            raise error(403)
+        return await self._operate(request, call, gate)
 
-    def _gate(self, client_id: str, version: str) -> Gate:
-        key = (client_id, version)
+    def _gate(self, grant: Grant, version: str) -> Gate:
+        key = (grant.client_id, version)
         gate = self._gates.get(key)
         if gate is None:
-            limiter = build_limiter(self._options, self._began)
-            gate = self._gates[key] = Gate(limiter, self._options.retry_after, self._clock)
+            gate = self._gates[key] = Gate(self._quota, self._options, self._began, self._clock)
+            self.tally.lanes[f"{grant.client_id}/{version}"] = array("d")
         return gate
 
     async def _pass_gate(self, gate: Gate, now: float) -> None:
@@ -156,6 +138,7 @@ class Gateway:
         await self._delay()
         if wait > 0:
             self.tally.throttled += 1
+            self.tally.shut_outs = sum(one.shut_outs for one in self._gates.values())
             raise too_many_requests(gate.announce(wait))
 
     async def _delay(self) -> None:
@@ -163,72 +146,30 @@ class Gateway:
         if latency:
             await asyncio.sleep(latency + jitter * (2 * self._random.random() - 1))
 
-    async def _usages(self, request: web.BaseRequest, call: Call) -> web.Response:
-        query = collection_query(request.rel_url.raw_query_string, _BY_DATE)
-        number = call.number
-        if number is None:
-            raise fault(404)
-        attempt = self.tally.attempts[number]
-        self.tally.attempts[number] = attempt + 1
-        if (status := self.population.hopeless_of(number)) is not None:
-            raise _hopeless(status)
-        rows = self.population.rows_of(number)
-        if query.sorters and not query.sorters[0][1]:
-            rows.reverse()
-        good = _page(rows[query.offset : query.offset + query.limit], len(rows), query)
-        return await self._spoiled(request, good, call.account_id, attempt)
-
-    async def _accounts(self, request: web.BaseRequest) -> web.Response:
-        raw = request.rel_url.raw_query_string
-        query = collection_query(raw, SORTABLE)
-        records, total = self.listing.page(query)
-        attempt = self._listing_attempts[raw]
-        if self._plan.answers:
-            self._listing_attempts[raw] += 1
-        return await self._spoiled(request, _page(records, total, query), f"accounts?{raw}", attempt)
-
-    async def _spoiled(
-        self, request: web.BaseRequest, good: web.Response, subject: str, attempt: int
-    ) -> web.Response:
-        if not self._plan.answers or (drawn := self._plan.draw(subject, attempt)) is None:
+    async def _operate(self, request: web.BaseRequest, call: Call, gate: Gate) -> web.Response:
+        subject = request.rel_url.raw_path_qs if call.number is None else call.subject
+        key = subject if call.number is None else call.number
+        attempt = self.tally.attempts[key]
+        self.tally.attempts[key] += 1
+        good = self._operations.respond(call, request.rel_url.raw_query_string)
+        fault = self._plan.draw(subject, attempt)
+        if fault is None:
             return good
-        self.tally.faults[drawn.kind] += 1
-        return await mischief.commit(drawn, request, good)
+        self.tally.faults[fault.kind] += 1
+        if fault.seconds is not None and fault.kind != "stall":
+            gate.pause(fault.seconds)
+        return await spoiled(fault, request, good)
 
     async def _token(self, request: web.BaseRequest) -> web.Response:
         if request.method != "POST":
-            raise fault(405)
+            raise error(405)
         self.tally.tokens += 1
-        if self._plan.token_fails(self.tally.tokens - 1):
-            self.tally.faults["token"] += 1
-            raise fault(503)
+        fault = self._plan.draw_for_token(self.tally.tokens - 1)
         form = await request.post()
         await self._delay()
-        answer = self.tokens.answer(form, request.headers.get("Authorization"))
-        return json_response(answer, headers={"Cache-Control": "no-store"})
-
-    def _info(self, request: web.BaseRequest) -> web.Response:
-        origin = f"http://{request.host}"
-        info = {
-            "tenantId": TENANT_ID,
-            "tenantName": ORG,
-            "pod": POD,
-            "tokenEndpoint": f"{origin}/oauth/token",
-            "authorizeEndpoint": f"{origin}/oauth/authorize",
-        }
-        return json_response(info)
-
-
-def _require(scopes: frozenset[str], any_of: frozenset[str]) -> None:
-    if scopes.isdisjoint(any_of):
-        raise fault(403)
-
-
-def _hopeless(status: int) -> Refused:
-    if status == _REDIRECT:
-        return Refused(status, {}, {"Location": _ELSEWHERE})
-    return fault(status)
-
-
-def _page(items: list[dict[str, Any]], total: int, query: CollectionQuery) -> web.Response:
-    return json_response(items, headers={"X-Total-Count": str(total)} if query.count else None)
+        answer = self.tokens.answer(form)
+        good = json_response(answer, headers={"Cache-Control": "no-store"})
+        if fault is None:
+            return good
+        self.tally.faults["token"] += 1
+        return await spoiled(fault, request, good)

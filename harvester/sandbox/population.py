@@ -1,26 +1,36 @@
-"""The tenant's accounts and their usage: computed from (seed, number) when asked for, never stored.
+"""The tenant's sources and accounts and their usage: computed from (seed, number), never stored.
 
-A million accounts cost no memory until one is added or deleted; then the order of the listing is
-kept as a list of numbers.
-
-Every account has a number. The first `accounts` numbers are in the order of their IDs, so that a
-listing sorted by ID needs no sorting; `ids` hands them out shuffled, as a list from elsewhere would be.
+A million accounts cost no memory. Every account has a number; numbers are in the order of the IDs, so
+that a listing sorted by ID needs no sorting. `ids` hands them out shuffled, as another list would be.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from hashlib import blake2b, shake_128
 from typing import Any
 
 from harvester.sandbox.options import SandboxOptions
 
-LARGE_ROWS = 620
-YEAR_AND_MONTH = 13
+FULL_COVERAGE = 13
+"""Months that a source with full coverage has usage for: this one and the twelve before."""
+LATE_COVERAGE = 3
+"""Months that the source has usage for whose activity data source was set up last."""
+
+_KINDS = (
+    ("Salesforce", "Salesforce", False),
+    ("GitHub", "Web Services", False),
+    ("Entra ID", "Azure Active Directory", False),
+    ("Workday", "Workday", True),
+    ("Slack", "Slack", False),
+    ("Active Directory", "Active Directory - Direct", False),
+    ("Okta", "Okta", False),
+    ("SAP S/4HANA", "SAP - Direct", False),
+)
 _HALF = 2**64
 _ID_LENGTH = 32
 _HALF_LENGTH = 16
@@ -29,60 +39,86 @@ _HALF_LENGTH = 16
 _UNUSED = 77
 _ABANDONED = 115
 _SPORADIC = 154
+# In 256ths, too: accounts created within the last 45 days; the others are up to 2,000 days old.
+_NEW = 18
+_NEW_DAYS = 45
+_OLD_DAYS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source. `months` is how many months back its usage reaches; 0: it reports none."""
+
+    index: int
+    id: str
+    name: str
+    connector: str
+    authoritative: bool
+    months: int
+
+    @property
+    def reports(self) -> bool:
+        """Whether an activity data source is set up for it."""
+        return self.months > 0
+
+    @property
+    def status(self) -> str:
+        """The answer of ``…/status``."""
+        return "COMPLETE" if self.reports else "INCOMPLETE"
+
+    def summaries(self, months: list[str]) -> list[dict[str, Any]]:
+        """The rows of ``…/source-usages/{id}/summaries``, latest first; `months` are first days."""
+        dice = blake2b(self.id.encode(), digest_size=FULL_COVERAGE).digest()
+        return [
+            {"date": month, "count": round(2 + chance / 16, 2)}
+            for month, chance in zip(months[: self.months], dice, strict=False)
+        ]
 
 
 class Population:
     """The accounts of a sandbox, in a fixed order, with the truth about each."""
 
     def __init__(self, options: SandboxOptions) -> None:
+        self.today = options.today
+        self.sources = _sources(options)
         self._size = options.accounts
-        self._hopeless = options.hopeless_accounts
+        self._hopeless = min(options.accounts, options.hopeless)
         self._statuses = options.hopeless_statuses
+        self._unknown = None if options.unknown == 200 else options.unknown  # noqa: PLR2004  # HTTP's number
         self._rows = options.rows
-        self._large = round(options.large * 2**16)
         self._key = b"%d" % options.seed
         self._stride = _HALF // max(1, self._size)
         self._step = _coprime(self._size)
-        deepest = max(YEAR_AND_MONTH, self._rows or 0, LARGE_ROWS if self._large else 0)
-        self._months = _months_back(options.today, deepest)
-        self._added: dict[str, int] = {}
-        self._deleted: set[str] = set()
-        self._sorted: list[int] | None = None
+        self._months = _months_back(options.today, max(FULL_COVERAGE, self._rows or 0))
+        self._deleted: set[int] = set()
 
     def __len__(self) -> int:
-        return self._size + len(self._added) - len(self._deleted)
+        return self._size - len(self._deleted)
 
     @property
     def ids(self) -> Iterator[str]:
-        """All account IDs in the population's order, which is not alphabetical; added ones come last."""
+        """All account IDs in the population's order, which is not alphabetical."""
         for place in range(self._size):
-            account_id = self.id_of((place * self._step + self._size // 3) % self._size)
-            if account_id not in self._deleted:
-                yield account_id
-        yield from (account_id for account_id in self._added if account_id not in self._deleted)
+            number = (place * self._step + self._size // 3) % self._size
+            if number not in self._deleted:
+                yield self.id_of(number)
 
     def id_of(self, number: int) -> str:
         """The ID of the account with this number: 32 hex digits."""
         dice = self.dice(number)
-        tail = dice[8:16].hex()
-        if number >= self._size:
-            return dice[:8].hex() + tail
         head = number * self._stride + int.from_bytes(dice[:8]) % self._stride
-        return f"{head:016x}{tail}"
+        return f"{head:016x}{dice[8:16].hex()}"
 
     def find(self, account_id: str) -> int | None:
-        """The number of an account, None if there is none (any more) of this ID."""
-        if account_id in self._deleted:
-            return None
-        if (added := self._added.get(account_id)) is not None:
-            return added
+        """The number of an account, None if no account has this ID (any more)."""
         if len(account_id) != _ID_LENGTH:
             return None
         try:
             number = int(account_id[:_HALF_LENGTH], 16) // self._stride
         except ValueError:
             return None
-        return number if number < self._size and self.id_of(number) == account_id else None
+        known = number < self._size and number not in self._deleted and self.id_of(number) == account_id
+        return number if known else None
 
     def rows(self, account_id: str) -> list[dict[str, Any]]:
         """The account's usage rows, latest month first (``-date``); none for an unknown account."""
@@ -94,69 +130,79 @@ class Population:
         dice = self.dice(number)
         if self._rows is not None:
             return self._every_month(number, self._rows)
-        if int.from_bytes(dice[56:58]) < self._large:
-            return self._every_month(number, LARGE_ROWS)
-        return self._usual(dice)
+        source = self._source_by(dice)
+        return self._usual(dice, source) if source.reports else []
+
+    def source_of(self, number: int) -> Source:
+        """The source that the account with this number belongs to."""
+        return self._source_by(self.dice(number))
+
+    def created_of(self, number: int) -> date:
+        """The day on which the account with this number was created."""
+        return self._created_by(self.dice(number))
 
     def hopeless(self, account_id: str) -> int | None:
-        """The status this account is always answered with, None if it can be had; an unknown one is a 404."""
+        """The status that this account is always answered with, None if it is answered well.
+
+        An unknown account is a 404 unless `SandboxOptions.unknown` has it answered without rows.
+        """
         number = self.find(account_id)
-        return 404 if number is None else self.hopeless_of(number)
+        return self._unknown if number is None else self.hopeless_of(number)
 
     def hopeless_of(self, number: int) -> int | None:
-        """The status the account with this number is always answered with, None if it can be had."""
-        if number >= self._size:
+        """The status that the account with this number is always answered with, None if answered well."""
+        if not _in_share(number, self._hopeless, self._size):
             return None
-        before = number * self._hopeless // self._size
-        if (number + 1) * self._hopeless // self._size == before:
-            return None
-        return self._statuses[before % len(self._statuses)]
+        return self._statuses[number * self._hopeless // self._size % len(self._statuses)]
+
+    @property
+    def months(self) -> list[str]:
+        """The first days of the months that usage reaches back to, latest first."""
+        return [month for month, _ in self._months]
 
     def in_order(self) -> Sequence[int]:
         """The numbers of all accounts in the order of their IDs."""
-        return range(self._size) if self._sorted is None else self._sorted
-
-    def add(self) -> str:
-        """Add an account, with an ID that falls anywhere in the order; returns the ID."""
-        number = self._size + len(self._added)
-        account_id = self.id_of(number)
-        insort(self._mutable_order(), number, key=self.id_of)
-        self._added[account_id] = number
-        return account_id
+        if not self._deleted:
+            return range(self._size)
+        return [number for number in range(self._size) if number not in self._deleted]
 
     def delete(self, account_id: str) -> None:
         """Delete an account.
 
         Raises:
-            KeyError: there is none of this ID.
+            KeyError: no account has this ID.
         """
-        if self.find(account_id) is None:
+        if (number := self.find(account_id)) is None:
             raise KeyError(account_id)
-        order = self._mutable_order()
-        del order[bisect_left(order, account_id, key=self.id_of)]
-        self._deleted.add(account_id)
+        self._deleted.add(number)
 
     def dice(self, number: int) -> bytes:
         """64 bytes of chance that belong to the account with this number; equal seeds give equal ones."""
         return blake2b(number.to_bytes(8), key=self._key, digest_size=64).digest()
 
-    def _mutable_order(self) -> list[int]:
-        if self._sorted is None:
-            self._sorted = list(range(self._size))
-        return self._sorted
+    def _source_by(self, dice: bytes) -> Source:
+        return self.sources[int.from_bytes(dice[36:38]) % len(self.sources)]
 
-    def _usual(self, dice: bytes) -> list[dict[str, Any]]:
+    def _created_by(self, dice: bytes) -> date:
+        chance = int.from_bytes(dice[44:46])
+        if dice[38] < _NEW:
+            return self.today - timedelta(days=chance % _NEW_DAYS)
+        return self.today - timedelta(days=_NEW_DAYS + 1 + chance % (_OLD_DAYS - _NEW_DAYS))
+
+    def _usual(self, dice: bytes, source: Source) -> list[dict[str, Any]]:
         kind = dice[16]
         if kind < _UNUSED:
             return []
-        first, last = 0, 12 + dice[17] % 2
+        born = self._created_by(dice)
+        existed = (self.today.year - born.year) * 12 + self.today.month - born.month + 1
+        first, last = 0, min(12 + dice[17] % 2, existed, source.months)
         if kind < _ABANDONED:
             first = 2 + dice[18] % 9
         sporadic = _ABANDONED <= kind < _SPORADIC
         rows = []
         for back in range(first, last):
             month, days = self._months[back]
-            chance = dice[20 + back]
+            chance = dice[20 + back % 12]
             if not sporadic:
                 rows.append({"date": month, "count": 1 + chance % days})
             elif chance % 3:
@@ -186,3 +232,32 @@ def _coprime(size: int) -> int:
     while math.gcd(step, size) > 1:
         step += 1
     return step
+
+
+def _sources(options: SandboxOptions) -> list[Source]:
+    """The sources of a tenant; those that report no usage are spread evenly among them.
+
+    The last one that does report has late coverage, unless it is the only one.
+    """
+    silent = 0 if options.rows is not None else round(options.sources * options.without_usage)
+    months = [0 if _in_share(at, silent, options.sources) else FULL_COVERAGE for at in range(options.sources)]
+    reporting = [at for at, reach in enumerate(months) if reach]
+    if len(reporting) > 1 and options.rows is None:
+        months[reporting[-1]] = LATE_COVERAGE
+    return [_source(at, options.seed, reach) for at, reach in enumerate(months)]
+
+
+def _in_share(at: int, wanted: int, total: int) -> bool:
+    """Whether the place `at` of `total` is one of `wanted` evenly spread ones."""
+    return (at + 1) * wanted // total > at * wanted // total
+
+
+def _source(index: int, seed: int, months: int) -> Source:
+    kind, connector, authoritative = _KINDS[index % len(_KINDS)]
+    name = kind if index < len(_KINDS) else f"{kind} {index // len(_KINDS) + 1}"
+    return Source(index, numbered_id(seed, "source", index), name, connector, authoritative, months)
+
+
+def numbered_id(seed: int, kind: str, number: int) -> str:
+    """The ID of a source or identity: 32 hex digits."""
+    return blake2b(f"{kind} {number}".encode(), key=b"%d" % seed, digest_size=16).hexdigest()

@@ -1,96 +1,141 @@
-"""What the tenant knows of an account beside its usage: the record of the listing."""
+"""What the tenant knows of accounts, identities and sources beside usage: the records of its listings."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from hashlib import blake2b
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from harvester.sandbox.population import Population
+from harvester.sandbox.population import Population, Source, numbered_id
 
-_FULL_ONLY = ("attributes", "identity", "features", "uuid", "description")
-
-# Name, connector, and whether people's master data come from it.
-_SOURCES = (
-    ("Active Directory", "Active Directory - Direct", False),
-    ("Entra ID", "Azure Active Directory", False),
-    ("Workday", "Workday", True),
-    ("Salesforce", "Salesforce", False),
-    ("SAP S/4HANA", "SAP - Direct", False),
-    ("ServiceNow", "ServiceNow", False),
-    ("GitHub", "Web Services", False),
-    ("Oracle Finance", "Oracle Database - Direct", False),
-)
-_FIRST = ("ada", "bela", "chidi", "dana", "emre", "fatou", "goran", "hana", "ines", "jonas", "kofi", "lena")
-_LAST = ("adler", "brandt", "conti", "duarte", "eriksen", "gupta", "haddad", "ito", "keita", "lopez", "novak")
-_FIRST_DAY = datetime(2019, 1, 1, tzinfo=UTC)
-_CREATED_WITHIN_DAYS = 2000
-_MODIFIED_WITHIN_DAYS = 800
+_FULL_ONLY = ("identity", "ownerIdentity", "sourceOwner", "features", "uuid", "description")
+_FIRST = ("Ada", "Béla", "Chidi", "Dana", "Emre", "Fatou", "Goran", "Hana", "Inês", "Jonas", "Kofi", "Lena")
+_LAST = ("Adler", "Brandt", "Conti", "Duarte", "Eriksen", "Gupta", "Haddad", "Ito", "Keita", "López", "Novák")
 _ACCOUNTS_A_PERSON = 2
+_PEOPLE_A_MANAGER = 7
+_MODIFIED_WITHIN_DAYS = 800
+_ASCII = str.maketrans("éêóáè", "eeoae")
 
 # Shares of the accounts, in 256ths.
 _UNCORRELATED = 25
+_MACHINE = 15
 _DISABLED = 20
 _LOCKED = 5
 _CORRELATED_BY_HAND = 13
 
 
-def account_record(population: Population, seed: int, number: int) -> dict[str, Any]:
-    """Everything the listing says of one account (``detailLevel=FULL``)."""
-    dice = population.dice(number)
-    source, connection, authoritative = _SOURCES[dice[42] % len(_SOURCES)]
-    uncorrelated = dice[43] < _UNCORRELATED
-    person = _person(population, number // _ACCOUNTS_A_PERSON)
-    identity_id = None if uncorrelated else opaque_id(seed, f"identity {number // _ACCOUNTS_A_PERSON}")
-    return {
-        "id": population.id_of(number),
-        "name": person,
-        **_times(dice),
-        "sourceId": opaque_id(seed, source),
-        "sourceName": source,
-        "connectionType": connection,
-        "identityId": identity_id,
-        "identity": None if uncorrelated else {"type": "IDENTITY", "id": identity_id, "name": person},
-        "nativeIdentity": f"CN={person},OU={number},DC=sandbox,DC=example",
-        "uuid": dice[48:64].hex(),
-        "description": None,
-        "attributes": {"sAMAccountName": person, "mail": f"{person}@sandbox.example"},
-        "authoritative": authoritative,
-        "disabled": dice[50] < _DISABLED,
-        "locked": dice[51] < _LOCKED,
-        "systemAccount": False,
-        "uncorrelated": uncorrelated,
-        "manuallyCorrelated": dice[52] < _CORRELATED_BY_HAND,
-        "hasEntitlements": dice[53] % 2 == 0,
-        "isMachine": False,
-        "origin": "AGGREGATED" if dice[54] % 4 else "PROVISIONED",
-        "features": "ENABLE,SYNC_PROVISIONING",
-    }
+class Records:
+    """Makes the records of one population. People and sources have numbers, as accounts have."""
+
+    def __init__(self, population: Population, seed: int) -> None:
+        self._population = population
+        self._seed = seed
+        self.people = max(1, -(-len(population) // _ACCOUNTS_A_PERSON))
+
+    def account(self, number: int) -> dict[str, Any]:
+        """Everything the listing says of one account (``detailLevel=FULL``)."""
+        dice = self._population.dice(number)
+        source = self._population.source_of(number)
+        machine = self.is_machine(number)
+        uncorrelated = machine or dice[43] < _UNCORRELATED
+        person = number // _ACCOUNTS_A_PERSON % self.people
+        login = f"svc-{number}" if machine else self._login(person)
+        record = {
+            "id": self._population.id_of(number),
+            "name": login,
+            **self._times(number, dice),
+            "sourceId": source.id,
+            "sourceName": source.name,
+            "connectionType": "direct",
+            "nativeIdentity": f"CN={login},OU={number},DC=sandbox,DC=example",
+            "uuid": dice[48:64].hex(),
+            "description": None,
+            "attributes": {"sAMAccountName": login, "mail": f"{login}@sandbox.example"},
+            "authoritative": source.authoritative,
+            "disabled": self.is_disabled(number),
+            "locked": dice[51] < _LOCKED,
+            "systemAccount": False,
+            "uncorrelated": uncorrelated,
+            "manuallyCorrelated": dice[52] < _CORRELATED_BY_HAND,
+            "hasEntitlements": dice[53] % 2 == 0,
+            "isMachine": machine,
+            "origin": "AGGREGATED" if dice[54] % 4 else "PROVISIONED",
+            "features": "ENABLE,SYNC_PROVISIONING",
+            "sourceOwner": self._owner(source),
+        }
+        if not uncorrelated:
+            record |= {"identityId": self._identity_id(person), "identity": self._reference(person)}
+        if machine:
+            record["ownerIdentity"] = self._reference(person)
+        return record
+
+    def is_disabled(self, number: int) -> bool:
+        """Whether the account with this number is disabled."""
+        return self._population.dice(number)[50] < _DISABLED
+
+    def is_machine(self, number: int) -> bool:
+        """Whether the account with this number is a machine's."""
+        return self._population.dice(number)[55] < _MACHINE
+
+    def source(self, source: Source) -> dict[str, Any]:
+        """A record of the sources' listing."""
+        created = _timestamp(datetime.combine(self._population.today, time(), UTC) - timedelta(days=1500))
+        return {
+            "id": source.id,
+            "name": source.name,
+            "description": f"Accounts of {source.name}",
+            "owner": self._owner(source),
+            "connector": source.connector.lower().replace(" ", "-"),
+            "connectorName": source.connector,
+            "connectionType": "direct",
+            "type": source.connector,
+            "authoritative": source.authoritative,
+            "healthy": True,
+            "created": created,
+            "modified": created,
+        }
+
+    def identity(self, person: int) -> dict[str, Any]:
+        """A record of the public identities."""
+        login = self._login(person)
+        manager = None if person == 0 else self._reference(person // _PEOPLE_A_MANAGER)
+        return {
+            "id": self._identity_id(person),
+            "name": self._name(person),
+            "alias": login,
+            "email": f"{login}@sandbox.example",
+            "status": "Active",
+            "identityState": "ACTIVE",
+            "manager": manager,
+            "attributes": [],
+        }
+
+    def _owner(self, source: Source) -> dict[str, Any]:
+        return self._reference(source.index * 3 % self.people)
+
+    def _reference(self, person: int) -> dict[str, Any]:
+        return {"type": "IDENTITY", "id": self._identity_id(person), "name": self._name(person)}
+
+    def _identity_id(self, person: int) -> str:
+        return numbered_id(self._seed, "identity", person)
+
+    def _name(self, person: int) -> str:
+        dice = self._population.dice(person)
+        return f"{_FIRST[dice[40] % len(_FIRST)]} {_LAST[dice[41] % len(_LAST)]}"
+
+    def _login(self, person: int) -> str:
+        return f"{self._name(person).lower().translate(_ASCII).replace(' ', '.')}{person}"
+
+    def _times(self, number: int, dice: bytes) -> dict[str, str]:
+        day = self._population.created_of(number)
+        created = datetime.combine(day, time(), UTC) + timedelta(minutes=5 * dice[46])
+        latest = datetime.combine(self._population.today, time(), UTC)
+        modified = created + timedelta(days=int.from_bytes(dice[47:49]) % _MODIFIED_WITHIN_DAYS)
+        return {"created": _timestamp(created), "modified": _timestamp(max(created, min(modified, latest)))}
 
 
 def slim(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with ``detailLevel=SLIM``."""
-    return {name: value for name, value in record.items() if name not in _FULL_ONLY}
-
-
-@lru_cache(maxsize=4096)
-def opaque_id(seed: int, name: str) -> str:
-    """The ID of a source or identity: 32 hex digits."""
-    return blake2b(name.encode(), key=b"%d" % seed, digest_size=16).hexdigest()
-
-
-def _person(population: Population, number: int) -> str:
-    dice = population.dice(number)
-    return f"{_FIRST[dice[40] % len(_FIRST)]}.{_LAST[dice[41] % len(_LAST)]}{number}"
-
-
-def _times(dice: bytes) -> dict[str, str]:
-    created = _FIRST_DAY + timedelta(
-        days=int.from_bytes(dice[44:46]) % _CREATED_WITHIN_DAYS, minutes=5 * dice[46]
-    )
-    modified = created + timedelta(days=int.from_bytes(dice[47:49]) % _MODIFIED_WITHIN_DAYS, minutes=dice[49])
-    return {"created": _timestamp(created), "modified": _timestamp(modified)}
+    """An account's record with ``detailLevel=SLIM``; the description requires `attributes`, if only null."""
+    return {name: value for name, value in record.items() if name not in _FULL_ONLY} | {"attributes": None}
 
 
 def _timestamp(when: datetime) -> str:

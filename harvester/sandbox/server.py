@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self, cast
 
 from aiohttp import web
 
+from harvester.errors import SettingError
+from harvester.model import Quota
+from harvester.sandbox.faults import Absence, Faults, Outage
 from harvester.sandbox.gateway import Gateway
-from harvester.sandbox.inspection import PREFIX, inspect
-from harvester.sandbox.listener import HOST, Listener
-from harvester.sandbox.mischief import reset
-from harvester.sandbox.options import Absence, Outage, SandboxOptions
-from harvester.sandbox.population import Population
-from harvester.sandbox.tally import Tally
+from harvester.sandbox.options import SandboxOptions
+from harvester.sandbox.responses import reset
+from harvester.sandbox.truth import PREFIX, Truth, inspect, truth_of
 
+HOST = "127.0.0.1"
+_BACKLOG = 1024
 _GOODBYE = 0.05
+_CUT_OFF = frozenset({"refuse", "reset"})
 
 
 class Sandbox:
@@ -28,10 +32,11 @@ class Sandbox:
     ::
 
         async with Sandbox(SandboxOptions(accounts=100)) as sandbox:
-            ...  # requests to sandbox.url; any client id, secret "sandbox"
+            ...  # requests to sandbox.url; any client ID, secret "sandbox"
             assert sandbox.tally.usages == 100
 
-    It belongs to the loop it was opened in. `clock` gives monotonic seconds.
+    It belongs to the loop it was opened in. `clock` gives monotonic seconds. `population` has the accounts
+    and the truth about them, `tally` what has come in so far, `tokens` those handed out.
     """
 
     def __init__(
@@ -41,7 +46,10 @@ class Sandbox:
         self._clock = clock
         self._gateway = Gateway(self.options, clock)
         self._gateway.on_usage = self._usage_arrived
-        self._milestones: dict[int, asyncio.Event] = {}
+        self.population = self._gateway.population
+        self.tally = self._gateway.tally
+        self.tokens = self._gateway.tokens
+        self._milestones = {outage.after_requests: asyncio.Event() for outage in self.options.faults.outages}
         self._manner: Absence | None = None
         self._outages: list[asyncio.Task[None]] = []
 
@@ -55,48 +63,17 @@ class Sandbox:
         """The base URL, without a slash at its end."""
         return f"http://{HOST}:{self.port}"
 
-    @property
-    def population(self) -> Population:
-        """The accounts and the truth about them."""
-        return self._gateway.population
+    def truth(self, account_id: str, *, months: int = 3) -> Truth:
+        """See `truth_of`."""
+        return truth_of(self.population, self._gateway.records, account_id, months=months)
 
-    @property
-    def tally(self) -> Tally:
-        """What has come in so far."""
-        return self._gateway.tally
+    def set_faults(self, faults: Faults) -> None:
+        """Let other things go wrong from now on; outages stay as they were."""
+        self._gateway.set_faults(faults)
 
-    def asked(self, account_id: str) -> int:
-        """How often this account's usages were asked for, whatever the answer."""
-        number = self.population.find(account_id)
-        return 0 if number is None else self.tally.asked[number]
-
-    def issue_token(self, client_id: str = "issued", life: float | None = None) -> str:
-        """A token without a request for it, good for `life` seconds (None: the usual life)."""
-        return self._gateway.tokens.issue(client_id, life)
-
-    def expire_tokens(self) -> None:
-        """Let every token handed out so far have expired."""
-        self._gateway.tokens.expire()
-
-    def revoke(self, client_id: str) -> None:
-        """Refuse this client from now on: 401 for its tokens and for its requests for one."""
-        self._gateway.tokens.revoke(client_id)
-
-    def restore(self, client_id: str) -> None:
-        """Accept a revoked client again."""
-        self._gateway.tokens.restore(client_id)
-
-    def add_account(self) -> str:
-        """Add an account somewhere in the order of the listing; returns its ID."""
-        account_id = self.population.add()
-        self.tally.make_room(len(self.tally.asked) + 1)
-        self._gateway.listing.changed()
-        return account_id
-
-    def delete_account(self, account_id: str) -> None:
-        """Delete an account; raises KeyError if there is none of this ID."""
-        self.population.delete(account_id)
-        self._gateway.listing.changed()
+    def change_quota(self, quota: Quota | None) -> None:
+        """Enforce another quota from now on."""
+        self._gateway.change_quota(quota)
 
     async def __aenter__(self) -> Self:
         self._server = web.Server(
@@ -113,9 +90,7 @@ class Sandbox:
         ]
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         for task in self._outages:
             task.cancel()
         await asyncio.gather(*self._outages, return_exceptions=True)
@@ -124,9 +99,9 @@ class Sandbox:
         await self._server.shutdown(_GOODBYE)
 
     async def go_away(self, manner: Absence = "refuse") -> None:
-        """Be away until `come_back`: close the port, reset connections, or answer everything 503."""
+        """Be away until `come_back`, in the manner given (see `Absence`)."""
         self._manner = manner
-        self._gateway.unavailable = manner == "503"
+        self._gateway.absent = None if self._cut_off else manner
         if manner == "refuse":
             self._listener.close()
         if self._cut_off:
@@ -137,20 +112,20 @@ class Sandbox:
         """Be there again, on the same port; everything is answered 429 for `throttle` seconds first."""
         self._gateway.throttled_until = self._clock() + throttle
         self._manner = None
-        self._gateway.unavailable = False
+        self._gateway.absent = None
         self._listener.open()
 
     def _connect(self) -> asyncio.Protocol:
         self.tally.connections += 1
         if self._cut_off:
             self.tally.turned_away += 1
-            return _Slammed()
+            return _Rejected()
         return self._server()
 
     @property
     def _cut_off(self) -> bool:
         """Whether no connection may live."""
-        return self._manner in {"refuse", "reset"}
+        return self._manner in _CUT_OFF
 
     def _break_connections(self) -> None:
         for connection in self._server.connections:
@@ -162,7 +137,7 @@ class Sandbox:
             reset(request.transport)
             return web.Response()
         if request.rel_url.raw_path.startswith(PREFIX):
-            return await inspect(request, self.population, self.tally)
+            return await inspect(request, self.population, self._gateway.records, self.tally)
         return await self._gateway.handle(request)
 
     def _usage_arrived(self, number: int) -> None:
@@ -170,19 +145,95 @@ class Sandbox:
             reached.set()
 
     async def _hold_outage(self, outage: Outage) -> None:
-        if outage.after_requests is not None:
-            await self._milestones.setdefault(outage.after_requests, asyncio.Event()).wait()
-        else:
-            await asyncio.sleep(outage.after_seconds or 0.0)
+        await self._milestones[outage.after_requests].wait()
         await self.go_away(outage.manner)
         await asyncio.sleep(outage.seconds)
         await self.come_back(outage.throttle)
 
 
-class _Slammed(asyncio.Protocol):
-    """A door that is shut in the visitor's face."""
+class _Rejected(asyncio.Protocol):
+    """Resets a connection as soon as it is made."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Reset the connection."""
         with contextlib.suppress(OSError):
             reset(cast("asyncio.Transport", transport))
+
+
+class Listener:
+    """A port that hands connections to `factory` while open, and can be closed while they are coming in.
+
+    `asyncio.Server` cannot be closed safely under load: a connection accepted in the same turn of the
+    loop is neither served nor closed. Here accepting and serving are apart, so each meets its end.
+    The port stays this one's own while it is closed: a bound socket that never listens holds it. Linux
+    lets a second socket with SO_REUSEADDR listen beside that; elsewhere the port is free meanwhile.
+    """
+
+    def __init__(self, port: int, factory: Callable[[], asyncio.Protocol]) -> None:
+        self._factory = factory
+        self._holder = _bound(port)
+        self.port: int = self._holder.getsockname()[1]
+        if sys.platform != "linux":
+            self._holder.close()
+        self._socket: socket.socket | None = None
+        self._arriving: set[asyncio.Task[object]] = set()
+
+    def open(self) -> None:
+        """Accept connections; does nothing if it does already.
+
+        Raises:
+            SettingError: somebody else listens on the port.
+        """
+        if self._socket is not None:
+            return
+        sock = _bound(self.port)
+        try:
+            sock.listen(_BACKLOG)
+        except OSError as error:
+            sock.close()
+            raise _taken(self.port, error) from None
+        sock.settimeout(0)
+        self._socket = sock
+        asyncio.get_running_loop().add_reader(sock, self._accept)
+
+    def close(self) -> None:
+        """Refuse connections from now on; those that were accepted go to the factory yet."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    async def leave(self) -> None:
+        """Close for good and let go of the port."""
+        self.close()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
+        self._holder.close()
+
+    def _accept(self) -> None:
+        while self._socket is not None:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # nobody is waiting any more
+                return
+            connection.settimeout(0)
+            loop = asyncio.get_running_loop()
+            serving: asyncio.Task[object] = loop.create_task(
+                loop.connect_accepted_socket(self._factory, connection)
+            )
+            self._arriving.add(serving)
+            serving.add_done_callback(self._arriving.discard)
+
+
+def _bound(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        sock.close()
+        raise _taken(port, error) from None
+    return sock
+
+
+def _taken(port: int, error: Exception) -> SettingError:
+    return SettingError("port", f"{port} cannot be used: {error}", "give another, or 0 to have one picked")

@@ -1,27 +1,41 @@
-"""The token endpoint's book: who may have a token, which tokens are good, and until when."""
+"""The token endpoint: who may have a token, which tokens are good, and until when."""
 
 from __future__ import annotations
 
 import hmac
 import secrets
 import time
-from base64 import b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
 
 import orjson
 
-from harvester.sandbox.answers import Refused
+from harvester.sandbox.responses import ErrorResponse, unauthorized
 
-USAGE_SCOPES = frozenset({"sp:scopes:all", "idn:identity-history:manage"})
-LISTING_SCOPES = frozenset({"sp:scopes:all", "idn:accounts:read"})
-ORG = "sandbox"
-POD = "sandbox-local"
-TENANT_ID = "00000000-0000-4000-8000-000000005a9d"
+_USAGE_SCOPES = frozenset({"sp:scopes:all", "idn:identity-history:manage"})
+SCOPES = {
+    "account-usages": _USAGE_SCOPES,
+    "source-usages": _USAGE_SCOPES,
+    "accounts": frozenset({"sp:scopes:all", "idn:accounts:read"}),
+    "sources": frozenset({"sp:scopes:all", "idn:sources:read"}),
+    "public-identities": frozenset({"sp:scopes:all", "sp:scopes:default"}),
+}
+"""Of each collection, the scopes of which a client needs one."""
+TENANT = {
+    "tenant_id": "00000000-0000-4000-8000-000000005a9d",
+    "pod": "sandbox-local",
+    "org": "sandbox",
+}
+_LIMITED = {
+    "noscope": frozenset[str](),
+    "listonly": frozenset({"idn:accounts:read"}),
+    "usageonly": frozenset({"idn:identity-history:manage"}),
+}
+"""Client IDs that begin with these words have fewer scopes than all."""
+_SIGNING_KEY = secrets.token_bytes(32)
 _BEARER = "bearer "
-_BASIC = "basic "
 _PRUNE_ABOVE = 1000
 
 
@@ -34,51 +48,56 @@ class Grant:
     expires: float
 
 
-class TokenOffice:
-    """Hands out tokens to any client id with the right secret, and knows them again."""
+class Tokens:
+    """Hands out tokens to any client ID with the right secret, and knows them again."""
 
     def __init__(self, secret: str, life: float, clock: Callable[[], float]) -> None:
         self._secret = secret
         self._life = life
         self._clock = clock
-        self._signing_key = secrets.token_bytes(32)
         self._grants: dict[str, Grant] = {}
-        self._revoked: set[str] = set()
 
-    def answer(self, form: Mapping[str, Any], authorization: str | None) -> dict[str, Any]:
-        """The answer to a token request (RFC 6749, section 4.4), credentials in the form or by HTTP Basic.
+    def answer(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a token request (RFC 6749, section 4.4), credentials in the form.
 
         Raises:
-            Refused: 400 or 401 with the OAuth error's body.
+            ErrorResponse: 400 or 401 with the OAuth error's body.
         """
-        client_id, secret = _credentials(form, authorization)
+        client_id, secret = str(form.get("client_id", "")), str(form.get("client_secret", ""))
         if form.get("grant_type") != "client_credentials":
             raise _oauth_error(400, "unsupported_grant_type", "Only client_credentials is supported")
         if not client_id:
             raise _oauth_error(400, "invalid_request", "Missing client_id")
-        if client_id in self._revoked or not hmac.compare_digest(secret.encode(), self._secret.encode()):
+        if not hmac.compare_digest(secret.encode(), self._secret.encode()):
             raise _oauth_error(401, "invalid_client", "Bad client credentials")
-        return self._token_answer(client_id)
+        return {
+            "access_token": self.issue(client_id),
+            "token_type": "bearer",
+            "expires_in": int(self._life) if self._life >= 1 else self._life,
+            "scope": " ".join(sorted(scopes_of(client_id))),
+            **TENANT,
+        }
 
-    def issue(self, client_id: str, life: float | None = None) -> str:
+    def issue(self, client_id: str = "issued", life: float | None = None) -> str:
         """A token for this client, good for `life` seconds (None: the usual life)."""
+        now = self._clock()
         if len(self._grants) > _PRUNE_ABOVE:
-            self._prune()
+            self._grants = {token: grant for token, grant in self._grants.items() if grant.expires > now}
         seconds = self._life if life is None else life
-        token = self._jwt(client_id, seconds)
-        self._grants[token] = Grant(client_id, scopes_of(client_id), self._clock() + seconds)
+        token = _jwt(client_id, seconds)
+        self._grants[token] = Grant(client_id, scopes_of(client_id), now + seconds)
         return token
 
     def grant(self, authorization: str | None) -> Grant:
         """Whose token an ``Authorization`` header carries.
 
         Raises:
-            Refused: 401; there is none, or it is unknown, expired or revoked.
+            ErrorResponse: 401; there is none, or it is unknown or expired.
         """
         if authorization is None or authorization[:7].lower() != _BEARER:
             raise unauthorized("JWT is missing")
         grant = self._grants.get(authorization[7:])
-        if grant is None or grant.client_id in self._revoked:
+        if grant is None:
             raise unauthorized("JWT is not valid")
         if self._clock() >= grant.expires:
             raise unauthorized("JWT is expired")
@@ -89,79 +108,34 @@ class TokenOffice:
         now = self._clock()
         self._grants = {token: Grant(g.client_id, g.scopes, now) for token, g in self._grants.items()}
 
-    def revoke(self, client_id: str) -> None:
-        """Refuse this client from now on, its tokens included."""
-        self._revoked.add(client_id)
-
-    def restore(self, client_id: str) -> None:
-        """Accept a revoked client again."""
-        self._revoked.discard(client_id)
-
-    def _token_answer(self, client_id: str) -> dict[str, Any]:
-        return {
-            "access_token": self.issue(client_id),
-            "token_type": "bearer",
-            "expires_in": int(self._life) if self._life >= 1 else self._life,
-            "scope": " ".join(sorted(scopes_of(client_id))),
-            "tenant_id": TENANT_ID,
-            "pod": POD,
-            "org": ORG,
-        }
-
-    def _jwt(self, client_id: str, seconds: float) -> str:
-        now = time.time()
-        claims = {
-            "tenant_id": TENANT_ID,
-            "pod": POD,
-            "org": ORG,
-            "client_id": client_id,
-            "authorities": ["API"],
-            "scope": sorted(scopes_of(client_id)),
-            "iat": int(now),
-            "exp": int(now + seconds),
-            "jti": secrets.token_hex(8),
-        }
-        signed = f"{_segment({'alg': 'HS256', 'typ': 'JWT'})}.{_segment(claims)}"
-        signature = hmac.digest(self._signing_key, signed.encode(), "sha256")
-        return f"{signed}.{_base64url(signature)}"
-
-    def _prune(self) -> None:
-        # Expired tokens are forgotten after a while; they are refused either way.
-        now = self._clock()
-        self._grants = {token: grant for token, grant in self._grants.items() if grant.expires > now}
-
 
 def scopes_of(client_id: str) -> frozenset[str]:
-    """A client id that begins with ``noscope`` has no scope, one with ``listonly`` may only list accounts."""
-    if client_id.startswith("noscope"):
-        return frozenset()
-    if client_id.startswith("listonly"):
-        return frozenset({"idn:accounts:read"})
+    """The scopes of a client ID: all of them, unless it begins with a word of `_LIMITED`."""
+    for word, scopes in _LIMITED.items():
+        if client_id.startswith(word):
+            return scopes
     return frozenset({"sp:scopes:all"})
 
 
-def unauthorized(why: str) -> Refused:
-    """The gateway's 401."""
-    return Refused(401, {"error": f"JWT validation failed: {why}"})
-
-
-def _credentials(form: Mapping[str, Any], authorization: str | None) -> tuple[str, str]:
-    if authorization and authorization[:6].lower() == _BASIC:
-        try:
-            client_id, _, secret = b64decode(authorization[6:], validate=True).decode().partition(":")
-        except ValueError:
-            raise _oauth_error(401, "invalid_client", "Malformed Authorization header") from None
-        return unquote_plus(client_id), unquote_plus(secret)
-    return str(form.get("client_id", "")), str(form.get("client_secret", ""))
-
-
-def _oauth_error(status: int, error: str, description: str) -> Refused:
-    return Refused(status, {"error": error, "error_description": description})
-
-
-def _segment(content: dict[str, Any]) -> str:
-    return _base64url(orjson.dumps(content))
+def _jwt(client_id: str, seconds: float) -> str:
+    now = time.time()
+    claims = {
+        **TENANT,
+        "client_id": client_id,
+        "authorities": ["API"],
+        "scope": sorted(scopes_of(client_id)),
+        "iat": int(now),
+        "exp": int(now + seconds),
+        "jti": secrets.token_hex(8),
+    }
+    header = _base64url(orjson.dumps({"alg": "HS256", "typ": "JWT"}))
+    signed = f"{header}.{_base64url(orjson.dumps(claims))}"
+    return f"{signed}.{_base64url(hmac.digest(_SIGNING_KEY, signed.encode(), 'sha256'))}"
 
 
 def _base64url(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _oauth_error(status: int, error: str, description: str) -> ErrorResponse:
+    return ErrorResponse(status, {"error": error, "error_description": description})

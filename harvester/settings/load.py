@@ -1,204 +1,187 @@
-"""Settings out of all their layers: flag, environment, file, the ecosystem's places, default."""
+"""Settings from all their layers: flag, environment, file, the ecosystem's places, default."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Unpack
 
-from harvester.errors import SettingFault
-from harvester.settings.client import Client
-from harvester.settings.config_file import ConfigFile, read_config
-from harvester.settings.credentials import Access, find_access
-from harvester.settings.field import Field
-from harvester.settings.model import Settings
+from harvester.errors import SettingError
+from harvester.settings.access import NOWHERE, Access, find_access
+from harvester.settings.config_file import find_config
+from harvester.settings.options import Options
 from harvester.settings.parse import BadValue
-from harvester.settings.table import BY_NAME, FIELDS
+from harvester.settings.settings import BY_NAME, TABLE, Settings
 
-log = logging.getLogger("harvester.settings")
+_log = logging.getLogger("harvester.settings")
 
 _PREFIX = "HARVESTER_"
-_LONGEST_SHOWN = 80
-_Raw = tuple[object, str]
+_WHICH_ACCOUNTS = {"inputs", "account", "list"}
+"""Together they say which accounts: the first layer that has one of them decides for all."""
+
+_Layer = Mapping[str, tuple[Any, str]]
+"""Raw values by setting, each with how it was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, where each came from (``default`` too), and what the operator should hear of."""
+    """Settings, where each came from (``default`` too), and what a person should know about them.
+
+    `config` is the file that was read, if any, and `profile` the part of it laid over the rest.
+    """
 
     settings: Settings
-    sources: Mapping[str, str]
+    origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     config: Path | None = None
     profile: str | None = None
 
+    def explain(self) -> Iterator[tuple[str, str, str]]:
+        """Every setting with its value and origin, for people to look at; secrets are not among them.
 
-def flag_of(field: Field) -> str:
-    """How the command line calls a setting."""
-    return field.flag or {"inputs": "INPUT", "verbosity": "-v"}.get(field.name, field.name)
+        The value is empty if the setting is needed and found nowhere.
+        """
+        for one in TABLE:
+            origin = self.origins[one.name]
+            value = "" if origin == NOWHERE else one.show(getattr(self.settings, one.name))
+            yield one.name, value, origin
+
+    def as_written(self, error: SettingError) -> SettingError:
+        """The same error, with the setting called as whoever set it called it: flag, variable or line."""
+        return _as_written(error, self.origins)
 
 
 def load(
     flags: Mapping[str, Any],
     *,
     environ: Mapping[str, str],
-    home: Path,
-    cwd: Path,
-    config: Path | None = None,
+    config: str | Path | None = None,
     profile: str | None = None,
     needs_tenant: bool = True,
-    called: Callable[[Field], str] = flag_of,
+    keywords: bool = False,
 ) -> Loaded:
     """Put the layers together: the first that has a setting decides.
 
     Args:
-        flags: text or ready values by setting; None and an empty tuple are not given. ``clients`` is a file.
+        flags: text or ready values, by setting, of those that were given. ``clients`` may be a file.
         environ: ``HARVESTER_<SETTING>`` and the official tools' ``SAIL_*``; empty variables are not set.
-        home: where the official CLI's folder is.
-        cwd: where the official SDK's file is.
-        config: the TOML file, else HARVESTER_CONFIG.
+        config: the TOML file; see `find_config` for where it is looked for otherwise.
         profile: the part of it to lay over the rest, else HARVESTER_PROFILE.
-        needs_tenant: whether a missing address or missing credentials are a fault.
-        called: how messages call a setting that `flags` gave.
+        needs_tenant: whether a missing address or missing credentials are an error.
+        keywords: whether messages call what `flags` has by its name, instead of by its flag.
 
     Raises:
-        SettingFault: a value can't be taken; it says which, where it stands, and what to write instead.
+        SettingError: a value is not accepted; it says which, where it is, and what to write instead.
     """
-    profile = profile or environ.get("HARVESTER_PROFILE") or None
-    file = _config_file(config, profile, environ)
-    chosen = {field.name: _first(field, flags, environ, file, called) for field in FIELDS}
-    values = {name: _parsed(BY_NAME[name], *raw) for name, raw in chosen.items() if raw}
-    sources = {name: raw[1] if raw else "default" for name, raw in chosen.items()}
-    access = _access(flags, values, sources, environ, file, home=home, cwd=cwd)
+    dashes = "" if keywords else "--"
+    file = find_config(
+        None if config is None else (str(config), f"{dashes}config"),
+        None if profile is None else (profile, f"{dashes}profile"),
+        environ,
+    )
+    given = {name: (value, name if keywords else _flag(name, value)) for name, value in flags.items()}
+    chosen = _first_of(given, dict(_environment(environ)), file.values)
+    clients, clients_from = chosen.pop("clients", (None, ""))
+    if clients and not isinstance(clients, (str, Path)):  # ready values, checked with the other settings
+        access = Access(clients, "clients", *_base_url(chosen) or ("", NOWHERE))
+    else:
+        named = (str(clients), clients_from) if clients else None
+        access = find_access(named, _base_url(chosen), environ, file)
+    chosen |= {
+        "base_url": (access.base_url, access.base_url_from),
+        "clients": (access.clients, access.clients_from),
+    }
+    origins = dict.fromkeys(BY_NAME, "default") | {name: origin for name, (_, origin) in chosen.items()}
+    try:
+        settings = Settings(**{name: value for name, (value, _) in chosen.items()})
+    except SettingError as error:
+        raise _as_written(error, origins) from None
     if needs_tenant:
-        access.require()
-    values |= {"base_url": access.base_url, "clients": access.clients}
-    sources |= {"base_url": access.base_url_from, "clients": access.clients_from}
-    warnings = (*access.warnings, *_unknown_variables(environ))
-    return Loaded(_settled(values, sources), MappingProxyType(sources), warnings, file.path, profile)
+        access.require(file.warning)
+    warnings = [*filter(None, [file.warning]), *access.warnings, *_unknown_variables(environ)]
+    return Loaded(settings, MappingProxyType(origins), tuple(warnings), file.path, file.profile)
 
 
-def load_settings(
-    config: str | Path | None = None, *, profile: str | None = None, **overrides: Any
-) -> Settings:
-    """Settings as the command line would find them, for scripts: `overrides` stand in for its flags.
+def load_settings(**options: Unpack[Options]) -> Settings:
+    """Settings as the command line would find them, for scripts: keywords take the place of its flags.
 
-    They may be text (``quota="600/1m"``) or ready values (``quota=Quota(600, 60.0)``); ``clients`` is a
-    file's path, or a tuple of `Client`. Warnings are logged.
+    They may be text (``quota="600/1m"``) or ready values (``quota=Quota(600, 60.0)``); ``clients`` is the
+    path of a file, or a sequence of `Credentials`; ``config`` and ``profile`` name a file and a part of
+    it. Warnings are logged.
 
     Raises:
-        SettingFault: as `load`.
+        SettingError: as `load`.
         TypeError: there is no such setting.
     """
-    unknown = overrides.keys() - BY_NAME.keys() - {"clients"}
-    if unknown:
-        raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
-    loaded = load(
-        overrides,
-        environ=os.environ,
-        home=Path.home(),
-        cwd=Path.cwd(),
-        config=None if config is None else Path(config),
-        profile=profile,
-        called=lambda field: field.name,
-    )
+    given: dict[str, Any] = dict(options)
+    config, profile = given.pop("config", None), given.pop("profile", None)
+    for name in given:
+        if name not in BY_NAME:
+            raise TypeError(f"there is no setting {name}{_did_you_mean(name, BY_NAME)}")
+    loaded = load(given, environ=os.environ, config=config, profile=profile, keywords=True)
     for warning in loaded.warnings:
-        log.warning("%s", warning)
+        _log.warning("%s", warning)
     return loaded.settings
 
 
-def _config_file(config: Path | None, profile: str | None, environ: Mapping[str, str]) -> ConfigFile:
-    named = environ.get("HARVESTER_CONFIG", "").strip()
-    if config is not None:
-        return read_config(config, "--config", profile)
-    if named:
-        return read_config(Path(named).expanduser(), "HARVESTER_CONFIG", profile)
-    if profile is not None:
-        raise SettingFault("profile", f"{profile!r} is in no file", "name the configuration by --config")
-    return ConfigFile()
+def _flag(name: str, value: object) -> str:
+    """How the command line calls a setting that it gave."""
+    one = BY_NAME[name]
+    if one.switch and value is False:
+        return one.negative
+    return one.flag or {"inputs": "INPUT", "verbosity": "-q" if value == -1 else "-v"}.get(name, name)
 
 
-def _first(
-    field: Field,
-    flags: Mapping[str, Any],
-    environ: Mapping[str, str],
-    file: ConfigFile,
-    called: Callable[[Field], str],
-) -> _Raw | None:
-    """The raw value of the first layer that has one, and where that was."""
-    if (given := flags.get(field.name)) is not None and given != ():
-        return given, called(field)
-    for variable in (field.variable, "SAIL_BASE_URL") if field.name == "base_url" else (field.variable,):
-        if (written := environ.get(variable, "")).strip():
-            return _split(field, written), variable
-    return file.values.get(field.name)
+def _environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[Any, str]]]:
+    for one in TABLE:
+        for variable in (one.variable, "SAIL_BASE_URL") if one.name == "base_url" else (one.variable,):
+            if written := environ.get(variable, "").strip():
+                parts = [part for part in written.split(one.separator) if part] if one.separator else written
+                yield one.name, (parts, variable)
+                break
 
 
-def _split(field: Field, written: str) -> object:
-    """Several inputs in one variable are separated as in PATH."""
-    return [one for one in written.split(os.pathsep) if one] if field.name == "inputs" else written
+def _first_of(*layers: _Layer) -> dict[str, tuple[Any, str]]:
+    """Each setting of the first layer that has it."""
+    chosen: dict[str, tuple[Any, str]] = {}
+    for layer in layers:
+        decided = _WHICH_ACCOUNTS if _WHICH_ACCOUNTS & chosen.keys() else chosen.keys()
+        chosen |= {name: raw for name, raw in layer.items() if name not in decided | chosen.keys()}
+    return chosen
 
 
-def _parsed(field: Field, value: object, where: str) -> Any:
+def _base_url(chosen: _Layer) -> tuple[str, str] | None:
+    """The address, checked at once: secrets are looked for by it."""
+    if "base_url" not in chosen:
+        return None
+    value, origin = chosen["base_url"]
     try:
-        return field.parse(value)
+        return BY_NAME["base_url"].read(value), origin
     except BadValue as bad:
-        shown = "" if bad.secret else f"{str(value)[:_LONGEST_SHOWN]!r} "
-        raise SettingFault(where, shown + bad.problem, bad.mend) from None
+        raise SettingError(origin, bad.problem, bad.hint) from None
 
 
-def _access(
-    flags: Mapping[str, Any],
-    values: Mapping[str, Any],
-    sources: Mapping[str, str],
-    environ: Mapping[str, str],
-    file: ConfigFile,
-    *,
-    home: Path,
-    cwd: Path,
-) -> Access:
-    base_url = (values["base_url"], sources["base_url"]) if "base_url" in values else None
-    given = flags.get("clients")
-    if isinstance(given, (tuple, list)) and all(isinstance(one, Client) for one in given):
-        access = Access(clients=tuple(given), clients_from="clients")
-        access.base_url, access.base_url_from = base_url or ("", "nowhere")
-        return access
-    clients_file = (Path(given).expanduser(), "--clients") if given else None
-    if not clients_file and (named := environ.get("HARVESTER_CLIENTS", "").strip()):
-        clients_file = (Path(named).expanduser(), "HARVESTER_CLIENTS")
-    return find_access(clients_file, base_url, environ, file, home=home, cwd=cwd)
+def _as_written(error: SettingError, origins: Mapping[str, str]) -> SettingError:
+    origin = origins.get(error.setting)
+    if origin is None:
+        return error
+    if origin in ("default", NOWHERE):
+        origin = BY_NAME[error.setting].flag or error.setting
+    return SettingError(origin, error.problem.removeprefix(f"{error.setting}: "), error.hint)
 
 
-def _settled(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
-    """The settings; what contradicts another is called by where it came from."""
-    try:
-        return Settings(**values)
-    except SettingFault as fault:
-        where = sources.get(fault.setting, fault.setting)
-        if where == "default":
-            where = flag_of(BY_NAME[fault.setting])
-        raise SettingFault(where, fault.problem.removeprefix(f"{fault.setting}: "), fault.mend) from None
-
-
-def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """HARVESTER_* variables that mean nothing: others may own them, so they are told and not refused."""
-    known = {field.variable for field in FIELDS} | {
-        f"{_PREFIX}{one}" for one in ("CONFIG", "PROFILE", "CLIENTS")
-    }
-    warnings = []
+def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """HARVESTER_* variables that mean nothing: others may own them, so they are a warning, not an error."""
+    known = {*(one.variable for one in TABLE), "HARVESTER_CONFIG", "HARVESTER_PROFILE"}
     for name in sorted(one for one in environ if one.startswith(_PREFIX) and one not in known):
-        near = get_close_matches(name, known, n=1)
-        warnings.append(f"{name} is no setting" + (f": did you mean {near[0]}?" if near else ""))
-    return warnings
+        yield f"{name} is not a setting{_did_you_mean(name, known)}"
 
 
-def explain(loaded: Loaded) -> list[tuple[str, str, str]]:
-    """Every setting with its value and source, secrets masked, for people to look at."""
-    shown = {field.name: field.show(getattr(loaded.settings, field.name)) for field in FIELDS}
-    shown["clients"] = ", ".join(client.label for client in loaded.settings.clients) or "none"
-    return [(name, value, loaded.sources.get(name, "default")) for name, value in shown.items()]
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f": did you mean {near[0]}?" if near else ""

@@ -1,8 +1,8 @@
-"""What people write, as values: quotas, durations, sizes, months, shards, numbers, words.
+"""What people write, as values: quotas, durations, months, shards, numbers, words, addresses.
 
-Flags and environment give text, TOML gives its own types too, library users give ready values:
-each parser takes all of them. What it can't take it refuses with a `BadValue`; where the value
-came from is the caller's to say.
+Flags and the environment give text, TOML gives its own types too, library users give ready values: each
+parser takes all of them, and takes its own result unchanged. What it does not accept it refuses with a
+`BadValue`; where the value came from is for the caller to say.
 """
 
 from __future__ import annotations
@@ -10,103 +10,118 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from harvester.model import Quota, Shard
 
+API_VERSIONS = ("v3", "beta", "v2024", "v2025", "v2026", "v1")
+MOST_SHARDS = 10_000
+
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "": 1.0}
 _UNITS = "ms|s|m|h|d|w"
-_DIGITS = "[0-9]{1,18}"  # what no setting needs, and what int() refuses for its length, is no number here
+_DIGITS = "[0-9]{1,18}"  # longer numbers mean nothing here, and int() refuses thousands of digits
 _NUMBER = rf"{_DIGITS}(?:\.{_DIGITS})?"
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:{_UNITS})\s*)+|{_NUMBER}")
 _STEP = re.compile(rf"({_NUMBER})({_UNITS}|)")
 _QUOTA = re.compile(rf"({_DIGITS})\s*/\s*(?=\S)(?:({_NUMBER})\s*)?({_UNITS}|)")
-_SIZE = re.compile(rf"({_NUMBER})\s*([KMGT]?)(I?)B?", re.IGNORECASE)
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 _SHARD = re.compile(rf"({_DIGITS})\s*/\s*({_DIGITS})")
 _WHOLE = re.compile(rf"[+-]?{_DIGITS}")
+_MODE = re.compile(r"(?:0o?)?([0-7]{3})")
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_OWNER, _ALL = 0o600, 0o777
+_AMBIGUOUS_MODES = (400, 440, 444)  # as integers they are 0620, 0670 and 0674, which nobody means
 
-MOST_SHARDS = 10_000
-AUTO_QUOTA = Quota(100, 10.0, auto=True)
-"""Where ``--quota auto`` begins: at SailPoint's documented limit."""
+_VERSION_AT_END = re.compile(rf"/(?:{'|'.join(API_VERSIONS)})/?$")
+_TENANT_PAGE = re.compile(r"([a-z0-9-]+)\.(identitynow(?:-demo)?\.com)")
+_PORTS = {"https": 443, "http": 80}
+_FULL_ADDRESS = "write it in full, for example https://acme.api.identitynow.com"
 
 
-class BadValue(Exception):  # a finding on its way to becoming a SettingFault
-    """A value that can't be taken. `secret` is True where it must not be shown."""
+class BadValue(Exception):  # a finding on its way to becoming a SettingError
+    """A value that is not accepted. `secret` is True where it must not be shown."""
 
-    def __init__(self, problem: str, mend: str, *, secret: bool = False) -> None:
+    def __init__(self, problem: str, hint: str = "", *, secret: bool = False) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.mend = mend
+        self.hint = hint
         self.secret = secret
 
 
+# --- texts and paths
+
+
 def text(value: object) -> str:
-    """Any text that is not blank."""
+    """Any text that is not blank, without the blanks around it."""
     if not isinstance(value, str):
         raise BadValue("is not text", "put it in quotes")
     if not value.strip():
         raise BadValue("is blank", "give a value, or leave the setting out")
+    if not value.isprintable():
+        raise BadValue("has characters that cannot be printed", "write it without them")
     return value.strip()
 
 
+def path_text(value: object) -> str:
+    """A path as it is written, which may have a meaningful ``/`` at its end; ``~`` is the home directory."""
+    if not isinstance(value, (str, Path)):
+        raise BadValue("is not a path", "put it in quotes")
+    written = str(value)
+    if not written.strip():
+        raise BadValue("is blank", "give a path, or leave the setting out")
+    if "\0" in written:
+        raise BadValue("has a NUL character in it", "write the path without it")
+    expanded = os.path.expanduser(written)  # noqa: PTH111  # a Path would lose the end
+    if expanded.startswith("~"):
+        hint = "write the full path, or ./~… for such a name"
+        raise BadValue("begins with a home directory that is not known", hint)
+    return expanded
+
+
 def path(value: object) -> Path:
-    """A path; ``~`` is the home folder, and what is relative is so to the working directory."""
-    if isinstance(value, Path):
-        return value
-    try:
-        return Path(_unstripped(value)).expanduser()
-    except RuntimeError as error:  # ~nobody
-        raise BadValue("is in no home folder", "write the whole path") from error
-
-
-def destination(value: object) -> str:
-    """Where output goes, as it is written: a ``/`` at its end means something, so it is no `Path` yet."""
-    return os.path.expanduser(_unstripped(value))  # noqa: PTH111  # a Path would lose the end
-
-
-def _unstripped(value: object) -> str:
-    """Text as it is: a file's name may begin with a blank."""
-    text(value)
-    return str(value)
+    """A path, relative to the working directory unless absolute."""
+    return Path(path_text(value))
 
 
 def paths(value: object) -> tuple[str, ...]:
     """Several paths as they are written (``-`` is stdin): a list, or one."""
-    found = (value,) if isinstance(value, str) else value
-    if not isinstance(found, (list, tuple)):
-        raise BadValue("is no list of paths", 'write ["one", "two"]')
-    return tuple(one if one == "-" else str(path(one)) for one in found)
+    return tuple(map(path_text, _list(value, str, Path)))
 
 
-def whole(value: object) -> int:
-    """A whole number; ``1_000`` is one too."""
-    if isinstance(value, str) and _WHOLE.fullmatch(digits := re.sub(r"(?<=\d)_(?=\d)", "", value.strip())):
-        return int(digits)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise BadValue("is no whole number", "write digits only, for example 250")
+def texts(value: object) -> tuple[str, ...]:
+    """One or more texts, such as account IDs; a text is one, whatever is in it."""
+    return tuple(map(text, _list(value, str)))
 
 
-def flag(value: object) -> bool:
-    """Yes or no: TOML's true and false, and the words people put into environment variables."""
-    if isinstance(value, bool):
-        return value
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
-    if isinstance(value, str) and value.strip().lower() in words:
-        return words[value.strip().lower()]
-    raise BadValue("is neither true nor false", "write true or false")
+def fields(value: object) -> tuple[str, ...]:
+    """Names of properties to keep with each account, once each: a list, or text with commas."""
+    names = list(dict.fromkeys(_names(value)))
+    if any(name.partition(".")[0] == "attributes" for name in names):
+        problem = "has attributes, which may hold anything about a person and are never kept"
+        raise BadValue(problem, "name other properties")
+    return tuple(map(text, names))
+
+
+def _names(value: object) -> list[str]:
+    """The names in a list, or between the commas of a text; ``none`` is none."""
+    found = _list(value.split(",") if isinstance(value, str) else value, str)
+    return [name for name in (one.strip() for one in found) if name not in ("", "none")]
+
+
+def _list(value: object, *kinds: type) -> Sequence[Any]:
+    """The members of a list, or the one value of such a kind."""
+    found = (value,) if isinstance(value, kinds) else value
+    if not isinstance(found, (list, tuple)) or not all(isinstance(one, kinds) for one in found):
+        raise BadValue("is not a list of texts", 'write ["one", "two"]')
+    return found
+
+
+# --- words and numbers
 
 
 def word(*choices: str) -> Callable[[object], str]:
@@ -115,99 +130,157 @@ def word(*choices: str) -> Callable[[object], str]:
     def one_of(value: object) -> str:
         if isinstance(value, str) and value.strip().lower() in choices:
             return value.strip().lower()
-        raise BadValue(f"is none of {', '.join(choices)}", "take one of them")
+        raise BadValue(f"is none of {', '.join(choices)}", "choose one of them")
 
     return one_of
 
 
-def columns(*choices: str) -> Callable[[object], tuple[str, ...]]:
-    """Some of these names, in this order: a list, or text with commas; ``none`` is none of them."""
+def words(*choices: str) -> Callable[[object], tuple[str, ...]]:
+    """Some of these words, in any case, each once: a list, or text with commas."""
+    known = {choice.lower(): choice for choice in choices}
 
     def some_of(value: object) -> tuple[str, ...]:
-        found = value.split(",") if isinstance(value, str) else value
-        if not isinstance(found, (list, tuple)):
-            raise BadValue("is no list of names", f"take any of {','.join(choices)}")
-        wanted = {str(one).strip().lower() for one in found} - {"", "none"}
-        if unknown := wanted - {one.lower() for one in choices}:
-            raise BadValue(
-                f"has {', '.join(sorted(unknown))}, which is no column", f"take any of {','.join(choices)}"
-            )
-        return tuple(one for one in choices if one.lower() in wanted)
+        names = [name.lower() for name in _names(value)]
+        if unknown := [name for name in names if name not in known]:
+            problem = f"has {unknown[0]}, which is none of {', '.join(choices)}"
+            raise BadValue(problem, f"give any of {','.join(choices)}")
+        for name in names:
+            if names.count(name) > 1:
+                raise BadValue(f"has {known[name]} more than once", "name it once")
+        return tuple(known[name] for name in names)
 
     return some_of
 
 
+def flag(value: object) -> bool:
+    """Yes or no: TOML's true and false, and the words people put into environment variables."""
+    if isinstance(value, bool):
+        return value
+    said = value.strip().lower() if isinstance(value, str) else ""
+    if said not in _TRUE + _FALSE:
+        raise BadValue("is neither true nor false", "write true or false")
+    return said in _TRUE
+
+
+def whole(value: object) -> int:
+    """A whole number; ``1_000`` is one too."""
+    if isinstance(value, str) and _WHOLE.fullmatch(digits := re.sub(r"(?<=\d)_(?=\d)", "", value.strip())):
+        return int(digits)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise BadValue("is not a whole number", "write digits only, for example 250")
+
+
 def duration(value: object) -> float:
     """Seconds: a number, or parts with units such as ``90s``, ``2h30m``, ``1d``, ``500ms``."""
-    if (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value >= 0
-    ):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
         return float(value)
     if isinstance(value, str) and _DURATION.fullmatch(written := value.strip().lower()):
         return math.fsum(float(number) * _SECONDS[unit] for number, unit in _STEP.findall(written))
-    raise BadValue("is no duration", "write seconds, or for example 90s, 2h30m, 1d")
+    raise BadValue("is not a duration", "write seconds, or for example 90s, 2h30m, 1d")
 
 
-def size(value: object) -> int:
-    """Bytes: a number, or with a unit such as ``64MB`` (decimal) or ``1GiB`` (binary)."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None or (found[3] and not found[2]):
-        raise BadValue("is no size", "write bytes, or for example 64MB, 1GiB")
-    return int(
-        float(found[1])
-        * (1024 if found[3] else 1000) ** ("KMGT".index(found[2].upper()) + 1 if found[2] else 0)
-    )
-
-
-def quota(value: object) -> Quota | None:
-    """Requests in a time: ``100/10s``, ``600/1m``, ``10/s``; ``auto``; ``none`` is None."""
+def quota(value: object) -> Quota:
+    """Requests in a time: ``100/10s``, ``600/1m``, ``10/s``."""
     if isinstance(value, Quota):
         return value
-    written = value.strip().lower() if isinstance(value, str) else ""
-    if written in ("none", "auto"):
-        return AUTO_QUOTA if written == "auto" else None
-    found = _QUOTA.fullmatch(written)
-    if (
-        found
-        and (requests := int(found[1])) > 0
-        and (seconds := float(found[2] or 1) * _SECONDS[found[3]]) > 0
-    ):
-        return Quota(requests, seconds)
-    raise BadValue("is no quota", "write requests per time, for example 100/10s, or none, or auto")
+    found = _QUOTA.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    if found and int(found[1]) > 0 and (seconds := float(found[2] or 1) * _SECONDS[found[3]]) > 0:
+        return Quota(int(found[1]), seconds)
+    raise BadValue("is not a quota", "write requests per time, for example 100/10s")
 
 
 def month(value: object) -> str:
-    """A month, ``YYYY-MM``."""
-    if isinstance(value, str) and _MONTH.fullmatch(value.strip()):
-        return value.strip()
-    raise BadValue("is no month", "write YYYY-MM, for example 2026-01")
+    """A month that has begun somewhere on Earth, ``YYYY-MM``."""
+    if not isinstance(value, str) or not _MONTH.fullmatch(value.strip()):
+        raise BadValue("is not a month", "write YYYY-MM, for example 2026-01")
+    if value.strip() > (latest := f"{datetime.now(UTC) + timedelta(hours=14):%Y-%m}"):
+        raise BadValue("is in the future", f"give {latest} or earlier")
+    return value.strip()
 
 
 def shard(value: object) -> Shard:
-    """``K/N``: the K-th of N shares."""
-    if isinstance(value, Shard):
-        return value
-    found = _SHARD.fullmatch(value.strip()) if isinstance(value, str) else None
+    """``K/N``: the K-th of N shards."""
+    found = _SHARD.fullmatch(str(value).strip()) if isinstance(value, (str, Shard)) else None
     if found and 1 <= int(found[1]) <= int(found[2]) <= MOST_SHARDS:
         return Shard(int(found[1]), int(found[2]))
-    raise BadValue(
-        "is no share", f"write K/N with K from 1 to N (and N up to {MOST_SHARDS}), for example 2/4"
-    )
+    hint = f"write K/N with K from 1 to N (and N up to {MOST_SHARDS}), for example 2/4"
+    raise BadValue("is not a shard", hint)
 
 
 def file_mode(value: object) -> int:
-    """Permission bits in octal digits, ``0600``; a bare number could be meant in two ways."""
-    if isinstance(value, str) and re.fullmatch(r"(?:0o?)?[0-7]{3}", value.strip()):
-        return int(value.strip().removeprefix("0o"), 8)
-    raise BadValue("is no file mode", 'write three octal digits as text, for example "0600"')
+    """Permission bits: octal digits as text, ``0600``, or an integer where it can mean only one thing."""
+    found = _MODE.fullmatch(value.strip()) if isinstance(value, str) else None
+    mode = int(found[1], 8) if found else value
+    if not isinstance(mode, int) or mode in _AMBIGUOUS_MODES or not 0 <= mode <= _ALL:
+        raise BadValue("is not a file mode", 'write three octal digits as text, for example "0600"')
+    if mode & _OWNER != _OWNER:
+        raise BadValue("must let the owner read and write", 'give for example "0640"')
+    return mode
 
 
-# -- and back, for help and messages
+# --- the tenant's address
+
+
+def base_url(value: object) -> str:
+    """The URL that paths such as ``/oauth/token`` are appended to: no ``/`` and no API version at its end.
+
+    It is checked, so that a secret goes out encrypted and to where it was meant to.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise BadValue("is not a URL", _FULL_ADDRESS)
+    parts, port = _address(value.strip())
+    host = (parts.hostname or "").rstrip(".")
+    if not host or (":" not in host and not re.fullmatch(r"[^/?#\[\]%:]+", host)):
+        raise BadValue("has no host", _FULL_ADDRESS)
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise BadValue("would send the token unencrypted", "use https:// (http:// is for loopback only)")
+    if _TENANT_PAGE.fullmatch(host):
+        raise BadValue("is the address of the tenant's user interface", f"its API is at {_guess(host)}")
+    where = f"[{host}]" if ":" in host else host
+    if port is not None and port != _PORTS[parts.scheme]:
+        where += f":{port}"
+    return f"{parts.scheme}://{where}{_VERSION_AT_END.sub('', parts.path).rstrip('/')}"
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a checked base URL."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _address(value: str) -> tuple[SplitResult, int | None]:
+    if "@" in value.split("?", maxsplit=1)[0]:
+        raise BadValue("has a user name or password in it", "remove what is between // and @", secret=True)
+    if any(one.isspace() or not one.isprintable() or one == "\\" for one in value):
+        raise BadValue("is not a URL", _FULL_ADDRESS)
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise BadValue("is not a URL", _FULL_ADDRESS) from None
+    if parts.query or parts.fragment:
+        raise BadValue("has a query or fragment", "remove everything from ? or # on", secret=True)
+    if parts.scheme not in _PORTS or not parts.netloc:
+        guess = _guess(value.rsplit("://", maxsplit=1)[-1].strip("/"))
+        raise BadValue("does not begin with https://", f"write {guess}")
+    return parts, port
+
+
+def _guess(written: str) -> str:
+    """What somebody who wrote only a tenant's name or host probably meant."""
+    if found := _TENANT_PAGE.fullmatch(written.lower()):
+        return f"https://{found[1]}.api.{found[2]}"
+    return f"https://{written}" if "." in written else f"https://{written}.api.identitynow.com"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+# --- and back, for help and messages
 
 
 def show(value: Any) -> str:
@@ -215,13 +288,8 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return " ".join(map(str, value))
+        return ",".join(map(str, value)) or "none"
     return str(value)
-
-
-def show_names(names: tuple[str, ...]) -> str:
-    """Names with commas between them."""
-    return ",".join(names) or "none"
 
 
 def show_duration(seconds: float) -> str:
@@ -232,14 +300,6 @@ def show_duration(seconds: float) -> str:
     return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
 
 
-def show_size(size_in_bytes: int) -> str:
-    """Bytes with the largest binary unit that leaves a whole number."""
-    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if size_in_bytes and size_in_bytes % 1024**power == 0:
-            return f"{size_in_bytes // 1024**power}{unit}"
-    return f"{size_in_bytes}B"
-
-
 def show_mode(mode: int) -> str:
-    """Permission bits as they are written."""
+    """Permission bits in octal."""
     return f"{mode:04o}"

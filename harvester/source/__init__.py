@@ -1,6 +1,6 @@
-"""Account IDs in: text, CSV and NDJSON, plain or compressed, from files and stdin, whole or by shards."""
+"""Lists of accounts in: text, CSV and NDJSON, plain or compressed, from files, stdin and the API."""
 
-from harvester.source.reading import ids_of, read_ids
-from harvester.source.shards import in_shard
+from harvester.source.ids import clean_id, in_shard, listed
+from harvester.source.reader import listed_records, pumped, read_list
 
-__all__ = ["ids_of", "in_shard", "read_ids"]
+__all__ = ["clean_id", "in_shard", "listed", "listed_records", "pumped", "read_list"]

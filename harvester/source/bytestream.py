@@ -1,7 +1,7 @@
-"""Bytes as they come: opened, read without waiting for a block to fill, decompressed.
+"""Opens an input, reads its bytes as they arrive, and decompresses them.
 
-Nothing here ever waits for more than the next byte: a list that trickles through a pipe is
-passed on as it arrives, also from the middle of a gzip or zstd stream.
+Nothing here waits for more than the next byte: a list that trickles through a pipe is passed on as
+it arrives, also from the middle of a gzip or zstd stream.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import zstandard
 
-from harvester.errors import InputFault
+from harvester.errors import InputError
 
 STDIN = "-"
 CHUNK = 64 * 1024
@@ -31,27 +32,28 @@ _MAGICS = (_GZIP, _ZSTD)
 
 
 def shown(name: str) -> str:
-    """How messages call an input."""
-    return "stdin" if name == STDIN else name
+    """How messages name an input: on one line, and printable even if the path is not UTF-8."""
+    if name == STDIN:
+        return "stdin"
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
-def is_regular(name: str) -> bool:
-    """Whether `name` is a file that can be read twice.
+def check_exists(name: str) -> None:
+    """Refuse an input that cannot be read at all, before any input is.
 
     Raises:
-        InputFault: it is missing, a folder, or may not be looked at.
+        InputError: it is missing, a directory, or may not be looked at.
     """
     if name == STDIN:
-        return False
+        return
     try:
         mode = Path(name).stat().st_mode
     except (OSError, ValueError) as error:
         raise _cannot_read(name, error) from error
     if stat.S_ISDIR(mode):
-        raise InputFault(
-            name, "is a folder, not a list", f"name the files in it, for example {name.rstrip('/')}/*.txt"
-        )
-    return stat.S_ISREG(mode)
+        hint = f"name the files in it, for example {shown(name).rstrip('/')}/*.txt"
+        raise InputError(shown(name), "is a directory, not a list", hint)
 
 
 @contextmanager
@@ -59,7 +61,7 @@ def opened(name: str, stdin: BinaryIO) -> Iterator[Iterator[bytes]]:
     """The decompressed bytes of one input, in chunks as they come. `stdin` is left open.
 
     Raises:
-        InputFault: the input can't be opened or read, or its compressed data are damaged or end early.
+        InputError: the input cannot be opened or read, or its compressed data is damaged or ends early.
     """
     if name == STDIN:
         _make_blocking(stdin)
@@ -74,7 +76,7 @@ def opened(name: str, stdin: BinaryIO) -> Iterator[Iterator[bytes]]:
 
 
 def _make_blocking(stdin: BinaryIO) -> None:
-    """A non-blocking stdin (some parents leave one) would look ended whenever it is merely slow."""
+    """A non-blocking stdin (some parents leave one) would seem to have ended whenever it is merely slow."""
     try:
         descriptor = stdin.fileno()
     except OSError:  # an in-memory stream
@@ -92,34 +94,28 @@ def _chunks(stream: Any, name: str) -> Iterator[bytes]:
         raise _cannot_read(name, error) from error
 
 
-def _cannot_read(name: str, error: OSError | ValueError) -> InputFault:
+def _cannot_read(name: str, error: OSError | ValueError) -> InputError:
     if isinstance(error, FileNotFoundError):
-        return InputFault(name, "no such file", "check the path, or give - to read stdin")
+        return InputError(shown(name), "no such file", "check the path, or give - to read stdin")
     if isinstance(error, PermissionError):
-        return InputFault(name, "may not be read by this user", "change its permissions, or copy it")
+        return InputError(shown(name), "may not be read by this user", "change its permissions, or copy it")
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return InputFault(shown(name), f"can't be read ({reason})")
+    return InputError(shown(name), f"cannot be read ({reason})")
 
 
 def _decompressed(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """The first bytes tell gzip and zstd, not the name: people rename files."""
+    """The first bytes show gzip and zstd, not the name: people rename files."""
     head = b""
     for chunk in chunks:
         head += chunk
         if not any(len(head) < len(magic) and magic.startswith(head) for magic in _MAGICS):
             break
-    everything = _chain(head, chunks)
+    everything = chain((head,) if head else (), chunks)
     if head.startswith(_GZIP):
         return _gunzipped(everything, name)
     if head.startswith(_ZSTD):
         return _unzstded(everything, name)
     return everything
-
-
-def _chain(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    if head:
-        yield head
-    yield from chunks
 
 
 def _gunzipped(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
@@ -137,12 +133,11 @@ def _gunzipped(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
                 rest = member.unused_data
     except zlib.error as error:
         raise _damaged(name, "gzip", error) from error
-    if not member.eof:
-        raise _truncated(name, "gzip")
+    _check_end(member.eof, name, "gzip")
 
 
 def _inflated(member: Any, data: bytes) -> Iterator[bytes]:
-    """What `data` gives, at most a chunk at a time: a bomb is unpacked no faster than it is read."""
+    """What `data` decompresses to, at most a chunk at a time, so that a bomb cannot fill the memory."""
     while True:
         out = member.decompress(data, CHUNK)
         if out:
@@ -173,15 +168,19 @@ def _unzstded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
                 yield bytes(ready)
     except zstandard.ZstdError as error:
         raise _damaged(name, "zstd", error) from error
-    if not frame.eof:
-        raise _truncated(name, "zstd")
+    _check_end(frame.eof, name, "zstd")
 
 
-def _damaged(name: str, kind: str, error: Exception) -> InputFault:
-    return InputFault(shown(name), f"its {kind} data are damaged ({error})", "make or fetch the file again")
+def _damaged(name: str, kind: str, error: Exception) -> InputError:
+    return InputError(shown(name), f"its {kind} data is damaged ({error})", "make or fetch the file again")
 
 
-def _truncated(name: str, kind: str) -> InputFault:
-    return InputFault(
-        shown(name), f"ends in the middle of its {kind} data", "it was cut off: make or fetch it again"
-    )
+def _check_end(reached: bool, name: str, kind: str) -> None:
+    if not reached:
+        hint = "it was cut off: make or fetch it again"
+        raise InputError(shown(name), f"ends in the middle of its {kind} data", hint)
+
+
+def standard_input() -> BinaryIO:
+    """The process's stdin, apart from `sys.stdin`, whose lock a thread that still reads it would hold."""
+    return open(0, "rb", buffering=0, closefd=False)

@@ -1,19 +1,23 @@
-"""Bytes into blocks of whole lines: decoded, newlines made one, bounded, binary data refused."""
+"""Turns bytes into blocks of whole lines: decoded, with one kind of newline, bounded in length."""
 
 from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
-from harvester.errors import InputFault
+from harvester.errors import InputError
 
 LONGEST_LINE = 1024 * 1024
 """In characters. No list has longer ones; a file without newlines must not fill the memory."""
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_ZIP = b"PK\x03\x04"
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_HINT = "save the list as UTF-8 text (in Excel: CSV UTF-8)"
+_MARKS = re.compile(r"^\ufeff+", re.MULTILINE)
 
 
 class Block(NamedTuple):
@@ -24,13 +28,14 @@ class Block(NamedTuple):
 
 
 def blocks(chunks: Iterator[bytes], name: str) -> Iterator[Block]:
-    r"""Passes on all whole lines of a chunk as soon as it is there.
+    r"""All whole lines of each chunk, as soon as the chunk is there.
 
     Takes UTF-8 with or without its byte order mark, and UTF-16 with one. Lines also end in
-    ``\r\n`` or ``\r``.
+    ``\r\n`` or ``\r``. A byte order mark at the beginning of any line is dropped: that is where
+    `cat a.csv b.csv` leaves one.
 
     Raises:
-        InputFault: the data are no text, or a line is longer than `LONGEST_LINE`.
+        InputError: the data is not text, or a line is longer than `LONGEST_LINE`.
     """
     line, carry = 1, ""
     for text in _decoded(chunks, name):
@@ -38,40 +43,41 @@ def blocks(chunks: Iterator[bytes], name: str) -> Iterator[Block]:
         if not newline:
             carry += tail
         else:
-            yield Block(line, whole := _bounded(carry + head, line, name))
+            whole = _bounded(carry + head, line, name)
+            yield Block(line, _without_marks(whole))
             line += whole.count("\n") + 1
             carry = tail
         _bounded(carry, line, name)
     if carry:
-        yield Block(line, carry)
+        yield Block(line, _without_marks(carry))
+
+
+def _without_marks(text: str) -> str:
+    return _MARKS.sub("", text) if "\ufeff" in text else text
 
 
 def _decoded(chunks: Iterator[bytes], name: str) -> Iterator[str]:
     head = next(chunks, b"")
     while len(head) == 1 and (more := next(chunks, b"")):  # a byte order mark has two bytes or more
         head += more
-    if head.startswith(_ZIP):
-        raise InputFault(name, "is a spreadsheet or zip archive, not text", "save it as CSV, or unpack it")
+    if head.startswith(_SPREADSHEETS):
+        raise InputError(name, "is a spreadsheet or zip archive, not text", "save it as CSV, or unpack it")
     encoding = "utf-16" if head.startswith(_UTF16_MARKS) else "utf-8-sig"
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
     line = 1
-    for data, final in _ending(head, chunks):
+    ending = ((b"", True),)
+    for data, final in chain(((chunk, False) for chunk in chain((head,), chunks)), ending):
         try:
             text = decoder.decode(data, final=final)
         except UnicodeDecodeError as error:
-            raise _no_text(name, line + _newlines_before(error), encoding) from error
+            wanted = "UTF-16" if encoding == "utf-16" else "UTF-8"
+            problem = f"is binary, or text that is not {wanted}"
+            raise InputError(name, problem, _HINT, line=line + _newlines_before(error)) from error
         if "\0" in text:
-            raise _binary(name, line + text.count("\n", 0, text.index("\0")))
+            problem = "contains NUL bytes: it is binary, or UTF-16 without a byte order mark"
+            raise InputError(name, problem, _HINT, line=line + text.count("\n", 0, text.index("\0")))
         line += text.count("\n")
         yield text
-
-
-def _ending(head: bytes, chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Every chunk, and an empty last one that tells the decoder it was the last."""
-    yield head, False
-    for chunk in chunks:
-        yield chunk, False
-    yield b"", True
 
 
 def _newlines_before(error: UnicodeDecodeError) -> int:
@@ -83,20 +89,6 @@ def _bounded(text: str, line: int, name: str) -> str:
     if len(text) > LONGEST_LINE:
         for number, one in enumerate(text.split("\n"), line):
             if len(one) > LONGEST_LINE:
-                raise InputFault(
-                    name, "the line is longer than 1 MiB", "give one account ID a line", line=number
-                )
+                hint = "give one account ID a line"
+                raise InputError(name, "the line is longer than 1 MiB", hint, line=number)
     return text
-
-
-def _no_text(name: str, line: int, encoding: str) -> InputFault:
-    wanted = "UTF-16" if encoding == "utf-16" else "UTF-8"
-    return InputFault(
-        name, f"is binary, or text that is not {wanted}", "save the list as UTF-8 text", line=line
-    )
-
-
-def _binary(name: str, line: int) -> InputFault:
-    return InputFault(
-        name, "has NUL bytes: binary, or UTF-16 without its mark", "save the list as UTF-8 text", line=line
-    )

@@ -1,152 +1,193 @@
-"""All accounts of the tenant by offset paging, over a listing that may shift meanwhile.
-
-The API knows neither a cursor nor `id gt …`: only offsets, under `sorters=id`. An account deleted between
-two pages moves all later ones forward, so that the next offset skips one; an account added moves them back.
-Therefore pages overlap, and must be seen to join:
-
-- A page JOINS where it holds an account that was handed out already: what follows the last such account is
-  contiguous with it, hence new, and nothing is missing between. The IDs handed out last are remembered.
-- A page without any remembered account lies beyond a gap, or (after very many additions) before what is
-  remembered. Which one is told by comparing IDs, but only where the pages came in plain string order so
-  far: the server's collation is its own, and the comparison is believed on evidence.
-- Beyond a gap, paging steps back until pages join.
-"""
+"""What the tenant lists: its accounts, sources and public identities, page by page under a lane's quota."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Awaitable, Callable
-from itertools import islice, pairwise
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlencode
 
-from harvester.errors import Fault, StoppedEarly
-from harvester.model import Reason
+from harvester.errors import AccessDenied, SettingError, StoppedEarly, StopRun, UsageError
+from harvester.model import Answered, Fault, Reason, Refused, Throttled, TokenRejected
+from harvester.tenant.client import Lane
+from harvester.tenant.connection import Response
+from harvester.tenant.exact_json import NotJson, loads
+from harvester.tenant.overlap import (
+    LEAST_PAGE,
+    FetchPage,
+    PageTooLarge,
+    Record,
+    read_without_gaps,
+)
+from harvester.tenant.request import Request, api_path
+from harvester.tenant.responses import OK, not_json, refusal, wrong_shape
+from harvester.tenant.retrying import Retrying
 
-AccountRecord: TypeAlias = dict[str, Any]
-"""One account as the tenant lists it: `id` and whatever else came."""
-FetchPage: TypeAlias = Callable[[int, int], Awaitable[list[AccountRecord]]]
-"""Asks for the records at (offset, limit), sorted by `id`."""
+Detail: TypeAlias = Literal["SLIM", "FULL"]
 
-_REMEMBERED = 16_000
-"""IDs, about 2 MB: only if more accounts than these come or go around one seam can memory not prove it."""
-_EVIDENCE = 50
-"""Neighbours in ascending order that no other collation would give by chance."""
-_FRUITLESS = 200
-"""So many pages in a row without a new account, and the listing changes faster than it can be read."""
+PAGE_SIZE: Final = 250
+"""The API's own maximum."""
 
 
-async def list_accounts(
-    fetch_page: FetchPage, *, page_size: int = 250, overlap: int = 5, remembered: int = _REMEMBERED
-) -> AsyncIterator[list[AccountRecord]]:
-    """Hand out the new accounts of each page, as soon as it has come.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Something that the tenant lists. `purpose` is for events; `scope` is the right it takes."""
 
-    Every account that exists from beginning to end is handed out exactly once. One that is added or deleted
-    meanwhile may be handed out, once at most as long as fewer than `remembered` come at one place.
-    `overlap` accounts are asked for twice at each seam, and one more page is asked for at the end: a short
-    page alone proves nothing, as the tenant may cap the limit.
+    api: str
+    purpose: str
+    subject: str
+    scope: str
+    overlapping: bool = True
+    """Whether a record that is missed matters: the pages are proved to join, then."""
+
+
+ACCOUNTS: Final = Kind("accounts", "accounts", "accounts", "idn:accounts:read")
+SOURCES: Final = Kind("sources", "sources", "sources", "idn:sources:read")
+IDENTITIES: Final = Kind(
+    "public-identities", "identities", "identities", "sp:scopes:default", overlapping=False
+)
+
+
+class NotListed(Exception):
+    """The tenant gives nobody this listing. `error` says why, and what to do about it."""
+
+    def __init__(self, error: StopRun) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+async def list_pages(
+    lanes: Sequence[Lane],
+    kind: Kind,
+    *,
+    filters: str = "",
+    detail: Detail = "SLIM",
+    page_size: int = PAGE_SIZE,
+) -> AsyncGenerator[list[Record], None]:
+    """The records that `filters` selects, in pages; accounts come in the order of their IDs.
+
+    Each account and each source that exists throughout comes exactly once (see `overlap`). `detail` is for
+    accounts. Requests go to the first of `lanes` that is usable; a lane that is refused gives way to the
+    next one. Close the iterator if you do not read it to its end.
 
     Raises:
-        StoppedEarly: the listing changes so fast that it can't be read without a gap.
-        Fault: a record has no `id`.
+        AccessDenied: the client's credentials are refused, or lack the right.
+        SettingError: the tenant does not understand `filters`.
+        UsageError: the tenant has no such listing, or is not reachable for a reason that waiting cannot help.
+        StoppedEarly: the tenant was unavailable for too long, or the listing never settles.
     """
-    if not 0 < overlap < page_size:
-        raise ValueError(f"overlap must be between 1 and {page_size - 1}, not {overlap}")
-    seam = _Seam(remembered)
-    offset = fruitless = 0
-    full = 2  # the largest page seen
-    while fruitless <= _FRUITLESS:
-        page = _by_id(await fetch_page(offset, page_size))
-        full = max(full, len(page))
-        fresh = seam.join(list(page), at_start=offset == 0)
-        if fresh is None:
-            offset = _back(offset, full - overlap)
-            fruitless += 1
-            continue
-        if not fresh and len(page) < full:
-            return
-        if fresh:
-            yield [page[account_id] for account_id in fresh]
-        fruitless = 0 if fresh else fruitless + 1
-        offset += len(page) - min(overlap, max(len(page) // 2, 1))
-    raise _too_restless()
+    try:
+        async for page in record_pages(lanes, kind, filters=filters, detail=detail, page_size=page_size):
+            yield page
+    except NotListed as refused:
+        raise refused.error from None
 
 
-def _by_id(records: list[AccountRecord]) -> dict[str, AccountRecord]:
-    return {id_of(record): record for record in records}
+async def record_pages(
+    lanes: Sequence[Lane], kind: Kind, *, filters: str = "", detail: Detail = "SLIM", page_size: int
+) -> AsyncGenerator[list[Record], None]:
+    """As `list_pages`, for callers who can do without the listing.
 
-
-def _back(offset: int, stride: int) -> int:
-    if offset == 0:
-        raise _too_restless()
-    return max(0, offset - max(stride, 1))
-
-
-def _too_restless() -> StoppedEarly:
-    return StoppedEarly(
-        "the listing of accounts changes faster than it can be read without a gap",
-        "list them when fewer accounts are being added and deleted, or narrow the list with --filters",
+    Raises:
+        NotListed: no lane may list this, or the tenant has no such listing.
+        StopRun: as `list_pages`, for any other reason.
+    """
+    asking = _Asking(lanes, kind, filters, detail)
+    pages = (
+        read_without_gaps(asking.fetch, kind.subject, page_size=page_size)
+        if kind.overlapping
+        else _pages(asking.fetch, page_size)
     )
+    async for page in pages:
+        yield page
 
 
-def id_of(record: AccountRecord) -> str:
-    """The record's ID.
+class _Asking:
+    """Requests pages of one listing."""
 
-    Raises:
-        Fault: it has none.
-    """
-    account_id = record.get("id") if isinstance(record, dict) else None
-    if not isinstance(account_id, str) or not account_id:
-        raise Fault(Reason.WRONG_SHAPE, "the listing holds a record without `id`", status=200)
-    return account_id
+    def __init__(self, lanes: Sequence[Lane], kind: Kind, filters: str, detail: Detail) -> None:
+        self._retrying = Retrying(lanes, f"the list of {kind.subject}")
+        self._kind = kind
+        self._filters = filters
+        self._detail = detail
+
+    async def fetch(self, offset: int, limit: int) -> list[Record]:
+        """The records at `offset`."""
+        query = _query(self._kind, offset, limit, self._filters, self._detail)
+        while True:
+            lane = self._retrying.lane
+            request = Request(api_path(self._kind.api, lane.api_version), query, _read_records)
+            answer = await self._retrying.ask(request, self._kind.purpose)
+            if isinstance(answer, Fault):
+                raise self._too_large(answer, limit)
+            if not isinstance(answer, Refused):
+                return answer
+            self._pass_over(lane, answer)
+
+    def _too_large(self, fault: Fault, limit: int) -> Exception:
+        if self._kind.overlapping and limit > LEAST_PAGE:
+            return PageTooLarge()
+        return StoppedEarly(f"the list of {self._kind.subject} cannot be read: {fault.detail}", "try again")
+
+    def _pass_over(self, lane: Lane, refused: Refused) -> None:
+        """Go on with the next lane: another client may have the right, another version the listing."""
+        error = _refused(refused, self._kind, lane, self._filters)
+        if isinstance(error, SettingError):
+            raise error
+        if not self._retrying.pass_over(lane):
+            raise NotListed(error)
 
 
-class _Seam:
-    """What was handed out last, and where a page joins it. Holds `most` IDs, however long the listing is."""
+async def _pages(fetch: FetchPage, page_size: int) -> AsyncGenerator[list[Record], None]:
+    """Each page once, to an empty one: a short page alone proves nothing, as the tenant may cap the limit."""
+    offset = 0
+    first: object = None
+    while (page := await fetch(offset, page_size)) and page[0]["id"] != first:
+        yield page
+        first = page[0]["id"]
+        offset += len(page)
 
-    __slots__ = ("_all_remembered", "_ascending", "_greatest", "_most", "_recent")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._recent: dict[str, None] = {}
-        self._all_remembered = True
-        self._greatest = ""
-        self._ascending: int | None = 0
-        """Neighbours found in ascending order, None once a pair was not."""
+def _query(kind: Kind, offset: int, limit: int, filters: str, detail: Detail) -> str:
+    query = {"limit": str(limit), "offset": str(offset)}
+    if kind is ACCOUNTS:
+        query |= {"sorters": "id", "detailLevel": detail}
+    if filters:
+        query["filters"] = filters
+    return urlencode(query)
 
-    def join(self, ids: list[str], *, at_start: bool) -> list[str] | None:
-        """What is new in the page, which is remembered; None when the page lies beyond a gap."""
-        self._gather_evidence(ids)
-        known = [place for place, account_id in enumerate(ids) if account_id in self._recent]
-        if known:
-            fresh = ids[known[-1] + 1 :]
-        elif not ids:
-            return [] if at_start else None
-        elif at_start and self._all_remembered:
-            fresh = ids
-        else:
-            place = self._place_by_order(ids)
-            if place is None or (not place and not at_start):
-                return None
-            fresh = ids[place:]
-        self._remember(fresh)
-        return fresh
 
-    def _gather_evidence(self, ids: list[str]) -> None:
-        if self._ascending is not None:
-            ascending = all(one < other for one, other in pairwise(ids))
-            self._ascending = self._ascending + max(len(ids) - 1, 0) if ascending else None
+def _read_records(
+    response: Response, sent_at: float
+) -> Answered[list[Record]] | Throttled | TokenRejected | Refused | Fault:
+    if response.status != OK:
+        return refusal(response, sent_at)
+    try:
+        # A name with half a surrogate pair must not make the whole list unreadable.
+        records = loads(response.body, replace_surrogates=True)
+    except NotJson as error:
+        return not_json(sent_at, str(error))
+    if not isinstance(records, list):
+        return wrong_shape(sent_at, "the list is not an array")
+    for record in records:
+        found = record.get("id") if isinstance(record, dict) else None
+        if not isinstance(found, str) or not found:
+            return wrong_shape(sent_at, "the list has a record without `id`")
+    return Answered(sent_at, records)
 
-    def _place_by_order(self, ids: list[str]) -> int | None:
-        """Where what is greater than all handed out begins; None when the order can't be relied on."""
-        if self._ascending is None or self._ascending < _EVIDENCE:
-            return None
-        return bisect_right(ids, self._greatest)
 
-    def _remember(self, ids: list[str]) -> None:
-        self._greatest = max([self._greatest, *ids])
-        self._recent.update(dict.fromkeys(ids))
-        surplus = len(self._recent) - self._most
-        if surplus > 0:
-            self._all_remembered = False
-            for account_id in list(islice(self._recent, surplus)):
-                del self._recent[account_id]
+def _refused(refused: Refused, kind: Kind, lane: Lane, filters: str) -> StopRun:
+    host, status = lane.tenant.host, refused.status
+    detail = refused.detail.removeprefix(f"{status} ")  # some texts of the tenant begin with it
+    if refused.reason == Reason.FORBIDDEN:
+        return AccessDenied(
+            f"client {lane.client.label!r} is not authorized to list {kind.subject} (403: {detail})",
+            f"give it the scope {kind.scope} (or sp:scopes:all), and see `harvester check`",
+        )
+    if refused.reason == Reason.BAD_REQUEST and filters:
+        problem = f"the tenant does not understand {filters!r} ({detail})"
+        return SettingError("--filters", problem, 'write it as in: sourceId eq "2c91…" and id sw "ef"')
+    return UsageError(
+        f"{host} has no list of {kind.subject} in API version {lane.api_version} ({status}: {detail})",
+        "check --base-url and --api-version",
+    )

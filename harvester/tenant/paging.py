@@ -1,81 +1,209 @@
-"""When an account is whole: pure decisions over the pages that came.
+"""When an account is complete, and its rows encoded: pure decisions over the pages that came.
 
-Offset paging has no cursor that could prove progress, so the pages themselves must: a full page that
-brings nothing new means that the tenant ignores the offset.
+Offset paging has no cursor that could prove progress, so the pages themselves must:
+
+- A page as long as requested is followed by another request.
+- A shorter page of up to 13 rows, all that twelve months can have, is the last one.
+- A shorter page of more rows may come from a tenant that caps its pages: paging goes on to an empty one.
+- A page that brings nothing new means that the tenant ignores the offset.
+- With `--count`, the tenant's own total decides instead.
 """
 
 from __future__ import annotations
 
-from operator import itemgetter
-from typing import Final
+from collections.abc import Sequence
+from enum import Enum
+from itertools import pairwise
+from typing import Final, NamedTuple, TypeAlias
 
-from harvester.errors import Fault
-from harvester.model import Reason, UsageRow
+import orjson
 
-_DATE: Final = itemgetter("date")
-_NO_DATE: Final = frozenset({None})
+from harvester.model import Reason, UsageRows
+from harvester.tenant.exact_json import MOST_INTEGER, kind_of, whole_number
+from harvester.tenant.usages import Page, Row
+
+_DATE: Final = 10  # characters of YYYY-MM-DD
+_MONTH: Final = 7  # characters of YYYY-MM
+_MOST_MONTHS: Final = 13  # twelve months, and the turn of one
+_MOST_ROWS: Final = 100_000  # of one account: a tenant that sends more will not end
+
+
+class Progress(Enum):
+    """What to do after a page that fits those before it."""
+
+    MORE = "more"
+    """Request the page at `Pages.offset`."""
+    COMPLETE = "complete"
+
+
+class Contradiction(NamedTuple):
+    """The page contradicts itself or those before it: the account has to be requested from the start."""
+
+    reason: Reason
+    detail: str
+
+
+PageResult: TypeAlias = Progress | Contradiction
 
 
 class Pages:
-    """The rows of one account, page by page: `offset` is what to ask for next, unless it is `whole`."""
+    """The rows of one account, page by page. `offset` is where the next page begins.
 
-    __slots__ = ("_page_size", "_since", "offset", "rows", "whole")
+    `since` (YYYY-MM) drops older rows, and ends the paging where they begin if the latest rows come first.
+    `count` holds the account to its own total (`Page.total`).
+    """
 
-    def __init__(self, page_size: int, since: str | None) -> None:
-        self._page_size = page_size
-        self._since = since
-        self.rows: list[UsageRow] = []
+    __slots__ = (
+        "_by_month",
+        "_count",
+        "_distinct",
+        "_latest_first",
+        "_page_size",
+        "_since",
+        "_to_the_end",
+        "_usual",
+        "offset",
+        "rows",
+    )
+
+    def __init__(
+        self, *, page_size: int = 250, sorters: str = "-date", since: str | None = None, count: bool = False
+    ) -> None:
+        self.rows: list[Row] = []
         self.offset = 0
-        self.whole = False
+        self._page_size = page_size
+        self._latest_first = sorters == "-date"
+        self._since = since
+        self._count = count
+        self._by_month: dict[str, Row] = {}
+        self._distinct = 0
+        self._to_the_end = False
+        self._usual = True
 
-    def add(self, page: list[UsageRow]) -> None:
-        """Take the page that was asked for at `offset`.
-
-        Raises:
-            Fault: the page contradicts what came before; the account has to be begun again.
-        """
+    def add(self, page: Page) -> PageResult:
+        """Take the page that was requested at `offset`, and say what comes next."""
         fresh = self._unseen(page)
-        self.offset += len(page)
-        self.whole = len(page) < self._page_size
-        if not self.whole and not fresh:
-            raise Fault(
-                Reason.WRONG_SHAPE, "a page repeats the one before: the offset is ignored", status=200
-            )
-        if self._since is not None and not self._all_wanted(fresh):
-            fresh = [row for row in fresh if _month(row) >= self._since]
-            self.whole = True
-        self.rows = self.rows + fresh if self.rows else fresh
+        if isinstance(fresh, Contradiction):
+            return fresh
+        self.offset += len(page.rows)
+        self._distinct += len(fresh)
+        self._usual = self._usual and page.usual
+        wanted = fresh if self._since is None else [row for row in fresh if self._is_wanted(row)]
+        self.rows = self.rows + wanted if self.rows else wanted
+        if len(wanted) < len(fresh) and self._latest_first and _is_descending(page.rows):
+            return Progress.COMPLETE
+        return self._by_total(page, fresh) if self._count else self._by_length(page, fresh)
 
-    def _unseen(self, page: list[UsageRow]) -> list[UsageRow]:
-        """Rows not had yet: a month that begins while paging shifts the pages, and brings a row again."""
-        if not self.rows and _all_different(page):
-            return page
-        known = {row["date"]: row for row in self.rows if row.get("date") is not None}
-        fresh: list[UsageRow] = []
-        for row in page:
-            day = row.get("date")
-            if day is None:
+    def encode(self) -> UsageRows:
+        """All rows so far, encoded."""
+        return _encode_usual(self.rows) if self._usual else _encode(self.rows)
+
+    def _by_length(self, page: Page, fresh: Sequence[Row]) -> PageResult:
+        length = len(page.rows)
+        full = length >= self._page_size
+        self._to_the_end = self._to_the_end or (length > _MOST_MONTHS and not full)
+        if not length or not (full or self._to_the_end):
+            return Progress.COMPLETE
+        return self._more(fresh)
+
+    def _by_total(self, page: Page, fresh: Sequence[Row]) -> PageResult:
+        total = page.total
+        if self._distinct == total:
+            return Progress.COMPLETE
+        if page.rows and (total is None or self._distinct < total):
+            return self._more(fresh)
+        return Contradiction(
+            Reason.COUNT_MISMATCH, f"the tenant sent {self._distinct} rows, although X-Total-Count is {total}"
+        )
+
+    def _more(self, fresh: Sequence[Row]) -> PageResult:
+        if not fresh:
+            return _wrong("a page repeats those before it: the tenant ignores the offset")
+        if self._distinct > _MOST_ROWS:
+            return Contradiction(Reason.TOO_LARGE, f"the account has more than {_MOST_ROWS:,} rows")
+        return Progress.MORE
+
+    def _unseen(self, page: Page) -> list[Row] | Contradiction:
+        """The rows not seen yet: a month that begins meanwhile shifts the pages, and brings a row again."""
+        # Each date of a usual row is the first of a month, so that different dates are different months.
+        if page.usual and not self.offset and len({row["date"] for row in page.rows}) == len(page.rows):
+            if self._may_follow(page):
+                self._by_month = {row["date"][:_MONTH]: row for row in page.rows}
+            return page.rows
+        here: set[str] = set()
+        fresh: list[Row] = []
+        for row in page.rows:
+            month = _month(row)
+            known = self._by_month.get(month) if month else None
+            if month in here and known is not None and orjson.dumps(known) != orjson.dumps(row):
+                return _wrong(f"the response has two different rows for {month}")
+            if known is None:
                 fresh.append(row)
-            elif day not in known:
-                known[day] = row
-                fresh.append(row)
-            elif known[day] != row and row in page and known[day] in page:
-                raise Fault(Reason.WRONG_SHAPE, f"two different rows for {day[:10]} in one page", status=200)
+            if month:
+                here.add(month)
+                self._by_month.setdefault(month, row)
         return fresh
 
-    def _all_wanted(self, rows: list[UsageRow]) -> bool:
-        since = self._since or ""
-        return all(_month(row) >= since for row in rows)
+    def _may_follow(self, page: Page) -> bool:
+        return self._count or len(page.rows) >= min(self._page_size, _MOST_MONTHS + 1)
+
+    def _is_wanted(self, row: Row) -> bool:
+        month = _month(row)
+        return month is None or self._since is None or month >= self._since
 
 
-def _all_different(rows: list[UsageRow]) -> bool:
-    """Whether all rows have dates, and each its own."""
-    try:
-        return len(set(map(_DATE, rows)) - _NO_DATE) == len(rows)
-    except KeyError:
-        return False
+def _wrong(detail: str) -> Contradiction:
+    return Contradiction(Reason.WRONG_SHAPE, detail)
 
 
-def _month(row: UsageRow) -> str:
-    # A row without a date can't be older than anything: it is kept.
-    return row.get("date") or "9999-12"
+def _month(row: Row) -> str | None:
+    day: str | None = row.get("date")
+    return day[:_MONTH] if day else None
+
+
+def _is_descending(rows: Sequence[Row]) -> bool:
+    """Whether the latest rows came first, as requested: then only older ones can follow."""
+    months = [month for row in rows if (month := _month(row)) is not None]
+    return all(later >= earlier for later, earlier in pairwise(months))
+
+
+def _encode_usual(rows: list[Row]) -> UsageRows:
+    # Dates and whole numbers alone: no string can contain what separates two rows.
+    blob = orjson.dumps(rows).replace(b"},{", b"},\n{")
+    last, months, days = "", 0, 0
+    for row in rows:
+        count = row["count"]
+        if count > 0:
+            months += 1
+            days += count
+            day = row["date"]
+            if day > last:  # noqa: PLR1730  # calling `max` takes three times as long
+                last = day
+    return UsageRows(blob, len(rows), last[:_MONTH] or None, months, min(days, MOST_INTEGER))
+
+
+def _encode(rows: list[Row]) -> UsageRows:
+    blob = b"[" + b",\n".join(map(orjson.dumps, rows)) + b"]"
+    used = [(month, count) for row in rows if (month := _month(row)) and (count := _days(row)) > 0]
+    columns = dict.fromkeys(
+        (name, kind_of(value)) for row in rows for name, value in row.items() if not _is_plain(name, value)
+    )
+    return UsageRows(
+        blob,
+        len(rows),
+        max((month for month, _ in used), default=None),
+        len(used),
+        min(sum(count for _, count in used), MOST_INTEGER),
+        tuple(columns),
+    )
+
+
+def _days(row: Row) -> int:
+    return whole_number(row.get("count")) or 0
+
+
+def _is_plain(name: str, value: object) -> bool:
+    """Whether it is a `date` as YYYY-MM-DD or a `count` of 64 bits, which every export knows."""
+    if name == "date":
+        return isinstance(value, str) and len(value) == _DATE
+    return name == "count" and type(value) is int

@@ -1,247 +1,190 @@
-"""Bearer tokens: fetched ahead of need by one task a client, so that no request goes out with a stale one.
+"""Bearer tokens: one task a client fetches them before they are needed, so that no stale one is sent.
 
-A token lives about twelve and a half minutes. The keeper renews it when a good part of its life has
-passed; requests take whatever is current and wait only when there is none. A 401 marks the token it was
-sent with, and only that one, as dead: many requests that fail with the same token ask for one renewal.
+A token lives about twelve and a half minutes, and is renewed when a good part of its life has passed.
+Requests use the current one, and wait only if there is none. A 401 marks the token it was sent with, and
+only that one, as rejected: many requests that fail with the same token cause one renewal.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from random import Random
+from typing import Final
 
-import orjson
+from multidict import CIMultiDict
 
-from harvester.errors import AccessDenied, Fault, Throttled
-from harvester.events import Observer, TokenRenewed
-from harvester.settings.model import Client
-from harvester.tenant.answers import decode, explain, refusal
-from harvester.tenant.exchange import Headers
-from harvester.tenant.transport import USER_AGENT, Answer, Transport
+from harvester.errors import AccessDenied
+from harvester.events import Observer, TokenFailed, TokenRenewed
+from harvester.model import Fault, Throttled
+from harvester.tenant.grant import Grant, TokenSource
+from harvester.waiting import delay, pause
 
-_FALLBACK_LIFE = 600.0
-_RENEW_AHEAD = 0.3
+_RENEW_AHEAD: Final = 0.3
 """Share of a token's life that is left when it is renewed …"""
-_RENEW_AHEAD_AT_MOST = 90.0
-"""… but never more than this many seconds of it."""
+_RENEW_AHEAD_AT_MOST: Final = 90.0
+"""… but never more than so many seconds."""
+_LEAST_LIFE: Final = 0.05
+_SHORT_USE: Final = 10.0
+"""Seconds: tokens that are rejected sooner, one after the other, are fetched less and less often."""
+_SOME_REJECTED: Final = 2
+"""As if so many had been, where they serve for a while: up to a second between two of them."""
+_WITHOUT_HOPE: Final = 30.0
+"""Seconds between attempts that waiting cannot help: each may be one more wrong password for a proxy."""
 
 
 class Token:
-    """A token with the headers it goes out in, prepared once for all requests. The repr hides it."""
+    """A token as the headers that it is sent in, prepared once. It expires at `due`, in the loop's time.
 
-    __slots__ = ("due", "headers", "value")
+    `accepted` says that a request with it was answered.
+    """
+
+    __slots__ = ("accepted", "due", "headers")
 
     def __init__(self, value: str, due: float | None) -> None:
-        self.value = value
+        self.accepted = False
         self.due = due
-        self.headers = Headers(
-            {
-                "Authorization": f"Bearer {value}",
-                "Accept": "application/json",
-                # A page of usage rows is smaller than the work to unpack it; what is compressed
-                # all the same is understood.
-                "Accept-Encoding": "identity",
-                "User-Agent": USER_AGENT,
-            }
-        )
+        self.headers = CIMultiDict({"Authorization": f"Bearer {value}"})
 
     def __repr__(self) -> str:
         return f"<Token due={self.due}>"
 
 
-class TokenSource(Protocol):
-    """Where a client's next token comes from."""
+class Tokens:
+    """The tokens of one client. `run` is its task; it never raises for what the tenant does.
 
-    async def fetch(self) -> tuple[str, float | None]:
-        """A token and how long it lives in seconds (None: not known).
-
-        Raises:
-            AccessDenied: there is no token to be had.
-            TryAgain: there may be one later.
-        """
-        ...
-
-
-class CredentialsGrant:
-    """OAuth 2.0 client credentials (RFC 6749, 4.4) at `/oauth/token`."""
-
-    def __init__(self, client: Client, transport: Transport) -> None:
-        self._client = client
-        self._transport = transport
-
-    async def fetch(self) -> tuple[str, float | None]:
-        """Ask the token endpoint."""
-        answer = await self._transport.post_form(
-            "/oauth/token",
-            {
-                "grant_type": "client_credentials",
-                "client_id": self._client.client_id,
-                "client_secret": self._client.client_secret,
-            },
-        )
-        if answer.status != 200:  # noqa: PLR2004  # the one good status
-            raise self._refused(answer)
-        return _token_of(decode(answer.body))
-
-    def _refused(self, answer: Answer) -> Exception:
-        meaning = refusal(answer)
-        if isinstance(meaning, (Fault, Throttled)):
-            return meaning
-        _, detail = explain(answer)
-        if answer.status in (400, 401, 403):
-            return AccessDenied(
-                f"client {self._client.label!r}: the tenant refuses its credentials ({detail})",
-                "check client id and secret, and that the personal access token still exists",
-            )
-        return AccessDenied(
-            f"the token endpoint of {self._transport.host} answered {answer.status}",
-            "check the base URL: it is https://TENANT.api.identitynow.com or your own host",
-        )
-
-
-class ReadyToken:
-    """A token that somebody else fetched: given outright, or in a file that is read again at each renewal."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._used: str | None = None
-
-    async def fetch(self) -> tuple[str, float | None]:
-        """The token, if it is another than the one that was refused."""
-        path = self._client.access_token_file
-        try:
-            text = self._client.access_token if path is None else await asyncio.to_thread(path.read_text)
-        except (OSError, UnicodeDecodeError) as error:
-            raise AccessDenied(f"the token file {path} can't be read ({type(error).__name__})") from error
-        value = text.strip()
-        if not value or value == self._used or not value.isascii() or not value.isprintable():
-            raise AccessDenied(
-                f"client {self._client.label!r}: the ready token is refused or has expired",
-                "give a client id and secret instead, so that tokens can be renewed",
-            )
-        self._used = value
-        return value, None
-
-
-def _token_of(document: Any) -> tuple[str, float | None]:
-    value = document.get("access_token") if isinstance(document, dict) else None
-    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
-        raise Fault("wrong_shape", "the token endpoint's answer holds no access_token", status=200)
-    life = document.get("expires_in")
-    if isinstance(life, bool) or not isinstance(life, (int, float)) or life <= 0:
-        return value, _life_from_claims(value) or _FALLBACK_LIFE
-    return value, float(life)
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    """The claims of a JWT (RFC 7519), unverified; empty when the token is none."""
-    try:
-        payload = token.split(".")[1]
-        found = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, binascii.Error, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _life_from_claims(token: str) -> float | None:
-    claims = claims_of(token)
-    issued, expires = claims.get("iat"), claims.get("exp")
-    if isinstance(issued, (int, float)) and isinstance(expires, (int, float)) and expires > issued:
-        return float(expires - issued)
-    return None
-
-
-class TokenKeeper:
-    """Keeps one client's token fresh: `keep()` is its task, `current()` what requests call."""
+    `denied` says that there will be no more. While a token is needed and cannot be fetched, `last_problem`
+    says why, `last_fault` is that fault, and `failing_since` the loop's time of the first failure.
+    `hold(seconds, status)` is called if the token endpoint asks to wait.
+    """
 
     def __init__(
         self,
         source: TokenSource,
         client: str,
-        observer: Observer,
         *,
+        observer: Observer,
+        hold: Callable[[float, int], None],
         clock: Callable[[], float],
-        rest: Callable[[int, Fault | Throttled], Awaitable[None]],
+        sleep: Callable[[float], Awaitable[None]],
+        rng: Random,
     ) -> None:
-        """`rest(tries, fault)` waits before the next try of a token that could not be fetched."""
+        self.denied: AccessDenied | None = None
+        self.failing_since: float | None = None
+        self.last_fault: Fault | Throttled | None = None
+        self.last_problem: str | None = None
         self._source = source
         self._client = client
         self._observer = observer
+        self._hold = hold
         self._clock = clock
-        self._rest = rest
+        self._sleep = sleep
+        self._rng = rng
         self._token: Token | None = None
-        self._denied: AccessDenied | None = None
-        self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
         self._wanted = asyncio.Event()
 
+    def __repr__(self) -> str:
+        return f"<Tokens of {self._client}: {self.last_problem or self._token}>"
+
+    def ready(self, now: float) -> Token | None:
+        """The current token, if there is one that has not expired."""
+        token = self._token
+        if token is None or token.due is None or now < token.due:
+            return token
+        self.reject(token)
+        return None
+
     def reject(self, token: Token) -> None:
-        """A request with `token` was answered 401: nobody is to use it again."""
+        """A request with `token` was answered with 401, or it expired: nobody is to use it again."""
         if token is self._token:
             self._token = None
-            self._changed.clear()
+            self._settled.clear()
             self._wanted.set()
 
-    def ready(self) -> Token | None:
-        """The current token if there is one, without waiting."""
-        return self._token
+    async def wait(self) -> bool:
+        """Wait until there is a token; False if there will be none."""
+        while self._token is None and self.denied is None:
+            await self._settled.wait()
+        return self.denied is None
 
-    async def current(self) -> Token:
-        """A token that is believed good.
+    def deny(self, why: AccessDenied) -> None:
+        """There will be no more tokens: whoever waits for one is told."""
+        self.denied = self.denied or why
+        self._token = None
+        self._settled.set()
+        self._wanted.set()
 
-        Raises:
-            AccessDenied: the credentials are refused.
-        """
-        while self._token is None:
-            if self._denied is not None:
-                raise self._denied
-            await self._changed.wait()
-        return self._token
-
-    async def keep(self) -> None:
-        """Fetch and renew until cancelled, or until the tenant refuses the credentials."""
-        while True:
-            try:
-                token = await self._fetch_patiently()
-            except AccessDenied as denied:
-                self._denied = denied
-                self._token = None
-                self._changed.set()
+    async def run(self) -> None:
+        """Fetch and renew tokens until canceled, or until the tenant refuses the credentials."""
+        rejected = 0
+        while self.denied is None:
+            token = await self._fetch()
+            if token is None:
                 return
+            began = self._clock()
             self._token = token
             self._wanted.clear()
-            self._changed.set()
+            self._settled.set()
             await self._until_due(token)
+            soon = self._clock() - began < _SHORT_USE
+            rejected = rejected + 1 if soon and self._token is not token else 0
+            if token.accepted:  # the tenant rejects some requests, not every token
+                rejected = min(rejected, _SOME_REJECTED)
+            if rejected > 1:
+                await self._sleep(delay(rejected, self._rng))
 
-    async def _fetch_patiently(self) -> Token:
+    async def _fetch(self) -> Token | None:
         tries = 0
-        while True:
+        while self.denied is None:
             asked_at = self._clock()
-            try:
-                value, life = await self._source.fetch()
-            except (Fault, Throttled) as fault:
-                tries += 1
-                self._expire(asked_at)
-                await self._rest(tries, fault)
-                continue
-            self._observer(TokenRenewed(self._client, life))
-            return Token(value, None if life is None else asked_at + life)
+            result = await self._source.fetch(asked_at)
+            if isinstance(result, Grant):
+                self.failing_since = self.last_problem = self.last_fault = None
+                self._observer(TokenRenewed(self._client, result.seconds))
+                return Token(result.token, None if result.seconds is None else asked_at + result.seconds)
+            if isinstance(result, AccessDenied):
+                self.deny(result)
+                return None
+            tries += 1
+            await self._sleep(self._failed(result, tries))
+        return None
 
-    def _expire(self, now: float) -> None:
-        token = self._token
-        if token is not None and token.due is not None and token.due <= now:
-            self.reject(token)
+    def _failed(self, fault: Fault | Throttled, tries: int) -> float:
+        """Note that the token endpoint gave none; return the seconds to wait."""
+        now = self._clock()
+        self.ready(now)  # one that has expired meanwhile is not to be used
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        self.last_fault = fault
+        self.last_problem = _problem(fault)
+        wait = pause(tries, self._rng)
+        if fault.retry_after is not None:
+            wait = max(wait, fault.retry_after)
+            status = fault.status if isinstance(fault, Fault) and fault.status is not None else 429
+            self._hold(fault.retry_after, status)
+        if isinstance(fault, Fault) and fault.permanent:
+            wait = max(wait, _WITHOUT_HOPE)
+        self._observer(TokenFailed(self._client, self.last_problem, wait))
+        return wait
 
     async def _until_due(self, token: Token) -> None:
+        """Wait until it is time to renew `token`, or until it is rejected."""
         if token.due is None:
             await self._wanted.wait()
             return
-        life = token.due - self._clock()
-        ahead = min(_RENEW_AHEAD_AT_MOST, max(life, 0.0) * _RENEW_AHEAD)
+        life = max(token.due - self._clock(), 0.0)
+        ahead = min(_RENEW_AHEAD_AT_MOST, life * _RENEW_AHEAD)
         try:
-            async with asyncio.timeout(max(life - ahead, 0.05)):
+            async with asyncio.timeout(max(life - ahead, _LEAST_LIFE)):
                 await self._wanted.wait()
         except TimeoutError:
             return
+
+
+def _problem(fault: Fault | Throttled) -> str:
+    """What went wrong, with the token endpoint as its subject."""
+    status = 429 if isinstance(fault, Throttled) else fault.status
+    if status is None or (isinstance(fault, Fault) and not fault.connected):
+        return fault.detail
+    detail = "" if fault.detail in ("", f"HTTP {status}") else f" ({fault.detail})"
+    return f"the token endpoint answered {status}{detail}"

@@ -1,62 +1,181 @@
-"""The one operation that is harvested: `GET …/account-usages/{accountId}/summaries`."""
+"""The operation that is harvested: `GET …/account-usages/{accountId}/summaries`, one page a request.
+
+The usual page (each row has the first day of a month and a `count`, and nothing else) takes a fast path:
+there are many thousands of them in a harvest. Everything else is read with more care, digit for digit.
+"""
 
 from __future__ import annotations
 
-from urllib.parse import quote
+import re
+from datetime import date
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple, TypeAlias
+from urllib.parse import urlencode
 
-from harvester.model import UsageRow
-from harvester.settings.model import Settings
-from harvester.tenant.answers import rows_of
-from harvester.tenant.exchange import Headers
-from harvester.tenant.transport import Transport
+import orjson
 
-_DOTS = {".": "%2E", "..": "%2E%2E"}
+from harvester.model import Answered, Fault, Refused, Throttled, TokenRejected
+from harvester.tenant.connection import Response
+from harvester.tenant.exact_json import LEAST_INTEGER, MOST_INTEGER, NotJson, loads, whole_number
+from harvester.tenant.request import Request, api_path, path_segment
+from harvester.tenant.responses import OK, named, not_json, refusal, wrong_shape
 
+Row: TypeAlias = dict[str, Any]
 
-def path_segment(account_id: str) -> str:
-    """The ID as exactly one path segment (RFC 3986, 3.3): no `/`, `?` or dot segment gets out of it."""
-    if account_id.isalnum() and account_id.isascii():  # the usual one: needs no encoding
-        return account_id
-    return _DOTS.get(account_id) or quote(account_id, safe="")
-
-
-class Usages:
-    """Asks for usage rows, one page a request. What never changes is prepared once."""
-
-    def __init__(self, transport: Transport, settings: Settings) -> None:
-        self._transport = transport
-        self._page_size = settings.page_size
-        self._sorters = settings.sorters
-        self._before, self._after = path_around_id(settings.api_version)
-        self._first_page = self._query(0)
-
-    def _query(self, offset: int) -> str:
-        query = {"limit": str(self._page_size)}
-        if self._sorters:
-            query["sorters"] = self._sorters
-        if offset:
-            query["offset"] = str(offset)
-        return self._transport.query(query)
-
-    async def page(self, account_id: str, offset: int, headers: Headers) -> tuple[list[UsageRow], int]:
-        """The rows at `offset`, and how many bytes they came in.
-
-        Raises:
-            TryAgain: a fault, 429 or 401.
-            GiveUp: the answer is final for this account.
-        """
-        query = self._first_page if not offset else self._query(offset)
-        answer = await self._transport.get(
-            self._before + path_segment(account_id) + self._after, query, headers
-        )
-        return rows_of(answer), len(answer.body)
+_ISO_DATE: Final = 10  # characters of YYYY-MM-DD
+_KNOWN_DATES: Final[set[str]] = set()
+"""First days of months: a harvest meets about thirteen of them, each thousands of times. Bounded."""
+_MOST_KNOWN_DATES: Final = 4096
+_USUAL: Final = 2  # properties of the usual row
+_NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
+_LONGEST_TOTAL: Final = 18  # digits
 
 
-def path_around_id(api_version: str) -> tuple[str, str]:
-    """The path before and after the ID.
+class Page(NamedTuple):
+    """The rows of one response, in its order, without `accountId`.
 
-    `v1` is the per-API versioned scheme, where the version stands behind the API's name.
+    `total` is the number of rows that the account has in all, if it was asked for. `usual` says that each
+    row has a `date` (YYYY-MM-01) and a `count` of 64 bits, and nothing else.
     """
-    if api_version == "v1":
-        return "/account-usages/v1/", "/summaries"
-    return f"/{api_version}/account-usages/", "/summaries"
+
+    rows: list[Row]
+    total: int | None = None
+    usual: bool = False
+
+
+def usage_request(
+    account_id: str,
+    offset: int = 0,
+    *,
+    api_version: str,
+    page_size: int = 250,
+    sorters: str = "-date",
+    count: bool = False,
+) -> Request[Page]:
+    """The request for the rows of `account_id` at `offset`. `count` asks for their total number."""
+    return Request(
+        f"{api_path('account-usages', api_version)}/{path_segment(account_id)}/summaries",
+        _query(offset, page_size, sorters, count),
+        partial(_read, account_id, count),
+    )
+
+
+@lru_cache(maxsize=64)
+def _query(offset: int, page_size: int, sorters: str, count: bool) -> str:
+    query = {"limit": str(page_size)}
+    if sorters:
+        query["sorters"] = sorters
+    if offset:
+        query["offset"] = str(offset)
+    if count:
+        query["count"] = "true"
+    return urlencode(query)
+
+
+def _read(
+    account_id: str,
+    count: bool,
+    response: Response,
+    sent_at: float,
+) -> Answered[Page] | Throttled | TokenRejected | Refused | Fault:
+    if response.status != OK:
+        return refusal(response, sent_at)
+    total = None
+    if count:
+        total = _total(response.headers.get("X-Total-Count", ""))
+        if total is None:
+            return wrong_shape(sent_at, "the response has no valid X-Total-Count, which --count asks for")
+    try:
+        rows = orjson.loads(response.body)
+        if _are_usual(rows, response.body):
+            return Answered(sent_at, Page(rows, total, usual=True))
+    except orjson.JSONDecodeError:
+        rows = None  # it may be a number that no double holds
+    try:
+        rows = rows if _are_exact(rows, response.body) else loads(response.body)
+        return Answered(sent_at, Page(_checked(rows, account_id), total))
+    except NotJson as error:
+        return not_json(sent_at, str(error))
+    except _WrongShapeError as error:
+        return wrong_shape(sent_at, str(error))
+
+
+def _are_usual(rows: Any, body: bytes) -> bool:
+    """Whether all rows are of the usual kind, and orjson has changed no digit."""
+    # `type(...) is` and not isinstance: JSON gives exact types, and a bool must not pass for an int.
+    if type(rows) is not list:
+        return False
+    known, any_zero = _KNOWN_DATES, False
+    try:
+        for row in rows:
+            count = row["count"]
+            if type(count) is not int or row["date"] not in known or len(row) != _USUAL:
+                return False
+            if not 0 < count <= MOST_INTEGER:
+                if count:
+                    return False
+                any_zero = True
+    except (TypeError, KeyError):
+        return False
+    return not any_zero or _NEGATIVE_ZERO.search(body) is None
+
+
+def _are_exact(rows: Any, body: bytes) -> bool:
+    """Whether orjson has certainly changed no digit: rows with nothing nested and no unusual number."""
+    return (
+        type(rows) is list
+        and all(type(row) is dict and all(map(_is_simple, row.values())) for row in rows)
+        and _NEGATIVE_ZERO.search(body) is None
+    )
+
+
+def _is_simple(value: Any) -> bool:
+    if type(value) is int:
+        return LEAST_INTEGER <= value <= MOST_INTEGER
+    return value is None or type(value) in (str, bool)
+
+
+class _WrongShapeError(Exception):
+    """The message says what is wrong with a row."""
+
+
+def _checked(rows: Any, account_id: str) -> list[Row]:
+    if type(rows) is not list:
+        raise _WrongShapeError(f"an array of rows was expected, not {named(rows)}")
+    for row in rows:
+        _check(row, account_id)
+    return rows
+
+
+def _check(row: Any, account_id: str) -> None:
+    if type(row) is not dict:
+        raise _WrongShapeError(f"a row was expected, not {named(row)}")
+    owner = row.pop("accountId", None)
+    if owner is not None and owner != account_id:
+        shown = f"{owner[:40]!r}" if isinstance(owner, str) else named(owner)
+        raise _WrongShapeError(f"a row is of another account: its accountId is {shown}")
+    day = row.get("date")
+    if day is not None and (type(day) is not str or day not in _KNOWN_DATES):
+        _check_date(day)
+    count = row.get("count")
+    if count is not None and whole_number(count) is None:
+        raise _WrongShapeError(f"`count` is {named(count)}, not a whole number")
+
+
+def _check_date(day: Any) -> None:
+    if type(day) is not str:
+        raise _WrongShapeError(f"`date` is {named(day)}, not a date")
+    try:
+        # `fromisoformat` alone takes week dates and 20261001, too.
+        if not day.isascii() or day[4:5] != "-" or day[7:8] != "-" or day[10:11] not in ("", "T"):
+            raise ValueError  # noqa: TRY301  # both ways to be wrong have one message
+        date.fromisoformat(day[:_ISO_DATE])
+    except ValueError as error:
+        raise _WrongShapeError(f"`date` is {day[:40]!r}, not YYYY-MM-DD") from error
+    if len(day) == _ISO_DATE and day.endswith("-01") and len(_KNOWN_DATES) < _MOST_KNOWN_DATES:
+        _KNOWN_DATES.add(day)
+
+
+def _total(header: str) -> int | None:
+    text = header.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TOTAL else None

@@ -16,8 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.cost import cost, ledger
-from tests.bench.growth import growth, memory, start
+from tests.bench.growth import SIZES, growth, memory, start
+from tests.bench.hidden import hidden
+from tests.bench.lanes import clients, lanes
 from tests.bench.machine import DEBIAN, machine, program, sentence
+from tests.bench.offline import export, unused
 from tests.bench.quota import quota
 from tests.bench.result import Found
 
@@ -28,12 +31,18 @@ PARTS: dict[str, Part] = {
     "start": lambda asked: start(asked.rounds),
     "cost": lambda asked: cost(asked.rounds, asked.accounts),
     "ledger": lambda asked: ledger(asked.rounds, asked.accounts),
-    "growth": lambda asked: growth(max(1, asked.rounds // 2)),
-    "memory": lambda _: memory(whole=False),
+    "export": lambda asked: export(asked.rounds, asked.large),
+    "unused": lambda asked: unused(asked.rounds, asked.large),
+    "growth": lambda asked: growth(max(1, asked.rounds // 2), [n for n in SIZES if n <= asked.large]),
+    "memory": lambda asked: memory(whole=False, most=10 * asked.large),
     "quota": lambda asked: quota(asked.seconds),
+    "lanes": lambda asked: lanes(asked.seconds),
+    "clients": lambda asked: clients(asked.seconds),
+    "hidden": lambda asked: hidden(asked.seeds),
 }
-EXTRA: dict[str, Part] = {"million": lambda _: memory(whole=True)}
+EXTRA: dict[str, Part] = {"million": lambda asked: memory(whole=True, most=10 * asked.large)}
 """Only when asked for: it takes minutes more."""
+_WITHOUT_NGINX = {"start", "export", "unused", "quota", "lanes", "clients", "hidden"}
 
 
 def main() -> int:
@@ -59,13 +68,20 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--only", default="", help=f"parts, comma-separated: {', '.join(PARTS | EXTRA)}")
     parser.add_argument("--rounds", type=int, default=7, help="paired rounds (default: 7)")
     parser.add_argument("--accounts", type=int, default=20_000, help="accounts a round of cost and ledger")
+    parser.add_argument(
+        "--large",
+        type=int,
+        default=100_000,
+        help="accounts of export, unused and growth; memory: ten times that",
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each hidden limit at each latency")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of a quota run")
     asked = parser.parse_args()
     asked.only = [name for name in asked.only.split(",") if name] or list(PARTS)
     unknown = [name for name in asked.only if name not in PARTS | EXTRA]
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS | EXTRA)})")
-    if program("nginx") is None and os.geteuid() != 0 and asked.only not in (["start"], ["quota"]):
+    if program("nginx") is None and os.geteuid() != 0 and not _WITHOUT_NGINX.issuperset(asked.only):
         parser.error("nginx is needed: apt-get install -y nginx-light haproxy wrk")
     return asked
 

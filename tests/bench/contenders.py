@@ -59,7 +59,8 @@ class Contender:
 
 def harvest(job: Job, *options: str, stdout: bool = False, statuses: Sequence[int] = (0,)) -> Cost:
     """`harvester run`, with its defaults but for the quota."""
-    job.out.unlink(missing_ok=True)
+    for left in job.home.glob(f"{job.out.name}*"):  # a harvest of before would be kept until the end
+        left.unlink()
     target = [] if stdout else ["-o", str(job.out)]
     argv = [sys.executable, "-m", "harvester", "run", str(job.ids), "--quota", "none", *target, *options]
     environ = {**ENVIRON, "SAIL_BASE_URL": job.url}

@@ -102,7 +102,10 @@ def measure(case: Case, seconds: float) -> Figure:
         ids.write_text("\n".join(_ids(case, url, round(case.per_second * seconds))) + "\n")
         environ = {**ENVIRON, "SAIL_BASE_URL": url}
         argv = [sys.executable, "-m", "harvester", "run", str(ids), "-o", str(home / "out.ndjson")]
-        run([*argv, "--quota", str(case.quota), *_clients(case, home), *case.options], environ=environ)
+        run(
+            [*argv, "--quota", str(case.quota), *write_clients(case.clients, home), *case.options],
+            environ=environ,
+        )
         summary = json.loads((home / "out.ndjson.summary.json").read_text())
         seen = seen_by(url, case.grace) if case.limiter.startswith("sandbox") else None
     return _figure(case, summary, seen)
@@ -115,12 +118,13 @@ def _ids(case: Case, url: str, count: int) -> Sequence[str]:
         return str(answer.read(), "ascii").split()[:count]
 
 
-def _clients(case: Case, home: Path) -> Sequence[str]:
-    if case.clients == 1:
+def write_clients(count: int, home: Path) -> Sequence[str]:
+    """The option for so many clients, and the file that it names; nothing for one."""
+    if count == 1:
         return ()
     file = home / "clients.toml"
     file.touch(mode=0o600)
-    file.write_text("".join(_CLIENTS.format(f"bench-{number}") for number in range(case.clients)))
+    file.write_text("".join(_CLIENTS.format(f"bench-{number}") for number in range(count)))
     return ("--clients", str(file))
 
 
@@ -132,8 +136,7 @@ def _figure(case: Case, summary: dict[str, Any], seen: Seen | None) -> Figure:
     requests, refused = summary["requests"], summary["throttled"]
     granted = requests - refused - 1  # so many intervals have as many requests and one more
     if seen is None:
-        configured = case.clients * case.quota.per_second
-        share = summary["quotaShare"] * configured / case.per_second * granted / (granted + 1)
+        share = summary["grantedPerSecond"] / case.per_second * granted / (granted + 1)
         return Figure(share, requests, refused, None)
     return Figure(granted / (case.per_second * seen.seconds), requests, refused, seen.in_pauses)
 

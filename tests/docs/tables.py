@@ -1,19 +1,39 @@
-"""The tables of the README that come from the code: `python -m tests.docs.tables` writes them anew."""
+"""The tables of the manual that come from the code: `python -m tests.docs.tables` writes them anew.
+
+So does it with config/harvester.toml, which is what `harvester config init` writes.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
-import tomllib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 
 import click
 
 from harvester.cli import harvester as program
-from tests.docs.pages import errors_page, log_page, metrics_page
+from harvester.events import (
+    ClientDropped,
+    LanePaused,
+    OutageBegan,
+    OutageEnded,
+    RateChanged,
+    TokenRenewed,
+    Warned,
+)
+from harvester.model import Counts, Quota, Reason
+from harvester.report import event_log, summary
+from harvester.report.metrics import RunMetrics
+from harvester.report.reasons import meaning
+from harvester.settings import TABLE
+from harvester.settings.template import template
+from tests.docs.manual import DOCS, ROOT
+from tests.docs.reference import tables as settings_tables
+from tests.report.samples import Run
 
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+_EVERYWHERE = {"-h", "--help", "--config", "--profile", "-v", "-q"}
+"""Options that the page explains once, above the tables."""
+_HEAD = "| option | meaning |\n| --- | --- |"
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -28,71 +48,165 @@ def commands() -> Iterator[tuple[str, click.Command]]:
             yield name, command
 
 
-def options() -> str:
-    """One table a command: option, meaning, default. Those shared with `run` are told once."""
-    shared = {
-        option.opts[-1] for name, command in commands() if name == "run" for option in _options(command)
-    }
-    parts = []
-    for name, command in commands():
-        own = [o for o in _options(command) if name == "run" or o.opts[-1] not in shared]
-        lines = [f"| `{_names(o)}` | {_cell(o)} |" for o in own]
-        head = f"**`harvester {name}`** — {command.get_short_help_str(200)}"
-        also = sorted(o.opts[-1] for o in _options(command) if o not in own)
-        tail = f"\n\nAnd of `run`: {', '.join(f'`{flag}`' for flag in also)}." if also else ""
-        table = "\n\n| option | meaning |\n| --- | --- |\n" + "\n".join(lines) if lines else ""
-        parts.append(head + table + tail)
+def options_of(command: click.Command) -> list[click.Option]:
+    """The options of a command that help shows."""
+    return [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
+
+
+# --- options
+
+
+def command_tables() -> str:
+    """One section for each command: what it is for, its own options, and the settings it takes."""
+    return "\n\n".join(_command(name, command) for name, command in commands())
+
+
+def _command(name: str, command: click.Command) -> str:
+    settings = {one.flag: one.help for one in TABLE if one.flag}
+    own: list[click.Option] = []
+    shared: list[click.Option] = []
+    for option in options_of(command):
+        if _EVERYWHERE & set(option.opts):
+            continue
+        known = settings.get(option.opts[-1])
+        (shared if known and (option.help or "").startswith(known) else own).append(option)
+    parts = [f"### harvester {name}", _usage(name, command), _sentence(command)]
+    if own:
+        parts.append("\n".join([_HEAD, *(f"| {_names(one)} | {_meaning(one)} |" for one in own)]))
+    if shared and len(shared) > len(settings) // 2:
+        parts.append("And all [settings](#settings).")
+    elif shared:
+        parts.append(f"And these [settings](#settings): {_listed(one.opts[-1] for one in shared)}.")
     return "\n\n".join(parts)
 
 
-def _options(command: click.Command) -> list[click.Option]:
-    return [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+def _usage(name: str, command: click.Command) -> str:
+    pieces = command.collect_usage_pieces(click.Context(command))
+    return f"`harvester {name} {' '.join(pieces)}`"
+
+
+def _sentence(command: click.Command) -> str:
+    return " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
 
 
 def _names(option: click.Option) -> str:
-    value = "" if option.is_flag or option.count else f" {option.make_metavar(click.Context(program))}"
-    names = [*sorted(option.opts, key=len), *option.secondary_opts]
-    return "`, `".join(names) + value.replace("|", "\\|")
+    return f"`{_record(option)[0]}`".replace("|", "\\|").replace(" RANGE", "")
 
 
-def _cell(option: click.Option) -> str:
+def _meaning(option: click.Option) -> str:
+    text = re.sub(r";? ?-?[\d.]+<=?x(<=?[\d.]+)?|;? ?x>=?[\d.]+", "", " ".join(_record(option)[1].split()))
+    text = text.removesuffix(" []")
+    return re.sub(r"\s*\[default: (.*)\]$", r" Default: \1.", text).strip().replace("|", "\\|")
+
+
+def _record(option: click.Option) -> tuple[str, str]:
     record = option.get_help_record(click.Context(program))
-    text = " ".join((record[1] if record else "").split())
-    return re.sub(r"\s*\[default: (.*)\]$", r" (\1)", text).replace("|", "\\|").replace("*", "\\*")
+    assert record is not None
+    return record
 
 
-def extras() -> str:
-    """What each extra brings, by the remarks in pyproject.toml."""
-    text = (ROOT / "pyproject.toml").read_text()
-    known = tomllib.loads(text)["project"]["optional-dependencies"]
-    section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
-    remarks = dict(re.findall(r'^\s*"?([\w-]+)(?:[\[><=~!][^"]*)?",?\s*# (.*)$', section, re.MULTILINE))
-    remarks |= dict(re.findall(r'"([\w-]+)[^"]*"[\],]*\s*# (.*)$', section, re.MULTILINE))
-    lines = []
-    for extra, packages in known.items():
-        brought = [re.split(r"[\[><=~!; ]", package)[0] for package in packages]
-        why = "; ".join(f"{name}: {remarks[name]}" if name in remarks else name for name in brought)
-        lines.append(f"| `{extra}` | {why} |")
-    return "| extra | brings |\n| --- | --- |\n" + "\n".join(lines)
+def _listed(flags: Iterable[str]) -> str:
+    return ", ".join(f"`{flag}`" for flag in flags)
+
+
+def setting_tables() -> str:
+    """Every setting, by section."""
+    return "\n\n".join("\n".join([f"### {title}", "", *lines]) for title, lines in settings_tables())
+
+
+# --- events, metrics, summary, reasons
+
+
+def log_table() -> str:
+    """Every event of the log."""
+    return _first_table(event_log)
+
+
+def summary_table() -> str:
+    """Every key of the summary."""
+    lines: list[str] = []
+    for line in _first_table(summary).splitlines():
+        if line.startswith("| |"):  # goes on from the line above
+            lines[-1] = lines[-1].removesuffix(" |") + line.removeprefix("| |")
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _first_table(module: object) -> str:
+    lines = (inspect.getdoc(module) or "").splitlines()
+    return "\n".join(line for line in lines if line.startswith("|"))
+
+
+def metrics_table() -> str:
+    """Every metric, with its type, labels and meaning."""
+    lines = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+    for name, kind, text, samples in _full_run().families():
+        labels = dict.fromkeys(label for _, labels, _ in samples for label in labels)
+        assert samples, f"{name} has no sample here"
+        lines.append(f"| `{name}` | {kind} | {' '.join(f'`{label}`' for label in labels)} | {text} |")
+    return "\n".join(lines)
+
+
+def _full_run() -> RunMetrics:
+    """A run in which everything happened."""
+    run = Run()
+    run.listed(3)
+    for reason in (None, "server_error", None):
+        run.clock.now += 10
+        run.request(reason=reason)
+    run.retry()
+    run.account(0, reason="not_found")
+    for event in (
+        RateChanged("a", 1.0),
+        LanePaused("a", 429, 1.0, asked=True),
+        ClientDropped("a", "401"),
+        TokenRenewed("a", 749.0),
+        Warned("code", "problem", "hint"),
+        OutageBegan("no answer"),
+        OutageEnded(1.0),
+    ):
+        run.tally.observe(event)
+    about = dict.fromkeys(("version", "tenant", "api_version", "output", "shard"), "")
+    metrics = RunMetrics("nightly", run.tally, {"a": Quota(100, 10.0)}, lambda: 0, 0.0, about)
+    metrics.end(0, 0.0, Counts(3, 1, 1, 0, 1, 0))
+    return metrics
+
+
+def reasons_table() -> str:
+    """Every reason for which an account can fail."""
+    lines = ["| reason | meaning | what to do |", "| --- | --- | --- |"]
+    for reason in Reason:
+        found = meaning(reason)
+        hint = found.hint if not found.hint_for_all else f"{found.hint}; if all fail: {found.hint_for_all}"
+        lines.append(f"| `{reason}` | {found.words} | {hint} |")
+    return "\n".join(lines)
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "options": options,
-    "extras": extras,
-    "metrics": metrics_page,
-    "log events": log_page,
-    "errors": errors_page,
+    "commands": command_tables,
+    "settings": setting_tables,
+    "log events": log_table,
+    "summary": summary_table,
+    "metrics": metrics_table,
+    "reasons": reasons_table,
 }
 
 
 def written(text: str) -> str:
     """The page with its tables as the code has them now."""
     for name, table in TABLES.items():
-        before, begin, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition(f"\n<!-- /{name} -->")
-        text = before + begin + table() + end + after
+        before, begin, rest = text.partition(f"<!-- {name} -->")
+        if begin:
+            _, end, after = rest.partition(f"<!-- /{name} -->")
+            assert end, f"<!-- /{name} --> is missing"
+            text = f"{before}{begin}\n\n{table()}\n\n{end}{after}"
     return text
 
 
+CONFIGURATION = ROOT / "config" / "harvester.toml"
+
 if __name__ == "__main__":
-    README.write_text(written(README.read_text()))
+    CONFIGURATION.write_text(template(), encoding="utf-8")
+    for page in DOCS.glob("*.md"):
+        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,240 +1,133 @@
-"""The durable record of a harvest."""
+"""The ledger as a run uses it: asynchronous, on a thread of its own."""
 
 from __future__ import annotations
 
-import sqlite3
-import stat
-from collections.abc import Callable, Iterator
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from harvester.errors import OutputFault, ResumeRefused
-from harvester.ledger import IdDigest, Ledger, LedgerUnreadable, Outcome, PartRecord, PartState, Phase
-from harvester.ledger.database import Database
-
-Open = Callable[[], Ledger]
+from harvester.errors import OutputError
+from harvester.ledger import LaneRecord, Ledger, LedgerReader, SourceStatus
+from harvester.model import Counts
+from tests.ledger.helpers import empty, failure, harvested, listed
 
 
-@pytest.fixture
-def reopen(tmp_path: Path) -> Iterator[Open]:
-    """Opens the ledger, after closing the one before."""
-    opened: list[Ledger] = []
-
-    def open_it() -> Ledger:
-        if opened:
-            opened[-1].close()
-        opened.append(Ledger.open(tmp_path / "out.ledger"))
-        return opened[-1]
-
-    yield open_it
-    for ledger in opened:
-        ledger.close()
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ledger")]
 
 
-def ids_of(ledger: Ledger) -> list[str]:
-    return [account.id for account in ledger.roll.pending(-1, 1000)]
+def names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.text(max_size=5), max_size=30), max_size=8))
-def test_enrolling_takes_out_repeats_and_keeps_the_order(batches: list[list[str]]) -> None:
-    """Whatever IDs look like and however they are batched, each is enrolled once, where it came first."""
-    ledger = Ledger.temporary()
-    everything = [one for batch in batches for one in batch]
-    counted = [ledger.roll.enrol(batch) for batch in batches]
-    distinct = list(dict.fromkeys(everything))
-    assert ids_of(ledger) == distinct
-    assert sum(batch.distinct for batch in counted) == len(distinct)
-    assert sum(batch.repeated for batch in counted) == len(everything) - len(distinct)
-    assert [account.seq for account in ledger.roll.pending(-1, 1000)] == list(range(len(distinct)))
-    ledger.close()
+async def test_a_harvest_from_its_list_to_the_finished_ledger(tmp_path: Path) -> None:
+    """All that a run does, in its order; afterwards only the finished ledger is left."""
+    path, finished, copy = tmp_path / "x.ledger.partial", tmp_path / "x.ledger", tmp_path / "x.partial"
+    ledger = await Ledger.create(path, mode=0o640, facts={"since": "2026-01"})
+    assert await ledger.fact("since") == "2026-01"
+    assert not await ledger.list_complete()
+    await ledger.add(listed("abcd", kept=b'{"sourceId":"s1"}'))
+    assert (await ledger.end_list()).distinct == 4
+    run_id = await ledger.begin_run({"started": 1.0})
+    assert ledger.run_id == run_id
+    await ledger.save_lanes([LaneRecord("client", "client", "v2024")])
+    assert await ledger.source_ids() == ["s1"]
+    await ledger.save_sources([SourceStatus("s1", None, "INCOMPLETE", None)])
+    a, b, c, _ = await ledger.next_pending(-1, 10)
+    assert a.unreported
+    await ledger.settle([harvested(a), empty(b), failure(c)], {"lane:client": {"rate": 9.5}})
+    assert await ledger.memory() == {"lane:client": {"rate": 9.5}}
+    assert await ledger.known_good() == "a"
+    assert await ledger.settle_unreported() == 1
+    assert await ledger.counts() == Counts(4, 1, 1, 1, 1, 0)
+    assert (await ledger.failures_by_reason())["not_found"].count == 1
+    await ledger.save_facts({"step": "exported"})
+    await ledger.end_run({"ended": 2.0, "status": 3})
+    await ledger.publish(finished, copy=copy)
+    await ledger.remove()
+    assert ledger.closed
+    assert names(tmp_path) == ["x.ledger"]
+    with LedgerReader(finished) as reader:
+        assert reader.fact("step") == "exported"
+        assert [run.status for run in reader.runs()] == [3]
+        assert [entry.api_version for entry in reader.entries(-1, 10)] == ["v2024", "v2024", None, None]
+    again = await Ledger.retry(finished, path, copy=copy)
+    assert [account.id for account in await again.next_pending(-1, 10)] == ["c"]
+    await again.remove()
+    assert names(tmp_path) == ["x.ledger"]
+    assert threads() == []
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    earlier=st.lists(st.text("abc\0", min_size=1, max_size=2), max_size=20),
-    now=st.lists(st.text("abc\0", min_size=1, max_size=2), max_size=30),
-    size=st.integers(1, 7),
-)
-def test_a_list_is_gone_on_with_only_if_it_begins_as_it_did(
-    tmp_path_factory: pytest.TempPathFactory, earlier: list[str], now: list[str], size: int
-) -> None:
-    """The distinct IDs of the earlier list must come first and in the same order; anything may follow."""
-    path = tmp_path_factory.mktemp("ledger") / "x.ledger"
-    ledger = Ledger.open(path)
-    ledger.roll.enrol(earlier)
-    ledger.commit()
-    ledger.close()
-    ledger = Ledger.open(path)
-    known, given_now = list(dict.fromkeys(earlier)), list(dict.fromkeys(now))
-    try:
-        for start in range(0, len(now), size):
-            assert ledger.roll.open_to_feed == (len(set(now[:start])) >= len(known))
-            ledger.roll.enrol(now[start : start + size])
-        ledger.roll.end_list()
-    except ResumeRefused:
-        assert given_now[: len(known)] != known
-    else:
-        assert given_now[: len(known)] == known
-        assert ids_of(ledger) == given_now
-    finally:
-        ledger.close()
+async def test_no_thread_is_left_behind(tmp_path: Path) -> None:
+    """Neither by a ledger that was closed, twice, nor by one that could not be opened."""
+    async with await Ledger.create(tmp_path / "x") as ledger:
+        assert len(threads()) == 1
+        await ledger.close()
+        with pytest.raises(OutputError):
+            await Ledger.open(tmp_path / "missing")
+    for thread in threading.enumerate():
+        if thread.name.startswith("ledger"):
+            thread.join(10)
+    assert threads() == []
+    async with await Ledger.open(tmp_path / "x") as ledger:
+        assert (await ledger.counts()).distinct == 0
 
 
-def test_the_refusal_names_what_changed(reopen: Open) -> None:
-    """Whoever changed the list is told which ID, what it was, what it is, and what to do."""
-    ledger = reopen()
-    ledger.roll.enrol(["a", "b", "b", "c"])
-    ledger.commit()
-    with pytest.raises(ResumeRefused, match=r"out\.ledger: .*ID number 3 was 'c' and is now 'd': .*--fresh"):
-        reopen().roll.enrol(["a", "b", "d"])
+async def test_a_canceled_opening_leaves_nothing_open(tmp_path: Path) -> None:
+    """Whoever gives up while a ledger is being opened does not keep the next one from it."""
+    task = asyncio.ensure_future(Ledger.create(tmp_path / "x"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for thread in threading.enumerate():
+        if thread.name.startswith("ledger"):
+            thread.join(10)
+    async with await (Ledger.open if Ledger.begun(tmp_path / "x") else Ledger.create)(tmp_path / "x"):
+        pass
 
 
-def test_a_shorter_list_is_refused(reopen: Open) -> None:
-    """A list that lost its end is not the list that was begun."""
-    ledger = reopen()
-    ledger.roll.enrol(["a", "b", "c"])
-    ledger.commit()
-    ledger = reopen()
-    ledger.roll.enrol(["a", "a", "b"])
-    assert not ledger.roll.open_to_feed
-    with pytest.raises(ResumeRefused, match=r"had 3 distinct IDs .* now has only 2"):
-        ledger.roll.end_list()
+async def test_a_canceled_wait_loses_no_batch(tmp_path: Path) -> None:
+    """A batch that is being stored when its run is canceled is stored, whole."""
+    async with await Ledger.create(tmp_path / "x") as ledger:
+        await ledger.add(listed("abc"))
+        await ledger.end_list()
+        running, proceed = threading.Event(), threading.Event()
+
+        def block() -> None:
+            running.set()
+            proceed.wait(10)
+
+        blocked = asyncio.ensure_future(ledger._run(block))
+        await asyncio.to_thread(running.wait, 10)
+        blocked.cancel()
+        proceed.set()
+        await ledger.settle([harvested(account) for account in await ledger.next_pending(-1, 2)])
+        assert (await ledger.counts()).harvested == 2
 
 
-def test_only_what_was_committed_is_known_later(reopen: Open) -> None:
-    """Outcomes, failures, parts and facts of one commit are all there after a crash, or none of them."""
-    ledger = reopen()
-    ledger.roll.enrol(["a", "b", "c", "d"])
-    part = PartRecord(1, "p", PartState.OPEN, 10, 2, 1)
-    ledger.settle(Outcome.HARVESTED, [0])
-    ledger.fail([(2, b"{}\n")])
-    ledger.save_part(part)
-    ledger.commit()
-    ledger.settle(Outcome.EMPTY, [1])
-    ledger.save_part(PartRecord(1, "p", PartState.OPEN, 99, 9, 9))
-    ledger.record("x", 1)
-    ledger = reopen()
-    ledger.roll.enrol(["a", "b", "c", "d"])
-    assert [account.seq for account in ledger.roll.pending(-1, 9)] == [1, 3]
-    assert ledger.outcomes() == {Outcome.EMPTY: 0, Outcome.HARVESTED: 1, Outcome.FAILED: 1}
-    assert ledger.parts() == [part]
-    assert ledger.fact("x") is None
-    assert list(ledger.failures()) == [b"{}\n"]
-
-
-def test_an_account_is_settled_once() -> None:
-    """A second outcome for an account is a fault of the program and is not taken."""
-    ledger = Ledger.temporary()
-    ledger.roll.enrol(["a", "b"])
-    ledger.settle(Outcome.HARVESTED, [0])
-    with pytest.raises(RuntimeError, match="1 accounts were settled that are unknown or settled"):
-        ledger.settle(Outcome.EMPTY, [0, 1])
-    ledger.close()
-
-
-def test_a_ledger_without_outcomes_is_idle(reopen: Open) -> None:
-    """Nothing is lost by beginning anew where nothing is finished; a sealed harvest is another matter."""
-    ledger = reopen()
-    ledger.roll.enrol(["a"])
-    assert ledger.idle
-    ledger.phase = Phase.COMPLETING
-    assert not ledger.idle
-
-
-def test_proof_tells_each_outcome_apart() -> None:
-    """Count and digest of each outcome, which can be recomputed from the IDs alone."""
-    ledger = Ledger.temporary()
-    ledger.roll.enrol(["a", "b", "c", "d"])
-    ledger.settle(Outcome.HARVESTED, [0, 3])
-    ledger.settle(Outcome.EMPTY, [1])
-    ledger.fail([(2, b"x\n")])
-    proof = ledger.proof()
-    expected = IdDigest()
-    expected.add(["d", "a"])
-    assert (proof.harvested.count, proof.harvested.digest) == (2, str(expected))
-    everything = IdDigest()
-    everything.add(["d", "c", "b", "a"])
-    assert proof.distinct.digest == str(everything)
-    assert [tally["count"] for tally in proof.to_json().values()] == [4, 2, 1, 1]
-    ledger.close()
-
-
-@settings(deadline=None)
-@given(st.sets(st.text(max_size=4), max_size=12), st.integers(0, 12))
-def test_digests_of_shares_add_up(ids: set[str], cut: int) -> None:
-    """However a set is shared out and ordered, the sum is the digest of the set."""
-    ordered = sorted(ids)
-    one, other, whole = IdDigest(), IdDigest(), IdDigest()
-    one.add(ordered[:cut])
-    other.add(reversed(ordered[cut:]))
-    whole.add(ordered)
-    other.merge(IdDigest(str(one), one.count))
-    assert (str(other), other.count) == (str(whole), whole.count)
-
-
-def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
-    """A ledger holds identity data, and so does its log."""
-    ledger = Ledger.open(tmp_path / "x.ledger")
-    ledger.roll.enrol(["a"])
-    ledger.commit()
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    ledger.close()
-    assert modes == {"x.ledger": 0o600, "x.ledger-wal": 0o600}
-
-
-def test_a_ledger_in_use_is_refused(tmp_path: Path) -> None:
-    """Two outputs can't share one ledger at a time."""
-    ledger = Ledger.open(tmp_path / "x.ledger")
-    ledger.commit()
-    with pytest.raises(OutputFault, match=r"x\.ledger: the ledger is in use by another run"):
-        Ledger.open(tmp_path / "x.ledger")
-    ledger.close()
-
-
-def test_what_is_no_ledger_is_said_so(tmp_path: Path) -> None:
-    """A text file, another database, a ledger of another format, and a folder: one sentence each."""
-    text, database = tmp_path / "text", tmp_path / "database"
-    text.write_text("account-1\n" * 100)
-    with pytest.raises(LedgerUnreadable, match="text: is damaged or no ledger at all"):
-        Ledger.open(text)
-    connection = sqlite3.connect(database)
-    connection.execute("CREATE TABLE t (x)")
-    connection.close()
-    with pytest.raises(OutputFault, match="is a database, but no ledger"):
-        Ledger.open(database)
-    Ledger.open(tmp_path / "x").close()
-    connection = sqlite3.connect(tmp_path / "x")
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(LedgerUnreadable, match="has format 99"):
-        Ledger.open(tmp_path / "x")
-    with pytest.raises(OutputFault, match="can't be opened"):
-        Ledger.open(tmp_path)
-
-
-def test_a_damaged_ledger_is_no_traceback(tmp_path: Path) -> None:
-    """Garbage within the file is told as damage."""
+async def test_an_unfinished_harvest_can_be_discarded(tmp_path: Path) -> None:
+    """`--fresh` removes it with its log, but not while a run writes it; nothing there is fine."""
     path = tmp_path / "x"
-    ledger = Ledger.open(path)
-    ledger.roll.enrol([f"id-{number}" for number in range(2000)])
-    ledger.commit()
-    ledger.close()
-    content = bytearray(path.read_bytes())
-    content[4096:] = b"\xa5" * (len(content) - 4096)
-    path.write_bytes(content)
-    with pytest.raises(LedgerUnreadable, match="damaged"):
-        Database.at(path, 0o600).value("SELECT count(*) FROM account")
+    await Ledger.discard(path)
+    ledger = await Ledger.create(path)
+    with pytest.raises(OutputError, match="another run"):
+        await Ledger.discard(path)
+    await ledger.close()
+    await Ledger.discard(path)
+    assert names(tmp_path) == []
 
 
-def test_memory_is_bounded_by_the_page_cache(tmp_path: Path) -> None:
-    """A long list is committed in between: the log does not grow with it."""
-    ledger = Ledger.open(tmp_path / "x")
-    for start in range(0, 60_000, 1000):
-        ledger.roll.enrol([f"account-{number:08}" for number in range(start, start + 1000)])
-    assert ledger.roll.known == 60_000
-    assert (tmp_path / "x-wal").stat().st_size < 20_000_000
-    ledger.close()
+async def test_a_temporary_harvest(tmp_path: Path) -> None:
+    """It takes a list and responses like any other, is followed like any other, and is gone at the end."""
+    async with await Ledger.temporary(tmp_path) as ledger:
+        await ledger.add(listed("abc"))
+        await ledger.end_list()
+        with LedgerReader(ledger.path) as reader:
+            for account in await ledger.next_pending(-1, 3):
+                await ledger.settle([harvested(account)], release_before=account.position)
+            assert reader.changed()
+            assert [len(entry.rows or b"") > 2 for entry in reader.entries(-1, 9)] == [False, False, True]
+    assert names(tmp_path) == []

@@ -1,19 +1,21 @@
-"""Runs that never were: clocks driven by hand, and reports to show."""
+"""Runs that never were: a clock driven by hand, and reports to show."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harvester.errors import StopRun
 from harvester.events import AccountSettled, ListRead, RequestEnded, RetryScheduled
-from harvester.model import OutputFile, Quota
-from harvester.report.result import Counts, Report
-from harvester.report.tally import Tally
-from harvester.settings.model import Client, Settings
+from harvester.model import AccountOutcome, Counts, OutputFile, Quota
+from harvester.report.result import Report
+from harvester.report.tally import FailureGroup, Tally
 
 BEGAN = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
+HUNDRED = Quota(100, 10.0)
+STATUSES = {None: 200, "throttled": 429, "server_error": 500, "not_found": 404, "forbidden": 403}
+SECRET = "a-secret-of-some-length"
 
 
 @dataclass
@@ -31,19 +33,6 @@ class Clock:
 
 
 @dataclass
-class Counted:
-    """What a writer counts."""
-
-    distinct: int = 0
-    repeated: int = 0
-    finished_earlier: int = 0
-    harvested: int = 0
-    empty: int = 0
-    failed: int = 0
-    rows: int = 0
-
-
-@dataclass
 class Run:
     """A tally and its clock, and the events of a run in short."""
 
@@ -53,57 +42,72 @@ class Run:
     def __post_init__(self) -> None:
         self.tally = Tally(clock=self.clock)
 
-    def request(self, seconds: float = 0.05, *, reason: str | None = None, client: str = "a") -> None:
+    def request(
+        self,
+        seconds: float = 0.05,
+        *,
+        reason: str | None = None,
+        lane: str = "a",
+        purpose: str = "usage",
+    ) -> None:
         """One request ends; a reason implies its usual status."""
-        status = {None: 200, "throttled": 429, "server_error": 500, "not_found": 404}.get(reason)
-        self.tally.observe(RequestEnded(client, status, reason, seconds, 100))
+        self.tally.observe(RequestEnded(lane, purpose, STATUSES.get(reason), reason, seconds, 100))
 
     def account(
         self, rows: int = 12, *, name: str = "id1", reason: str | None = None, detail: str = ""
     ) -> None:
         """One account is settled."""
-        self.tally.observe(AccountSettled(name, rows, reason, detail))
+        good = AccountOutcome.HARVESTED if rows else AccountOutcome.EMPTY
+        outcome = good if reason is None else AccountOutcome.FAILED
+        self.tally.observe(AccountSettled(name, outcome, rows, reason, detail))
 
     def retry(self, reason: str = "server_error") -> None:
-        """One account will be tried again."""
+        """One account will be requested again."""
         self.tally.observe(RetryScheduled("id1", reason, 1, 0.5, "HTTP 500"))
 
-    def listed(self, distinct: int, *, earlier: int = 0, whole: bool = True) -> None:
-        """So much of the list is known."""
-        self.tally.observe(ListRead(distinct, 0, earlier, whole))
+    def listed(self, distinct: int, *, repeated: int = 0, earlier: int = 0) -> None:
+        """The list was read."""
+        self.tally.observe(ListRead(distinct, repeated, earlier))
 
 
-SETTINGS: dict[str, Any] = {
-    "base_url": "https://acme.api.identitynow.com",
-    "clients": (Client(client_id="0123456789abcdef", client_secret="a-secret-of-some-length"),),
-    "output": "usages.ndjson",
-}
+def counts_of(
+    distinct: int, harvested: int = 0, empty: int = 0, failed: int = 0, *, unreported: int = 0
+) -> Counts:
+    """Counts in which what is left was not attempted."""
+    rest = distinct - harvested - empty - failed - unreported
+    return Counts(distinct, harvested, empty, unreported, failed, rest)
 
 
-def a_report(
-    run: Run, counted: Counted, *, status: int = 0, stop: StopRun | None = None, **settings: Any
-) -> Report:
-    """A report of `run` that ends now."""
-    return Report(
+def a_report(run: Run, counts: Counts, **changed: Any) -> Report:
+    """A report of `run`, which ends now."""
+    run.tally.finish()
+    failures: Mapping[str, FailureGroup] = run.tally.failures
+    report = Report(
         run_id="20260801-120000-abcd",
-        status=status,
-        stop=stop,
+        status=0,
+        stop=None,
         started=BEGAN,
         ended=run.clock.wall(),
-        counts=Counts.of(counted),
-        rows=counted.rows,
-        outputs=(OutputFile("usages.ndjson", counted.rows, counted.harvested, 4321, "ab" * 32),),
-        settings=Settings(**{**SETTINGS, **settings}),
-        tally=run.tally,
-        quotas={"a": Quota(100, 10.0)},
+        counts=counts,
+        failures_by_reason=failures,
+        rows=run.tally.rows,
+        outputs=(OutputFile("usages.ndjson", run.tally.rows, counts.harvested, 4321, "ab" * 32),),
+        output="usages.ndjson",
+        ledger="usages.ndjson.ledger",
         failures="usages.ndjson.failures.ndjson",
+        tenant="acme.api.identitynow.com",
+        version="2.0.0",
+        quotas={"a": HUNDRED},
+        tally=run.tally,
     )
+    return replace(report, **changed)
 
 
-def a_troubled_report(**settings: Any) -> Report:
-    """Two accounts of five failed, one had no rows; there were retries and a pause."""
+def a_troubled_report(**changed: Any) -> Report:
+    """Two accounts of five failed, one had no rows; there were retries and a 429."""
     run = Run()
-    run.listed(5)
+    run.listed(5, repeated=1)
+    run.request(0.3, lane="a", purpose="token")
     for reason in (None, "server_error", "throttled", None, None, "not_found"):
         run.clock.now += 4.0
         run.request(reason=reason)
@@ -112,6 +116,5 @@ def a_troubled_report(**settings: Any) -> Report:
     run.account(name="id2")
     run.account(0, name="id3")
     run.account(0, name="id4", reason="not_found", detail="no\nsuch \x1b[31maccount")
-    run.account(0, name="id5", reason="server_error", detail="HTTP 500, secret a-secret-of-some-length")
-    counted = Counted(distinct=5, repeated=1, harvested=2, empty=1, failed=2, rows=24)
-    return a_report(run, counted, status=3, **settings)
+    run.account(0, name="id5", reason="server_error", detail=f"HTTP 500, secret {SECRET}")
+    return a_report(run, counts_of(5, 2, 1, 2), **{"status": 3, **changed})

@@ -1,38 +1,35 @@
-"""What a person sees of a running harvest: the view, the live block, the lines between."""
+"""What a person sees of a running harvest: the snapshot, the live lines, the log lines between."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import io
 import json
 import os
-import pty
-import struct
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, TextIO
 
 import pytest
 from rich.console import Console
 
-from harvester.events import ClientDropped, ClientPaused, OutageBegan, OutageProbed, RateChanged, Stopping
+from harvester.events import (
+    ClientDropped,
+    LanePaused,
+    OutageBegan,
+    OutageProbed,
+    RateChanged,
+    Stopping,
+    TokenFailed,
+)
 from harvester.model import Quota
-from harvester.report.live import Block, LiveBlock
 from harvester.report.log import logging_to, say
-from harvester.report.progress import mode_of, progress_shown
-from harvester.report.watch import View, Watch
-from harvester.settings.model import Settings
-from tests.report.samples import SETTINGS, Run
+from harvester.report.progress import Block, LiveBlock, mode_of, progress_shown
+from harvester.report.snapshot import Monitor, Snapshot
+from tests.report.samples import HUNDRED, Run
+from tests.report.screen import Terminal, terminal
 
-pyte: Any = pytest.importorskip("pyte", reason="the terminal that tests look at")
-
-HUNDRED = Quota(100, 10.0)
-TYPICAL = View(
+TYPICAL = Snapshot(
     done=12_404,
-    known=20_000,
     total=20_000,
     rows=148_211,
     requests_per_second=9.94,
@@ -45,157 +42,118 @@ TYPICAL = View(
 )
 
 
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        """It is."""
-        return True
+def monitor(run: Run, **quotas: Quota | None) -> Monitor:
+    """Watches `run`; one lane under 100/10s unless said otherwise."""
+    return Monitor(run.tally, quotas or {"a": HUNDRED}, wall=run.clock.wall)
 
 
-@dataclass
-class Screen:
-    """A real pseudo-terminal, and what its window shows."""
-
-    stream: TextIO
-    master: int
-    window: Any
-    feed: Any
-
-    def shown(self) -> list[str]:
-        """The lines that a person sees now."""
-        os.set_blocking(self.master, False)
-        try:
-            while chunk := os.read(self.master, 65536):
-                self.feed.feed(chunk)
-        except BlockingIOError:
-            pass
-        return [line.rstrip() for line in self.window.display if line.strip()]
-
-    def resize(self, columns: int) -> None:
-        """Make the window narrower or wider."""
-        size = struct.pack("HHHH", self.window.lines, columns, 0, 0)
-        fcntl.ioctl(self.stream.fileno(), termios.TIOCSWINSZ, size)
-        self.window.resize(columns=columns)
-
-
-@contextmanager
-def terminal(columns: int) -> Iterator[Screen]:
-    """A terminal of so many columns, and 20 lines."""
-    master, slave = pty.openpty()
-    window = pyte.Screen(columns, 20)
-    with os.fdopen(slave, "w", encoding="utf-8") as stream:
-        screen = Screen(stream, master, window, pyte.ByteStream(window))
-        screen.resize(columns)
-        yield screen
-    os.close(master)
-
-
-def watch(run: Run, **quotas: Quota | None) -> Watch:
-    """Looks at `run`; one client under 100/10s unless said otherwise."""
-    return Watch(run.tally, quotas or {"a": HUNDRED}, now=run.clock.wall)
-
-
-def drawn(view: View, width: int) -> list[str]:
-    """The live block as text."""
-    console = Console(file=io.StringIO(), width=width, record=True, force_terminal=True)
-    console.print(Block(view))
+def drawn(snapshot: Snapshot, width: int, encoding: str = "utf-8") -> list[str]:
+    """The live lines as text."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, width=width, record=True, force_terminal=True)
+    console.print(Block(snapshot))
     return console.export_text().splitlines()
 
 
-def test_a_view_has_rate_share_and_time_left() -> None:
+def test_a_snapshot_has_rate_share_and_time_left() -> None:
     """Ten a second for twenty seconds: two hundred of a thousand done, the rest takes eighty more."""
     run = Run()
-    looking = watch(run)
+    watched = monitor(run)
     run.listed(1000)
     for _ in range(20):
         run.clock.now += 1
         for _ in range(10):
             run.request()
             run.account()
-        view = looking.look()
-    assert view.requests_per_second == pytest.approx(10)
-    assert view.seconds_left == pytest.approx(80)
-    assert view.sentence() == "200 of 1,000 accounts (20.0 %), 10.0/s of 10.0/s, 2,400 rows, 1 min 20 s left"
+        snapshot = watched.snapshot()
+    assert snapshot.requests_per_second == pytest.approx(10)
+    assert snapshot.seconds_left == pytest.approx(80)
+    assert (
+        snapshot.sentence() == "200 of 1,000 accounts (20.0%), 10.0/s of 10.0/s, 2,400 rows, 1 min 20 s left"
+    )
 
 
-def test_a_view_does_not_know_the_end_of_a_list_still_read() -> None:
-    """While the list comes in, there is no total, no share and no time left."""
-    run = Run()
-    assert watch(run).look().accounts == "reading the list"
-    run.listed(300, earlier=100, whole=False)
-    run.account()
-    view = watch(run).look()
-    assert (view.total, view.share, view.seconds_left) == (None, None, None)
-    assert view.accounts == "101 of 300 accounts read so far"
+def test_without_a_list_there_is_no_share() -> None:
+    """While the list is read, there is no total and no time left."""
+    snapshot = monitor(Run()).snapshot()
+    assert (snapshot.accounts, snapshot.share, snapshot.seconds_left) == ("reading the list", None, None)
 
 
 def test_a_list_that_is_done_needs_no_time() -> None:
-    """The last account, or none at all, is the whole."""
+    """The last account, or none at all, is the whole; what earlier runs settled counts as done."""
     run = Run()
     run.listed(0)
-    view = watch(run).look()
-    assert (view.share, view.seconds_left) == (1.0, 0.0)
+    assert (monitor(run).snapshot().share, monitor(run).snapshot().seconds_left) == (1.0, 0.0)
+    run.listed(10, earlier=4)
+    assert monitor(run).snapshot().accounts == "4 of 10 accounts"
 
 
 def test_rates_follow_the_last_moments() -> None:
     """An hour of work does not hide that nothing comes any more, and memory stays bounded."""
     run = Run()
-    looking = watch(run)
+    watched = monitor(run)
     for _ in range(3600):
         run.clock.now += 1
         run.request()
-        looking.look()
+        watched.snapshot()
     run.clock.now += 60
-    assert looking.look().requests_per_second == 0
-    assert len(looking._moments) < 130
+    assert watched.snapshot().requests_per_second == 0
+    assert len(watched._moments) < 130
 
 
-def test_a_view_says_what_holds_the_run_up() -> None:
-    """Pauses with the moment they end, outages with the next probe, and the stop."""
+def test_a_snapshot_says_what_holds_the_run_up() -> None:
+    """Pauses with the moment they end, missing tokens, outages with the next probe, and the stop."""
     run = Run()
-    run.tally.observe(ClientPaused("a", 65.0, asked=True))
+    run.tally.observe(LanePaused("a", 429, 65.0, asked=True))
     local = run.clock.wall().astimezone().replace(minute=1, second=5)
-    assert watch(run).look().state == f"paused until {local:%H:%M:%S}"
-    assert watch(run, a=HUNDRED, b=HUNDRED).look().state == "1 of 2 clients paused"
-    run.tally.observe(Stopping("deadline"))
-    assert watch(run).look().state == "stopping"
+    assert monitor(run).snapshot().state == f"paused until {local:%H:%M:%S}"
+    assert monitor(run, a=HUNDRED, b=HUNDRED).snapshot().state == "1 of 2 lanes paused"
+    run.tally.observe(TokenFailed("a", "503", 2.0))
+    assert monitor(run).snapshot().state == "client a has no token"
     run.tally.observe(OutageBegan("refused"))
     run.clock.now += 32
-    assert watch(run).look().state == "tenant away for 32 s"
+    assert monitor(run).snapshot().state == "tenant not reachable for 32 s"
     run.tally.observe(OutageProbed("refused", 5.0))
-    assert watch(run).look().state == "tenant away for 32 s, next probe in 5 s"
+    assert monitor(run).snapshot().state == "tenant not reachable for 32 s, next probe in 5 s"
+    run.tally.observe(Stopping("deadline", 5.0))
+    assert monitor(run).snapshot().state == "stopping"
 
 
-def test_the_permitted_rate_is_that_of_the_clients_at_work() -> None:
-    """Adapted paces count as they are, dropped clients no more, and one without a brake has no limit."""
+def test_the_permitted_rate_is_that_of_the_lanes_at_work() -> None:
+    """Adapted rates count as they are, dropped lanes no more, and one without a quota has no limit."""
     run = Run()
     run.tally.observe(RateChanged("a", 4.0))
     run.tally.observe(ClientDropped("c", "401"))
-    assert watch(run, a=HUNDRED, b=HUNDRED, c=HUNDRED).look().permitted_per_second == 14
-    assert watch(run, a=HUNDRED, b=None).look().permitted_per_second is None
+    assert monitor(run, a=HUNDRED, b=HUNDRED, c=HUNDRED).permitted_per_second() == 14
+    assert monitor(run, a=HUNDRED, b=None).permitted_per_second() is None
 
 
-def test_the_block_on_a_wide_terminal() -> None:
+def test_the_live_lines_on_a_wide_terminal() -> None:
     """Everything is there, in two lines."""
     first, second = drawn(TYPICAL, 100)
     assert first.startswith("12,404 of 20,000 accounts  ━")
-    assert first.endswith("62 %  12 min 44 s left")
+    assert first.endswith("62%  12 min 44 s left")
     assert second == "9.9/s of 10.0/s · 2 failed · 148,211 rows · 31 retried · 12 in flight"
 
 
-@pytest.mark.parametrize("width", [*range(5, 60), 79, 80, 120, 300])
-def test_the_block_fits_any_window(width: int) -> None:
+@pytest.mark.parametrize("width", [*range(1, 60), 79, 80, 120, 300])
+def test_the_live_lines_fit_any_window(width: int) -> None:
     """Two lines, whatever the width: the least wanted goes first."""
     lines = drawn(TYPICAL, width)
     assert len(lines) == 2
-    assert max(map(len, lines)) < width
+    assert max(map(len, lines)) < max(width, 2)
     if width > 26:
         assert lines[0].startswith("12,404 of 20,000 accounts")
 
 
-async def test_the_live_block_and_the_log_do_not_garble_each_other() -> None:
-    """Lines stay above in their order, the block is there once, and nothing is left of it in the end."""
+def test_the_live_lines_in_a_locale_of_ascii() -> None:
+    """In the C locale nothing is drawn that it does not have."""
+    for width in (20, 40, 100):
+        assert all(line.isascii() for line in drawn(replace(TYPICAL, state="stopping"), width, "ascii"))
+
+
+async def test_live_lines_and_log_do_not_garble_each_other() -> None:
+    """Log lines stay above in their order, the live ones are there once, and nothing is left in the end."""
     run = Run()
     run.listed(1000)
     with terminal(60) as screen, logging_to(screen.stream) as lines:
@@ -204,7 +162,7 @@ async def test_the_live_block_and_the_log_do_not_garble_each_other() -> None:
         async def tick(_: float) -> None:
             await ticks.acquire()
 
-        async with progress_shown("live", watch(run), lines, stderr=screen.stream, sleep=tick):
+        async with progress_shown("live", monitor(run), lines, stderr=screen.stream, sleep=tick):
             for number in range(5):
                 await asyncio.sleep(0)
                 say(30, "stopping", f"line {number} with an [id] :smile: and so long that it goes on below")
@@ -220,8 +178,24 @@ async def test_the_live_block_and_the_log_do_not_garble_each_other() -> None:
         assert screen.shown()[-1].endswith("afterwards")
 
 
-async def test_the_live_block_follows_the_window() -> None:
-    """A window made narrower or wider is met at the next look."""
+async def test_the_live_lines_can_be_taken_away_at_once() -> None:
+    """A second Ctrl-C leaves an empty screen, the cursor at the start of a line; later lines still come."""
+    run = Run()
+    run.listed(1000)
+    with terminal(60) as screen, logging_to(screen.stream) as lines:
+        async with progress_shown("live", monitor(run), lines, stderr=screen.stream) as clear:
+            await asyncio.sleep(0)
+            assert len(screen.shown()) == 2
+            clear()
+            clear()
+            assert screen.shown() == []
+            assert (screen.window.cursor.x, screen.window.cursor.hidden) == (0, False)
+            say(30, "stopping", "still said")
+            assert len(screen.shown()) == 1
+
+
+async def test_live_lines_follow_the_window() -> None:
+    """A window made narrower or wider is met at the next refresh."""
     with terminal(100) as screen, LiveBlock(screen.stream) as block:
         block.show(TYPICAL)
         assert screen.shown()[0].endswith("left")
@@ -234,30 +208,32 @@ async def test_the_live_block_follows_the_window() -> None:
 
 
 def test_no_color_means_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With NO_COLOR no colour is sent; the block is drawn all the same."""
+    """With NO_COLOR no color is sent; the lines are drawn all the same."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     with terminal(80) as screen, LiveBlock(screen.stream) as block:
-        block.show(View(**{**{n: getattr(TYPICAL, n) for n in View.__slots__}, "state": "stopping"}))
-        screen.shown()
-        colours = {screen.window.buffer[y][x].fg for y in range(3) for x in range(80)}
-    assert colours == {"default"}
+        block.show(replace(TYPICAL, state="stopping"))
+        assert len(screen.shown()) == 2
+        colors = {screen.window.buffer[y][x].fg for y in range(3) for x in range(80)}
+    assert colors == {"default"}
 
 
 async def test_a_terminal_that_goes_away_ends_the_show_only() -> None:
-    """The harvest goes on when the window it was watched in is closed."""
+    """The harvest goes on when the window it was watched in is closed, before or during the show."""
     with terminal(60) as screen, logging_to(screen.stream) as lines:
         stream = os.fdopen(os.dup(screen.stream.fileno()), "w")
-        async with progress_shown(
-            "live", watch(Run()), lines, stderr=stream, sleep=lambda _: asyncio.sleep(0)
-        ):
-            await asyncio.sleep(0)
-            stream.close()
-            await asyncio.sleep(0.01)
+        for _ in range(2):
+            shown = progress_shown("live", monitor(Run()), lines, stderr=stream, sleep=asyncio.sleep)
+            async with shown as clear:
+                await asyncio.sleep(0)
+                stream.close()
+                await asyncio.sleep(0)
+                say(30, "stopping", "unheard")
+                clear()
 
 
-async def test_elsewhere_a_line_is_said_now_and_then() -> None:
-    """The first line comes after 5 s, the next ones every 30 s, with fields for machines."""
+async def test_elsewhere_a_line_is_logged_now_and_then() -> None:
+    """The first line comes after 5 s, the next ones every 30 s, with fields for programs."""
     run, waits, stream, enough = Run(), list[float](), io.StringIO(), asyncio.Event()
     run.listed(10)
 
@@ -268,13 +244,24 @@ async def test_elsewhere_a_line_is_said_now_and_then() -> None:
             await asyncio.Event().wait()
 
     with logging_to(stream, log_format="json") as lines:
-        async with progress_shown("log", watch(run), lines, sleep=sleep):
+        async with progress_shown("log", monitor(run), lines, sleep=sleep) as clear:
             await enough.wait()
+            clear()
     assert waits == [5, 30, 30, 30]
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in said] == ["progress"] * 3
-    assert said[0]["message"] == "0 of 10 accounts (0.0 %), 0.0/s of 10.0/s, 0 rows"
+    assert said[0]["message"] == "0 of 10 accounts (0.0%), 0.0/s of 10.0/s, 0 rows"
     assert (said[0]["total"], said[0]["permittedPerSecond"], said[0]["secondsLeft"]) == (10, 10.0, None)
+
+
+async def test_progress_that_is_off_shows_nothing() -> None:
+    """No line, no task, nothing to clear."""
+    stream = io.StringIO()
+    with logging_to(stream) as lines:
+        async with progress_shown("off", monitor(Run()), lines) as clear:
+            clear()
+            assert [task.get_name() for task in asyncio.all_tasks()].count("progress") == 0
+    assert stream.getvalue() == ""
 
 
 @pytest.mark.parametrize(
@@ -285,27 +272,24 @@ async def test_elsewhere_a_line_is_said_now_and_then() -> None:
         ({}, io.StringIO, Terminal, "log"),
         ({"output": "-"}, Terminal, Terminal, "log"),
         ({"output": "-"}, Terminal, io.StringIO, "live"),
-        ({"output": "-", "progress": "on"}, Terminal, Terminal, "live"),
-        ({"progress": "on"}, io.StringIO, io.StringIO, "log"),
-        ({"progress": "off"}, Terminal, Terminal, "off"),
+        ({"output": "-", "wanted": "on"}, Terminal, Terminal, "live"),
+        ({"wanted": "on"}, io.StringIO, io.StringIO, "log"),
+        ({"wanted": "off"}, Terminal, Terminal, "off"),
         ({"log_format": "json"}, Terminal, Terminal, "log"),
         ({"verbosity": -1}, Terminal, Terminal, "off"),
-        ({"verbosity": -1, "progress": "on"}, Terminal, Terminal, "live"),
+        ({"verbosity": -1, "wanted": "on"}, Terminal, Terminal, "live"),
     ],
 )
 def test_what_is_shown_where(
-    settings: dict[str, Any],
-    err: type[TextIO],
-    out: type[TextIO],
-    mode: str,
-    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any], err: type[TextIO], out: type[TextIO], mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Live only where a person looks and nothing else scrolls; `on` and `off` are obeyed."""
     monkeypatch.setenv("TERM", "xterm")
-    assert mode_of(Settings(**{**SETTINGS, **settings}), stderr=err(), stdout=out()) == mode
+    options = {"wanted": "auto", "output": "usages.ndjson", **settings}
+    assert mode_of(**options, stderr=err(), stdout=out()) == mode
 
 
-def test_a_terminal_without_a_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_without_a_cursor_gets_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """TERM=dumb can't be drawn on."""
     monkeypatch.setenv("TERM", "dumb")
-    assert mode_of(Settings(**SETTINGS), stderr=Terminal(), stdout=io.StringIO()) == "log"
+    assert mode_of("auto", output="f", stderr=Terminal(), stdout=io.StringIO()) == "log"

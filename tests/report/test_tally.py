@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,26 +14,87 @@ from hypothesis import strategies as st
 from harvester.events import (
     AccountSettled,
     ClientDropped,
-    ClientPaused,
     Committed,
     Event,
+    LaneDropped,
+    LanePaused,
     OutageBegan,
     OutageEnded,
     OutageProbed,
     RateChanged,
     RequestEnded,
     Resumed,
+    RetryScheduled,
     Stopping,
+    TokenFailed,
     TokenRenewed,
+    Warned,
 )
-from harvester.model import Quota
-from harvester.report.fan_out import Handlers, fan_out
+from harvester.model import AccountOutcome, Quota, Reason
 from harvester.report.histogram import Histogram
-from harvester.report.tally import FailureGroup
-from harvester.report.timeline import Sample, Timeline
-from tests.report.samples import Run
+from harvester.report.observers import Handlers, fan_out
+from harvester.report.tally import FailureGroup, Sample, Timeline
+from tests.report.samples import HUNDRED, STATUSES, Run
 
 latencies = st.floats(1e-6, 7200.0)
+lanes = st.sampled_from(["a", "b/v3", "b/v2024"])
+purposes = st.sampled_from(["usage", "probe", "token", "accounts", "sources", "identities", "check"])
+reasons = st.sampled_from([None, None, *map(str, Reason), "canceled"])
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> RequestEnded:
+    """A request that ended somehow."""
+    reason = draw(reasons)
+    status = STATUSES.get(reason, draw(st.sampled_from([None, 200, 400])))
+    return RequestEnded(
+        draw(lanes), draw(purposes), status, reason, draw(latencies), draw(st.integers(0, 9000))
+    )
+
+
+@st.composite
+def accounts(draw: st.DrawFn) -> AccountSettled:
+    """An account that ended somehow."""
+    outcome = draw(st.sampled_from(AccountOutcome))
+    rows = draw(st.integers(1, 13)) if outcome is AccountOutcome.HARVESTED else 0
+    reason = draw(st.sampled_from(Reason)) if outcome is AccountOutcome.FAILED else None
+    return AccountSettled(draw(st.text(max_size=5)), outcome, rows, reason, "")
+
+
+retries = st.builds(
+    RetryScheduled, st.just("x"), st.sampled_from(Reason), st.just(1), st.just(0.5), st.just("")
+)
+streams = st.lists(st.tuples(st.floats(0, 3), st.one_of(requests(), accounts(), retries)), max_size=150)
+
+
+@given(streams)
+def test_every_event_is_counted_once_and_everything_adds_up(stream: list[tuple[float, Event]]) -> None:
+    """However a run goes: totals equal the sums by purpose, lane, reason, outcome and point in time."""
+    run = Run()
+    tally = run.tally
+    for wait, event in stream:
+        run.clock.now += wait
+        tally.observe(event)
+    tally.finish()
+    sent = [event for _, event in stream if isinstance(event, RequestEnded)]
+    settled = [event for _, event in stream if isinstance(event, AccountSettled)]
+    assert tally.requests == sum(tally.requests_by_purpose.values()) == len(sent)
+    assert tally.requests_by_purpose.get("token", 0) + sum(x.requests for x in tally.lanes.values()) == len(
+        sent
+    )
+    assert tally.unsuccessful_by_reason == Counter(event.reason for event in sent if event.reason)
+    assert tally.throttled == sum(x.throttled for x in tally.lanes.values())
+    assert tally.granted <= tally.requests - tally.throttled
+    assert tally.bytes_received == sum(event.body_bytes for event in sent)
+    assert tally.settled == len(settled)
+    assert tally.outcomes == {kind: sum(e.outcome is kind for e in settled) for kind in AccountOutcome}
+    assert sum(group.count for group in tally.failures.values()) == tally.failed
+    assert tally.rows == sum(event.rows for event in settled)
+    assert tally.retries == sum(isinstance(event, RetryScheduled) for _, event in stream)
+    points = tally.timeline.increments(tally.sample(tally.now))
+    for name, total in (("requests", tally.requests), ("settled", tally.settled), ("rows", tally.rows)):
+        assert sum(getattr(point, name) for point in points) == total
+    assert tally.seconds == pytest.approx(sum(wait for wait, _ in stream))
 
 
 @given(st.lists(latencies, min_size=1, max_size=3000), st.floats(0.0, 1.0))
@@ -40,11 +103,11 @@ def test_a_quantile_is_within_a_percent(durations: list[float], share: float) ->
     histogram = Histogram()
     for seconds in durations:
         histogram.add(seconds)
-    rank = max(1, math.ceil(share * len(durations)))
-    exact = sorted(durations)[rank - 1]
+    exact = sorted(durations)[max(1, math.ceil(share * len(durations))) - 1]
     assert histogram.quantile(share) == pytest.approx(exact, rel=0.01)
     assert histogram.largest == max(durations)
     assert histogram.count == len(durations)
+    assert histogram.total == pytest.approx(sum(durations))
 
 
 def test_a_histogram_does_not_grow_with_what_it_counts() -> None:
@@ -53,10 +116,10 @@ def test_a_histogram_does_not_grow_with_what_it_counts() -> None:
     for number in range(100_000):
         histogram.add(0.01 + number % 1000 / 1000)
     assert len(histogram._buckets) < 500
-    assert len(histogram._fresh) < 1024
+    assert histogram.at_most(0.5) == pytest.approx(49_000, rel=0.03)
 
 
-def test_an_empty_histogram_knows_no_quantile() -> None:
+def test_an_empty_histogram_has_no_quantile() -> None:
     """Without a request there is no latency, and zero is a latency like any other."""
     histogram = Histogram()
     assert histogram.quantile(0.5) is None
@@ -67,11 +130,11 @@ def test_an_empty_histogram_knows_no_quantile() -> None:
 
 @given(st.integers(1, 5000))
 def test_a_timeline_thins_out_but_loses_nothing(steps: int) -> None:
-    """However long the run: at most 720 even points, whose increments add up to the totals."""
+    """However long the run: at most 180 even points, whose increments add up to the totals."""
     timeline = Timeline()
     while timeline.due <= steps:
         timeline.add(Sample(requests=int(timeline.due)))
-    assert len(timeline.samples) < 720
+    assert len(timeline.samples) < 180
     assert [s.requests for s in timeline.samples] == [
         int(n * timeline.step) for n in range(1, len(timeline.samples) + 1)
     ]
@@ -79,68 +142,75 @@ def test_a_timeline_thins_out_but_loses_nothing(steps: int) -> None:
 
 
 def test_requests_are_counted_by_what_came_of_them() -> None:
-    """Good answers, 429s and faults each count once, and a lost connection takes nothing from the quota."""
+    """Good answers, 429s and faults each count once, and a failed connection takes nothing from the quota."""
     run = Run()
     for reason in (None, None, "throttled", "server_error", "connect", "timeout"):
         run.request(reason=reason)
     tally = run.tally
-    assert (tally.requests, tally.throttled, tally.unconnected, tally.granted) == (6, 1, 1, 4)
+    assert (tally.requests, tally.throttled, tally.granted, tally.latency.count) == (6, 1, 4, 3)
     assert tally.unsuccessful_by_reason == {"throttled": 1, "server_error": 1, "connect": 1, "timeout": 1}
-    assert tally.latency.count == 3
-    assert tally.bytes_received == 600
 
 
-def test_accounts_are_counted_by_how_they_ended() -> None:
-    """Harvested, empty and failed add up, and each reason keeps its first example."""
+def test_tokens_and_listings_are_requests_but_use_no_quota_of_the_harvest() -> None:
+    """Whoever sends a request, it is counted by its purpose; the share and the latency are the harvest's."""
     run = Run()
-    run.account(12)
-    run.account(0)
+    for purpose in ("token", "accounts", "sources", "probe", "usage"):
+        run.request(purpose=purpose)
+    tally = run.tally
+    assert tally.requests_by_purpose == dict.fromkeys(("token", "accounts", "sources", "probe", "usage"), 1)
+    assert (tally.granted, tally.latency.count, tally.lanes["a"].requests) == (2, 2, 4)
+
+
+def test_each_reason_keeps_its_first_example() -> None:
+    """The first account that failed for a reason stands for the others."""
+    run = Run()
     run.account(0, name="x", reason="not_found", detail="gone")
     run.account(0, name="y", reason="not_found", detail="gone too")
-    tally = run.tally
-    assert (tally.settled, tally.harvested, tally.empty, tally.failed, tally.rows) == (4, 1, 1, 2, 12)
-    assert tally.failures == {"not_found": FailureGroup(2, "x", "gone")}
-
-
-def test_a_pause_that_another_covers_counts_once() -> None:
-    """Overlapping pauses of a client are one, a running one counts as far as it has gone."""
-    run = Run()
-    run.tally.observe(ClientPaused("a", 10.0, asked=True))
-    run.clock.now += 2
-    run.tally.observe(ClientPaused("a", 3.0, asked=True))
-    run.tally.observe(ClientPaused("a", 12.0, asked=False))
-    assert run.tally.paused_seconds() == 2
-    run.clock.now += 100
-    assert run.tally.paused_seconds() == 14
+    assert run.tally.failures == {"not_found": FailureGroup(2, "x", "gone")}
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), max_size=30))
 def test_paused_seconds_are_those_of_the_union(pauses: list[tuple[float, float]]) -> None:
-    """Whatever pauses come, the seconds are the length of their union."""
+    """Whatever pauses come, the seconds are the length of their union so far."""
     run = Run()
-    until = run.clock.now
+    begun = until = run.clock.now
     union = 0.0
     for wait, seconds in pauses:
         run.clock.now += wait
         end = run.clock.now + seconds
         union += max(0.0, end - max(until, run.clock.now))
         until = max(until, end)
-        run.tally.observe(ClientPaused("a", seconds, asked=True))
+        run.tally.observe(LanePaused("a", 429, seconds, asked=True))
+        assert run.tally.paused_seconds() <= run.clock.now - begun + 1e-6
     run.clock.now = until
     assert run.tally.paused_seconds() == pytest.approx(union)
 
 
 def test_the_share_of_the_quota_is_what_was_granted_of_what_was_allowed() -> None:
-    """Ten a second for a hundred seconds under 100/10s is all of it; less is less."""
+    """Ten a second for a hundred seconds under 100/10s is all of it; 429s are not used, other lanes count."""
     run = Run()
     for number in range(1001):
         run.clock.now = 1000 + number * 0.1
         run.request(reason="throttled" if number % 100 == 1 else None)
-    quota = Quota(100, 10.0)
-    assert run.tally.quota_share((quota,)) == pytest.approx(0.99, abs=0.002)
-    assert run.tally.quota_share((quota, quota)) == pytest.approx(0.495, abs=0.001)
-    assert run.tally.quota_share((None,)) is None
-    assert run.tally.quota_share((Quota(100, 10.0, auto=True),)) is None
+    share = run.tally.quota_share
+    assert share({"a": HUNDRED}) == pytest.approx(0.99, abs=0.002)
+    assert share({"a": HUNDRED, "b": HUNDRED}) == pytest.approx(0.495, abs=0.001)
+    assert share({"a": None}) is None
+    assert share({}) is None
+
+
+def test_a_lane_that_was_dropped_owes_no_more_requests() -> None:
+    """Of a lane dropped halfway, and of one whose client was dropped at once, only their time is allowed."""
+    run = Run()
+    for number in range(1001):
+        run.clock.now = 1000 + number * 0.1
+        run.request()
+        if number == 100:
+            run.tally.observe(ClientDropped("b", "401"))
+            run.tally.observe(LaneDropped("c", "404"))
+    quotas: dict[str, Quota | None] = {"a": HUNDRED, "b/v3": HUNDRED, "c": HUNDRED}
+    assert run.tally.quota_share(quotas) == pytest.approx(1001 / 1200, abs=0.002)
+    assert [run.tally.lane_dropped(label) for label in quotas] == [False, True, True]
 
 
 def test_a_short_list_had_one_period_of_the_quota() -> None:
@@ -148,41 +218,54 @@ def test_a_short_list_had_one_period_of_the_quota() -> None:
     run = Run()
     for _ in range(50):
         run.request()
-    assert run.tally.quota_share((Quota(100, 10.0),)) == 0.5
-    assert Run().tally.quota_share((Quota(100, 10.0),)) is None
+    assert run.tally.quota_share({"a": HUNDRED}) == 0.5
+    assert Run().tally.quota_share({"a": HUNDRED}) is None
 
 
-def test_outages_are_counted_with_the_one_that_lasts() -> None:
+def test_outages_are_counted_with_the_one_that_is_going_on() -> None:
     """An outage counts by its own length once it is over, and by the clock until then."""
     run = Run()
     tally = run.tally
     tally.observe(OutageBegan("refused"))
     tally.observe(OutageProbed("refused", 4.0))
     run.clock.now += 3
-    assert (tally.outages, tally.outage_total(), tally.next_probe) == (1, 3.0, 1004.0)
+    assert (tally.outages, tally.outage_seconds(), tally.next_probe) == (1, 3.0, 1004.0)
     tally.observe(OutageEnded(3.5))
-    assert (tally.outage_total(), tally.outage_since, tally.next_probe) == (3.5, None, None)
+    assert (tally.outage_seconds(), tally.outage_since, tally.next_probe) == (3.5, None, None)
 
 
 def test_what_else_happens_is_counted() -> None:
-    """Tokens, commits, clients, an earlier run and the stop leave their mark."""
+    """Tokens, commits, rates, warnings, an earlier run and the stop leave their mark."""
     run = Run()
     events: list[Event] = [
-        TokenRenewed("a", 700.0),
-        Committed(5, 60, 2000, 0.25),
+        TokenFailed("a", "503", 2.0),
+        Committed(5, 60, 0.25),
         RateChanged("a", 4.5),
-        ClientDropped("b", "401"),
         Resumed(7, "r"),
-        Stopping("deadline"),
+        Warned("source_status", "x"),
+        Warned("source_status", "y"),
+        Stopping("deadline", 5.0),
     ]
     for event in events:
         run.tally.observe(event)
     tally = run.tally
-    assert (tally.tokens, tally.commits, tally.commit_seconds) == (1, 1, 0.25)
-    assert tally.clients["a"].rate == 4.5
-    assert tally.clients["b"].dropped
-    assert tally.finished_earlier == 7
-    assert tally.stopping
+    assert (tally.commits, tally.commit_seconds, tally.lanes["a"].rate) == (1, 0.25, 4.5)
+    assert (tally.settled_earlier, tally.warnings_by_code, tally.stopping) == (7, {"source_status": 2}, True)
+    assert (tally.token_failing, tally.tokens) == ({"a": "503"}, 0)
+    tally.observe(TokenRenewed("a", 700.0))
+    assert (tally.token_failing, tally.tokens) == ({}, 1)
+
+
+def test_a_finished_tally_stands_still() -> None:
+    """What is asked later is told as it was at the end."""
+    run = Run()
+    run.tally.observe(OutageBegan("refused"))
+    run.tally.observe(LanePaused("a", 429, 60.0, asked=True))
+    run.clock.now += 10
+    run.tally.finish()
+    run.clock.now += 1000
+    run.tally.finish()
+    assert (run.tally.seconds, run.tally.paused_seconds(), run.tally.outage_seconds()) == (10, 10, 10)
 
 
 def test_the_course_of_a_run_is_kept_through_silence() -> None:
@@ -191,28 +274,32 @@ def test_the_course_of_a_run_is_kept_through_silence() -> None:
     run.request()
     run.clock.now += 5.5
     run.request()
-    run.tally.catch_up(run.clock.now)
+    run.tally.finish()
     points = run.tally.timeline.increments(run.tally.sample(run.clock.now))
     assert [point.requests for point in points] == [1, 0, 0, 0, 0, 1]
 
 
 @dataclass
 class Ear:
-    """Hears accounts only."""
+    """Takes accounts only."""
 
-    heard: list[Event]
+    heard: list[Any]
 
     @property
     def handlers(self) -> Handlers:
-        """What it hears."""
+        """What it takes."""
         return {AccountSettled: self.heard.append}
 
 
-def test_each_event_reaches_those_who_hear_it() -> None:
-    """A listener hears its kinds of events, a plain observer all, and someone deaf is refused."""
+def test_each_event_reaches_those_who_take_it() -> None:
+    """A listener gets its types of events, a plain observer all, and anything else is refused."""
     ear, everything = Ear([]), list[Event]()
     observe = fan_out(ear, everything.append)
-    events: list[Event] = [RequestEnded("a", 200, None, 0.1, 2), AccountSettled("x", 1, None), Stopping("…")]
+    events: list[Event] = [
+        RequestEnded("a", "usage", 200, None, 0.1, 2),
+        AccountSettled("x", AccountOutcome.HARVESTED, 1),
+        Stopping("…", 5.0),
+    ]
     for event in events:
         observe(event)
     assert everything == events

@@ -16,7 +16,13 @@ from typing import Any
 import orjson
 import pytest
 from click.testing import CliRunner
-from sailpoint import account_usages, accounts  # type: ignore[import-untyped]  # the SDK has no types
+from sailpoint import (  # type: ignore[import-untyped]  # the SDK has no types
+    account_usages,
+    accounts,
+    public_identities,
+    source_usages,
+    sources,
+)
 from sailpoint.configuration import Configuration, ConfigurationParams  # type: ignore[import-untyped]  # as above
 
 from harvester.cli.sandbox import command
@@ -95,14 +101,17 @@ def test_the_options_reach_the_sandbox() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--quota", "many"], "'many' is no quota"),
-        (["--faults", "quake=1"], "'quake' in 'quake=1' is no fault"),
-        (["--latency", "slow"], "'slow' is no duration"),
+        (["--quota", "many"], "'many' is not a quota"),
+        (["--faults", "quake=1"], "'quake' in 'quake=1' is not a fault"),
+        (["--latency", "slow"], "'slow' is not a duration"),
         (["--jitter", "1s"], "jitter: 1.0 is more than the latency"),
         (["--hopeless", "3:418"], "hopeless: unknown status"),
         (["--accounts", "-1"], "'--accounts'"),
         (["--port", "99999"], "'--port'"),
         (["--algorithm", "magic"], "'--algorithm'"),
+        (["--versions", "v9"], "'v9' is not a version"),
+        (["--sources", "0"], "'--sources'"),
+        (["--unknown", "500"], "'--unknown'"),
     ],
 )
 def test_wrong_values(options: list[str], problem: str) -> None:
@@ -114,20 +123,20 @@ def test_wrong_values(options: list[str], problem: str) -> None:
 
 
 def test_the_help_fits() -> None:
-    """The help tells the grammar of --faults, in lines no wider than 100."""
+    """The help explains the grammar of --faults, in lines no wider than 100."""
     result = CliRunner().invoke(command, ["--help"], terminal_width=100)
     assert result.exit_code == 0
-    assert "outage=TIME@START" in result.output
+    assert "outage=TIME@#N" in result.output
     assert max(map(len, result.output.splitlines())) <= 100
 
 
 @pytest.fixture(scope="module")
 def official() -> Iterator[tuple[Configuration, Population]]:
     """The official SDK's configuration for a sandbox process, and that sandbox's population."""
-    with process("--accounts", "30", "--large", "0.1", "--quota", "none") as (_, url):
+    with process("--accounts", "30", "--quota", "none") as (_, url):
         params = ConfigurationParams()
         params.base_url, params.client_id, params.client_secret = url, "sdk", "sandbox"
-        yield Configuration(params), Population(SandboxOptions(accounts=30, large=0.1))
+        yield Configuration(params), Population(SandboxOptions(accounts=30))
 
 
 def test_the_official_sdk_reads_usages(official: tuple[Configuration, Population]) -> None:
@@ -149,3 +158,19 @@ def test_the_official_sdk_lists_accounts(official: tuple[Configuration, Populati
     api = accounts.AccountsApi(accounts.ApiClient(configuration))
     assert [a.id for a in api.list_accounts_v1(sorters="id")] == sorted(population.ids)
     assert len(api.list_accounts_v1(limit=7, offset=21, detail_level="SLIM")) == 7
+
+
+def test_the_official_sdk_reads_sources_and_people(official: tuple[Configuration, Population]) -> None:
+    """SailPoint's own SDK reads sources, their usage, and public identities with their managers."""
+    configuration, population = official
+    usage = source_usages.SourceUsagesApi(source_usages.ApiClient(configuration))
+    statuses = [usage.get_status_by_source_id_v1(source.id).status for source in population.sources]
+    assert statuses == [source.status for source in population.sources]
+    first = usage.get_usages_by_source_id_v1(population.sources[0].id, sorters="date")
+    assert len(first) == population.sources[0].months
+    listing = sources.SourcesApi(sources.ApiClient(configuration)).list_sources_v1()
+    assert [one.name for one in listing] == [source.name for source in population.sources]
+    people = public_identities.PublicIdentitiesApi(public_identities.ApiClient(configuration))
+    found = people.get_public_identities_v1(limit=250)
+    assert len(found) == 15
+    assert {one.manager.id for one in found[1:]} <= {one.id for one in found}

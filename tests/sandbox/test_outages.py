@@ -7,78 +7,78 @@ import asyncio
 import aiohttp
 import pytest
 
-from harvester.errors import SettingFault
+from harvester.errors import SettingError
 from harvester.sandbox import Sandbox, SandboxOptions, parse_faults
-from tests.sandbox.asking import Asker, asking
+from tests.sandbox.client import Client, connected
 
 
-async def is_there(asker: Asker) -> bool:
+async def is_there(client: Client) -> bool:
     """Whether a usage request is answered well."""
     try:
-        reply = await asker.usages(next(asker.sandbox.population.ids))
+        reply = await client.usages(next(client.sandbox.population.ids))
     except (aiohttp.ClientError, OSError):
         return False
     return reply.status == 200
 
 
-async def wait_for(asker: Asker, *, there: bool) -> None:
+async def wait_for(client: Client, *, there: bool) -> None:
     """Ask until the tenant is there, or is away."""
     async with asyncio.timeout(10):
-        while await is_there(asker) is not there:  # noqa: ASYNC110 - it is asked over HTTP; there is no event
+        while await is_there(client) is not there:  # noqa: ASYNC110 - it is asked over HTTP; there is no event
             await asyncio.sleep(0.02)
 
 
-async def until_in_flight(asker: Asker) -> None:
+async def until_in_flight(client: Client) -> None:
     """Wait until a request has reached the sandbox."""
     async with asyncio.timeout(10):
-        while not asker.sandbox.tally.in_flight:  # noqa: ASYNC110 - the sandbox keeps figures, no events
+        while not client.sandbox.tally.in_flight:  # noqa: ASYNC110 - the sandbox keeps figures, no events
             await asyncio.sleep(0.01)
 
 
 async def test_connections_are_refused() -> None:
     """Away, the port is really closed and idle connections are cut; back, it is the same port."""
-    async with asking() as asker:
-        assert await is_there(asker)
-        await asker.sandbox.go_away()
+    async with connected() as client:
+        assert await is_there(client)
+        await client.sandbox.go_away()
         with pytest.raises(aiohttp.ClientConnectorError):
-            async with aiohttp.ClientSession() as session, session.get(asker.sandbox.url):
+            async with aiohttp.ClientSession() as session, session.get(client.sandbox.url):
                 pass
-        assert not await is_there(asker)
-        before = asker.sandbox.tally.connections
-        await asker.sandbox.come_back()
-        assert await is_there(asker)
-        assert asker.sandbox.tally.connections == before + 1
+        assert not await is_there(client)
+        before = client.sandbox.tally.connections
+        await client.sandbox.come_back()
+        assert await is_there(client)
+        assert client.sandbox.tally.connections == before + 1
 
 
 async def test_requests_in_flight_are_cut() -> None:
     """Who was waiting for an answer when the tenant went away gets an error, at once."""
-    async with asking(SandboxOptions(accounts=1, latency=30)) as asker:
-        waiting = asyncio.create_task(is_there(asker))
-        await until_in_flight(asker)
-        await asker.sandbox.go_away()
+    async with connected(SandboxOptions(accounts=1, latency=30)) as client:
+        waiting = asyncio.create_task(is_there(client))
+        await until_in_flight(client)
+        await client.sandbox.go_away()
         assert await waiting is False
 
 
 async def test_connections_are_reset() -> None:
     """Away by `reset`, each connection is accepted, counted and reset."""
-    async with asking() as asker:
-        await asker.sandbox.go_away("reset")
-        assert [await is_there(asker) for _ in range(3)] == [False] * 3
-        assert asker.sandbox.tally.turned_away >= 3
-        await asker.sandbox.come_back()
-        assert await is_there(asker)
+    async with connected() as client:
+        await client.sandbox.go_away("reset")
+        assert [await is_there(client) for _ in range(3)] == [False] * 3
+        assert client.sandbox.tally.turned_away >= 3
+        await client.sandbox.come_back()
+        assert await is_there(client)
 
 
 async def test_everything_is_503() -> None:
     """Away by `503`, everything but /_sandbox is answered 503 and counted."""
-    async with asking() as asker:
-        await asker.sandbox.go_away("503")
-        account_id = next(asker.sandbox.population.ids)
-        assert (await asker.usages(account_id)).status == 503
-        assert (await asker.token_request(client_id="x")).status == 503
-        assert (await asker.get("/_sandbox/tally")).body["turned_away"] == 2
-        await asker.sandbox.come_back()
-        assert await is_there(asker)
+    async with connected() as client:
+        await client.sandbox.go_away("503")
+        account_id = next(client.sandbox.population.ids)
+        assert (await client.usages(account_id)).status == 503
+        assert (await client.token_request(client_id="x")).status == 503
+        assert (await client.get("/_sandbox/tally")).body["turned_away"] == 2
+        await client.sandbox.come_back()
+        assert await is_there(client)
 
 
 async def test_back_it_throttles_for_a_while() -> None:
@@ -88,48 +88,40 @@ async def test_back_it_throttles_for_a_while() -> None:
         Sandbox(SandboxOptions(accounts=3), clock=lambda: now) as sandbox,
         aiohttp.ClientSession() as session,
     ):
-        asker = Asker(sandbox, session, sandbox.issue_token())
+        client = Client(sandbox, session, sandbox.tokens.issue())
         await sandbox.go_away()
         await sandbox.come_back(throttle=4)
         now = 51.0
-        reply = await asker.usages(next(sandbox.population.ids))
+        reply = await client.usages(next(sandbox.population.ids))
         assert (reply.status, reply.headers["Retry-After"]) == (429, "3")
         now = 54.0
-        assert await is_there(asker)
+        assert await is_there(client)
         assert sandbox.tally.throttled == 1
-
-
-async def test_an_outage_by_the_clock() -> None:
-    """`outage=TIME@START` comes and goes by itself."""
-    async with asking(SandboxOptions(faults=parse_faults("outage=1s@500ms"))) as asker:
-        assert await is_there(asker)
-        await wait_for(asker, there=False)
-        await wait_for(asker, there=True)
 
 
 async def test_an_outage_by_the_number_of_requests() -> None:
     """`outage=TIME@#N` begins with the N-th usage request."""
-    async with asking(SandboxOptions(faults=parse_faults("outage=1s@#5/503"))) as asker:
-        assert [await is_there(asker) for _ in range(4)] == [True] * 4
-        await wait_for(asker, there=False)
-        assert asker.sandbox.tally.usages == 5
-        await wait_for(asker, there=True)
+    async with connected(SandboxOptions(faults=parse_faults("outage=1s@#5/503"))) as client:
+        assert [await is_there(client) for _ in range(4)] == [True] * 4
+        await wait_for(client, there=False)
+        assert client.sandbox.tally.usages == 5
+        await wait_for(client, there=True)
 
 
 async def test_leaving_while_away_or_stalled() -> None:
     """The sandbox ends at once whatever state it is in: away, or with requests that wait for ever."""
     async with asyncio.timeout(5):
-        async with asking(SandboxOptions(faults=parse_faults("outage=1h@0s"))) as asker:
-            await wait_for(asker, there=False)
-        async with asking(SandboxOptions(faults=parse_faults("stall=1"))) as asker:
-            waiting = asyncio.create_task(is_there(asker))
-            await until_in_flight(asker)
+        async with connected(SandboxOptions(faults=parse_faults("outage=1h@#1"))) as client:
+            await wait_for(client, there=False)
+        async with connected(SandboxOptions(faults=parse_faults("stall=1"))) as client:
+            waiting = asyncio.create_task(is_there(client))
+            await until_in_flight(client)
         assert await waiting is False
 
 
 async def test_a_port_that_is_taken() -> None:
     """A port in use is said in a sentence."""
     async with Sandbox() as sandbox:
-        with pytest.raises(SettingFault, match=r"port: .* can't be used"):
+        with pytest.raises(SettingError, match=r"port: .* cannot be used"):
             async with Sandbox(SandboxOptions(port=sandbox.port)):
                 pass

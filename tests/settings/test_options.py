@@ -1,117 +1,59 @@
-"""The options that commands share."""
+"""The keywords of the library are those of the table, and a type checker knows them."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import GenericAlias, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import click
 import pytest
-from click.testing import CliRunner
+from mypy import api as mypy
 
-from harvester.cli.options import (
-    SettingsCommand,
-    dry_run_option,
-    inputs_argument,
-    loaded,
-    setting_options,
-    settings_given,
-)
-from harvester.errors import SettingFault
-from harvester.settings.load import Loaded
-from harvester.settings.table import FIELDS, SECTIONS
+from harvester.settings import Options, Settings
 
 
-@click.command(cls=SettingsCommand)
-@inputs_argument
-@setting_options(*SECTIONS)
-@dry_run_option
-@click.pass_obj
-def command(seen: dict[str, Any], /, **options: Any) -> None:
-    """Do what is asked."""
-    seen |= options
+def members(hint: Any) -> set[Any]:
+    """The members of a union; a fixed tuple of some kind is a sequence of it."""
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return {GenericAlias(Sequence, get_args(one)[0]) if get_origin(one) is tuple else one for one in parts}
 
 
-def given(*arguments: str) -> dict[str, Any]:
-    """The options that a command line leads to."""
-    seen: dict[str, Any] = {}
-    result = CliRunner().invoke(command, arguments, obj=seen)
-    assert result.exit_code == 0, result.output
-    return seen
+def test_the_keywords_are_the_settings() -> None:
+    """Each setting is a keyword that accepts what the setting holds; `config` and `profile` are extra."""
+    fields, options = get_type_hints(Settings), get_type_hints(Options)
+    assert list(options) == ["config", "profile", *fields]
+    for name, hint in fields.items():
+        missing = members(hint) - members(options[name])
+        assert not missing, f"{name} does not accept {missing}"
 
 
-def test_only_what_was_given_is_passed_on() -> None:
-    """Defaults stay with the settings, so that environment and file can speak."""
-    assert settings_given(given()) == {}
-    assert settings_given(given("a", "-", "--quota", "1/1s", "-o", "x", "--config", "c", "--dry-run")) == {
-        "inputs": ("a", "-"),
-        "quota": "1/1s",
-        "output": "x",
-    }
+def test_words_are_spelled_out() -> None:
+    """A type checker finds a word that is not one of the choices."""
+    options = get_type_hints(Options)
+    for name, hint in get_type_hints(Settings).items():
+        words = [one for one in members(hint) if get_origin(one) is Literal]
+        assert not words or str not in members(options[name])
 
 
-def test_pairs_of_flags() -> None:
-    """What can be switched on by a file can be switched off by a flag."""
-    options = given("--ordered", "--resume", "--no-split-quota")
-    assert settings_given(options) == {"ordered": True, "fresh": False, "split_quota": False}
-    assert settings_given(given("--no-ordered", "--fresh"))["fresh"] is True
-
-
-@pytest.mark.parametrize(("flags", "verbosity"), [(["-v"], 1), (["-vv"], 2), (["-vvv"], 2), (["-q"], -1)])
-def test_verbosity(flags: list[str], verbosity: int) -> None:
-    """-v and -q are one setting."""
-    assert settings_given(given(*flags)) == {"verbosity": verbosity}
-
-
-def test_verbose_and_quiet_exclude_each_other() -> None:
-    """Both at once are wrong usage."""
-    with pytest.raises(click.UsageError):
-        settings_given(given("-v", "-q"))
-
-
-def test_options_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the command line to settings: flags over environment over file, no tenant needed for a plan."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("SAIL_BASE_URL", "SAIL_CLIENT_ID", "SAIL_CLIENT_SECRET", "SAIL_ACCESS_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HARVESTER_ATTEMPTS", "2")
-    Path("c.toml").write_text("page_size = 3\n[profile.p]\npage_size = 4\n")
-    options = given("--config", "c.toml", "--profile", "p", "--timeout", "1m", "-v")
-    found: Loaded = loaded(options, needs_tenant=False)
-    settings = found.settings
-    assert (settings.page_size, settings.attempts, settings.timeout, settings.verbosity) == (4, 2, 60.0, 1)
-    assert found.sources["verbosity"] == "-v"
-    with pytest.raises(SettingFault, match="credentials: none found"):
-        loaded(options)
-
-
-def test_help_has_every_flag_in_its_group() -> None:
-    """Help shows the table: titles in order, each flag under its own, each with its default."""
-    text = CliRunner().invoke(command, ["--help"], terminal_width=200, max_content_width=200).output
-    places = [text.index(f"\n{title}:\n") for title in SECTIONS.values()]
-    assert places == sorted(places)
-    groups = dict(
-        zip(SECTIONS, (text[a:b] for a, b in zip(places, [*places[1:], None], strict=True)), strict=True)
+@pytest.mark.timeout(300)
+def test_a_type_checker_finds_a_misspelled_keyword(tmp_path: Path) -> None:
+    """`outptu=` and a word that does not exist fail under mypy; what is right passes."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+            from pathlib import Path
+            from harvester.settings import load_settings
+            load_settings(output=Path("x.csv"), quota="5/s", timeout=3, shard="1/2", api_version=["v1"])
+            load_settings(outptu="x")
+            load_settings(format="xml")
+            load_settings(quota=5)
+        """)
     )
-    for field in FIELDS:
-        if field.flag:
-            line = next(line for line in groups[field.section].splitlines() if f"{field.flag} " in line)
-            assert "[default: " in groups[field.section][groups[field.section].index(line) :]
-    assert all(flag in groups["tenant"] for flag in ("--config", "--profile", "--clients"))
-
-
-def test_no_option_takes_a_secret() -> None:
-    """A process list shows arguments: there is no flag for a secret or token."""
-    flags = [name for param in command.params for name in param.opts]
-    assert not [flag for flag in flags if any(word in flag for word in ("secret", "token", "password"))]
-
-
-def test_completion_offers_words_and_files() -> None:
-    """A shell completes choices by their words and files by the shell's own means."""
-    params = {param.name: param for param in command.params}
-    context = click.Context(command)
-    words = [item.value for item in params["input_format"].shell_complete(context, "t")]
-    assert words == ["text"]
-    assert [item.type for item in params["output"].shell_complete(context, "")] == ["file"]
-    assert [item.type for item in params["inputs"].shell_complete(context, "")] == ["file"]
+    said, _, status = mypy.run(
+        ["--strict", f"--cache-dir={tmp_path / 'cache'}", "--follow-imports=silent", str(script)]
+    )
+    assert status == 1
+    found = [line.split(":", 2)[1] for line in said.splitlines() if ": error: " in line]
+    assert found == ["5", "6", "7"], said

@@ -1,1 +1,1 @@
-"""The report: one self-contained page drawn from a summary; its charts need no network and no script."""
+"""The report as one HTML page: which accounts nobody uses, then the run."""

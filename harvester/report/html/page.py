@@ -1,4 +1,4 @@
-"""The page as one file: texts, charts and style put together, by Jinja, which escapes all that it is given.
+"""The page as one file: texts, charts and style put together by Jinja, which escapes all it is given.
 
 Nothing in it is fetched or executed: there is no script, and the page's own policy forbids both.
 """
@@ -10,103 +10,159 @@ from collections.abc import Mapping
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from harvester.errors import InputFault, OutputFault, SettingFault
-from harvester.report.html.data_charts import data_charts
-from harvester.report.html.drawing import Draw, draw
-from harvester.report.html.facts import page_of
-from harvester.report.html.run_charts import run_charts
-from harvester.report.whole_file import write_whole
+from harvester.errors import InputError, SettingError
+from harvester.files import descriptor_of, write_atomically
+from harvester.report.closing import closing_of
+from harvester.report.html import answer as answers
+from harvester.report.html import run
+from harvester.report.html.answer import Answer
+from harvester.report.summary import SCHEMA_VERSION
+from harvester.report.text import safe
 
-_ROOM: Final = Path(__file__).parent
-_NEEDED: Final = ("jinja2", "vl_convert")
+_HERE: Final = Path(__file__).parent
 _INSTALL: Final = "pip install 'account-usage-harvester[report]'"
+_LIST_SUFFIX: Final = ".unused.csv"
+_HINT: Final = "give a ledger, or a summary that `harvester run` wrote (DEST.summary.json)"
+RUN_ONLY: Final = (
+    "A summary has no accounts in it, so this page shows the run only. To see which accounts nobody uses, "
+    "make it from the ledger: harvester report DEST.ledger"
+)
+"""Why a page made from a summary does not open with the answer."""
 
 
 def require_drawing(setting: str) -> None:
-    """See that what draws the page is installed, without loading it.
+    """Check that what draws the page is installed, without loading it.
 
     Raises:
-        SettingFault: it is not; `setting` is what asked for it.
+        SettingError: it is not; `setting` is what asked for it.
     """
-    for name in _NEEDED:
-        if find_spec(name) is None:
-            raise SettingFault(setting, f"an HTML report needs {name}, which is not installed", _INSTALL)
+    if find_spec("jinja2") is None:
+        raise SettingError(setting, "an HTML report needs jinja2, which is not installed", _INSTALL)
+
+
+def list_beside(page: Path) -> Path | None:
+    """Where the list of all unused accounts goes that belongs to a page; None where the page is no file."""
+    if descriptor_of(page) is not None or (page.exists() and not page.is_file()):
+        return None
+    return page.with_name(page.stem + _LIST_SUFFIX)
 
 
 def read_summary(path: Path) -> dict[str, Any]:
     """The summary at `path`.
 
     Raises:
-        InputFault: it can't be read, or is none.
+        InputError: it cannot be read, or is not a summary.
     """
     try:
         summary = orjson.loads(path.read_bytes())
     except OSError as error:
-        raise InputFault(str(path), f"can't be read ({error.strerror})") from error
+        raise InputError(str(path), f"cannot be read ({error.strerror})", _HINT) from error
     except orjson.JSONDecodeError as error:
-        raise InputFault(str(path), "is no JSON", _SUMMARY_MEND, line=error.lineno) from None
-    if not isinstance(summary, dict) or summary.get("schemaVersion") != 1 or "counts" not in summary:
-        raise InputFault(str(path), "is no summary of a harvest", _SUMMARY_MEND)
+        raise InputError(str(path), "is not valid JSON", _HINT, line=error.lineno) from None
+    if not isinstance(summary, dict) or "counts" not in summary:
+        raise InputError(str(path), "is not a summary of a harvest", _HINT)
+    if summary.get("schemaVersion") != SCHEMA_VERSION:
+        version = summary.get("schemaVersion")
+        raise InputError(str(path), f"is a summary of another version of harvester ({version})", _HINT)
     return summary
 
 
-_SUMMARY_MEND: Final = (
-    "give a file that `harvester run` wrote: DEST.summary.json, or _summary.json in a folder"
-)
+def html_page(
+    summary: Mapping[str, Any], answer: Answer | None = None, *, note: str = RUN_ONLY, name: str = "summary"
+) -> str:
+    """The page for a run, from its summary (see `harvester.report.summary`), which errors call `name`.
 
-
-def html_page(summary: Mapping[str, Any], name: str = "summary") -> str:
-    """The page for a run, from its summary (`harvester.report.summary`), which errors call `name`.
+    It opens with `answer`; where there is none, `note` says why.
 
     Raises:
-        SettingFault: the extra `report` is not installed.
-        InputFault: the summary is damaged.
+        SettingError: the extra `report` is not installed.
+        InputError: the summary is damaged.
     """
     require_drawing("report")
-    style = (_ROOM / "page.css").read_text(encoding="utf-8")
+    style = (_HERE / "page.css").read_text(encoding="utf-8")
     try:
-        activity = summary.get("activity")
-        to_svg = _vega()
         page: str = _template().render(
-            page=page_of(summary),
-            data_charts=draw([] if activity is None else data_charts(activity), to_svg),
-            run_charts=draw(run_charts(summary), to_svg),
+            title=f"Account usage of {tenant_name(summary['tenant'])}",
+            summary=summary,
+            run=_run(summary),
+            answer=None if answer is None else _answer(answer),
+            note=note,
             style=style,
             style_hash=f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}",
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
-        problem = f"is damaged: it has not what a summary has ({type(error).__name__}: {error})"
-        raise InputFault(name, problem, "make the page from a summary as it was written") from error
+        problem = f"is damaged: something that a summary has is missing ({type(error).__name__}: {error})"
+        raise InputError(name, problem, _HINT) from error
     return page
 
 
-def write_page(path: Path, summary: Mapping[str, Any], file_mode: int, name: str = "summary") -> None:
-    """Write the page to `path`, whole or not at all.
+def write_page(
+    path: Path,
+    summary: Mapping[str, Any],
+    answer: Answer | None = None,
+    *,
+    note: str = RUN_ONLY,
+    mode: int = 0o600,
+    started: bool = False,
+) -> None:
+    """Put the page at `path`, in one step; a device or descriptor is written to.
 
     Raises:
-        OutputFault: it can't be written there.
-        SettingFault, InputFault: as `html_page`.
+        OutputError, StoppedEarly: it cannot be written (2; 5 on a full disk, or once the harvest `started`).
+        SettingError, InputError: as `html_page`.
     """
-    page = html_page(summary, name)
+    page = html_page(summary, answer, note=note)
+    write_atomically(
+        path, [page.encode("utf-8", "backslashreplace")], mode, what="the report", started=started
+    )
+
+
+def _run(summary: Mapping[str, Any]) -> dict[str, Any]:
+    closing = closing_of(summary)
+    return {
+        "when": run.when(summary),
+        "mood": run.mood(summary),
+        "headline": closing.headline,
+        "advice": closing.advice,
+        "tiles": run.tiles(closing),
+        "tables": run.tables(summary, closing),
+        "charts": run.charts(summary),
+    }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {
+        "headline": answers.headline(answer),
+        "coverage": answers.coverage(answer),
+        "tiles": answers.tiles(answer),
+        "tables": answers.tables(answer),
+        "charts": answers.charts(answer),
+    }
+
+
+def tenant_name(host: str) -> str:
+    """The tenant's name: what its host begins with."""
     try:
-        write_whole(path, page.encode(), file_mode)
-    except OSError as error:
-        raise OutputFault(
-            f"{path}: the report can't be written ({error.strerror})", "name another file"
-        ) from error
-
-
-def _vega() -> Draw:
-    to_svg: Draw = import_module("vl_convert").vegalite_to_svg
-    return to_svg
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return "a local tenant" if host in ("", "localhost") else host.partition(".")[0]
+    return "a local tenant"
 
 
 def _template() -> Any:
     jinja2 = import_module("jinja2")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    return environment.from_string((_ROOM / "page.html.jinja").read_text(encoding="utf-8"))
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_without_marks
+    )
+    return environment.from_string((_HERE / "page.html.jinja").read_text(encoding="utf-8"))
+
+
+def _without_marks(value: Any) -> Any:
+    """Texts of the tenant as they are safe to show; the style is ours."""
+    return safe(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

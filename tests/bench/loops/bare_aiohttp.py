@@ -1,7 +1,8 @@
 """The bare loop that ours is compared with: fifty workers, one session, each row written as a line.
 
-``python -m tests.bench.loops.bare_aiohttp asyncio|uvloop URL IDS OUT``. No quota, no retries, no resume: what
-one writes in ten minutes, and idiomatic.
+    python -m tests.bench.loops.bare_aiohttp asyncio|uvloop URL IDS OUT
+
+No quota, no retries, no resume: what one writes in ten minutes, and idiomatic.
 """
 
 from __future__ import annotations

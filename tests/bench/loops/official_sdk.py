@@ -1,4 +1,7 @@
-"""SailPoint's own Python SDK in threads: ``python -m tests.bench.loops.official_sdk THREADS URL IDS OUT``."""
+"""SailPoint's own Python SDK in threads.
+
+python -m tests.bench.loops.official_sdk THREADS URL IDS OUT
+"""
 
 from __future__ import annotations
 

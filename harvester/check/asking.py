@@ -1,0 +1,162 @@
+"""Single requests on a lane, each with a short bound: a tenant that is down is a finding, not a wait."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import urlencode
+
+from harvester.errors import AccessDenied
+from harvester.model import Answered, Fault, NotSent, Outcome, Refused, Throttled, TokenRejected
+from harvester.tenant.client import Lane, Tenant, TenantClient
+from harvester.tenant.connection import Response
+from harvester.tenant.exact_json import NotJson, loads
+from harvester.tenant.listing import ACCOUNTS, Kind
+from harvester.tenant.request import Request, api_path, path_segment
+from harvester.tenant.responses import OK, not_json, refusal, wrong_shape
+
+T = TypeVar("T")
+_Other: TypeAlias = Throttled | TokenRejected | Refused | Fault
+
+PATIENCE: Final = 5.0
+"""Seconds that a check waits for a pause, for its turn, or for a token endpoint to recover."""
+_LOOK_EVERY: Final = 0.05
+_BEFORE_AGAIN: Final = 1.0
+_LONGEST_TOTAL: Final = 18  # digits
+
+
+class Asking:
+    """Asks one question at a time, at most twice. To be closed, which ends the token tasks.
+
+    `seconds` has the latencies of the answers so far, and `throttled` says whether one was 429.
+    """
+
+    def __init__(self, tenant: Tenant, *, patience: float = PATIENCE) -> None:
+        self.tenant = tenant
+        self.seconds: list[float] = []
+        self.throttled = False
+        self._patience = patience
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def close(self) -> None:
+        """End the token tasks."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def token(self, client: TenantClient) -> AccessDenied | Fault | Throttled | None:
+        """Fetch the client's first token; why there is none, if so.
+
+        A secret, or a proxy's password, that is refused is not tried again: that may lock it. Each client
+        is asked for only here, so the next one is spared what stopped this one.
+        """
+        tokens, clock = client.tokens, self.tenant.clock
+        self._tasks.append(asyncio.create_task(client.keep_tokens()))
+        began = clock()
+        while True:
+            try:
+                await asyncio.wait_for(tokens.wait(), _LOOK_EVERY)
+            except TimeoutError:
+                fault = tokens.last_fault
+                if fault is not None and not (self._may_pass(fault) and clock() - began < self._patience):
+                    return fault
+            else:
+                return tokens.denied
+
+    async def ask(self, lane: Lane, request: Request[T]) -> Outcome[T]:
+        """Send a request, and once more if what became of it may pass.
+
+        `NotSent`: its turn does not come soon, or the client was dropped.
+        """
+        outcome = await self._send(lane, request)
+        if isinstance(outcome, (Answered, Refused, NotSent)) or not self._may_pass(outcome):
+            return outcome
+        if isinstance(outcome, Fault):  # after a 429 the lane itself waits; a 401 takes a new token
+            await self.tenant.sleep(_BEFORE_AGAIN)
+        again = await self._send(lane, request)
+        return outcome if isinstance(again, NotSent) else again
+
+    def _may_pass(self, outcome: Fault | Throttled | TokenRejected) -> bool:
+        if isinstance(outcome, TokenRejected):
+            return True
+        permanent = isinstance(outcome, Fault) and outcome.permanent
+        return not permanent and (outcome.retry_after or 0.0) <= self._patience
+
+    async def _send(self, lane: Lane, request: Request[T]) -> Outcome[T]:
+        def read(response: Response, sent_at: float) -> Answered[T] | _Other:
+            self.seconds.append(max(0.0, self.tenant.clock() - sent_at))
+            return request.read(response, sent_at)
+
+        def take() -> Request[T]:
+            turn.reschedule(None)  # a request that is sent has a time limit of its own
+            return Request(request.path, request.query, read)
+
+        try:
+            async with asyncio.timeout(self._patience) as turn:
+                outcome = await lane.send(take, "check")
+        except TimeoutError:
+            return NotSent()
+        self.throttled = self.throttled or isinstance(outcome, Throttled)
+        return outcome
+
+
+# --- the requests, besides those for usages
+
+
+class Listed(NamedTuple):
+    """The beginning of a listing: records by ID, and how many there are in all, if the tenant says so."""
+
+    records: dict[str, dict[str, Any]]
+    total: int | None
+
+
+def first_listed(kind: Kind, api_version: str, limit: int, *, filters: str = "") -> Request[Listed]:
+    """The request for the first `limit` records of a listing and for their total number."""
+    query = {"limit": str(limit), "count": "true"}
+    if kind is ACCOUNTS:
+        query["detailLevel"] = "SLIM"
+    if filters:
+        query["filters"] = filters
+    return Request(api_path(kind.api, api_version), urlencode(query), _read_listed)
+
+
+def source_status(source_id: str, api_version: str) -> Request[str | None]:
+    """The request that says whether a source reports usage: COMPLETE, INCOMPLETE, or None if unclear."""
+    api = api_path("source-usages", api_version)
+    return Request(f"{api}/{path_segment(source_id)}/status", "", _read_status)
+
+
+def of_source(source_id: str, filters: str) -> str:
+    """The filter for those accounts that belong to a source, too."""
+    quoted = source_id.replace("\\", "\\\\").replace('"', '\\"')
+    return f'sourceId eq "{quoted}"' + (f" and {filters}" if filters else "")
+
+
+def _read_listed(response: Response, sent_at: float) -> Answered[Listed] | _Other:
+    found = _document(response, sent_at)
+    if not isinstance(found, Answered):
+        return found
+    records = found.value
+    if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
+        return wrong_shape(sent_at, "the list is not an array of objects")
+    by_id = {one["id"]: one for one in records if isinstance(one.get("id"), str)}
+    text = response.headers.get("X-Total-Count", "").strip()
+    known = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TOTAL
+    return Answered(sent_at, Listed(by_id, int(text) if known else None))
+
+
+def _read_status(response: Response, sent_at: float) -> Answered[str | None] | _Other:
+    found = _document(response, sent_at)
+    if not isinstance(found, Answered):
+        return found
+    status = found.value.get("status") if isinstance(found.value, dict) else None
+    return Answered(sent_at, status if status in ("COMPLETE", "INCOMPLETE") else None)
+
+
+def _document(response: Response, sent_at: float) -> Answered[Any] | _Other:
+    if response.status != OK:
+        return refusal(response, sent_at)
+    try:
+        return Answered(sent_at, loads(response.body, replace_surrogates=True))
+    except NotJson as error:
+        return not_json(sent_at, str(error))

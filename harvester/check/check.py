@@ -1,0 +1,235 @@
+"""The order in which things are tried, and what it comes to: quota, time, and what could be saved."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from harvester.check.access import Access
+from harvester.check.asking import PATIENCE, Asking, Listed, first_listed, of_source, source_status
+from harvester.check.finding import Finding, ok, reason_of, warning
+from harvester.check.network import look
+from harvester.model import Answered, Quota
+from harvester.report.figures import plural, rate, span
+from harvester.tenant.client import Lane, Tenant
+from harvester.tenant.listing import ACCOUNTS
+from harvester.tenant.proxy import is_loopback
+
+_SOURCES_ASKED: Final = 10
+"""Each is a request or two: a check sends only a few, and says that the rest was not asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The accounts that a harvest would still request if it skipped none, and those settled before.
+
+    `unreported` of them are known to be of sources that report no usage; `by_source` counts the others by
+    their source, as far as that is known.
+    """
+
+    pending: int
+    settled: int = 0
+    unreported: int = 0
+    by_source: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Check:
+    """Tries everything that a harvest needs of a tenant, in a few requests. It must not have been started.
+
+    `tls` says whether its address is https; `quotas` are those of its lanes, by label. `workload` is the list
+    to harvest, None for the tenant's own accounts that `filters` select. `listing` says that a run would list
+    these, `skipping` that it has --skip-unreported, and `shards` in how many parts the tenant's accounts are
+    harvested. `patience` bounds every wait, in seconds.
+    """
+
+    tenant: Tenant
+    _: KW_ONLY
+    tls: bool
+    quotas: Mapping[str, Quota | None]
+    ca_bundle: Path | None = None
+    workload: Workload | None = None
+    filters: str = ""
+    listing: bool = False
+    skipping: bool = False
+    shards: int = 1
+    patience: float = PATIENCE
+    _asking: Asking = field(init=False)
+    _access: Access = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._asking = Asking(self.tenant, patience=self.patience)
+        self._access = Access(self._asking, filters=self.filters, accounts_needed=self.listing)
+
+    async def findings(self) -> AsyncGenerator[Finding, None]:
+        """The findings, each as soon as it is known. Close the generator if you do not read it to its end.
+
+        Raises:
+            SettingError: a CA bundle cannot be used.
+        """
+        route, now = self.tenant.connection.route, datetime.now(UTC)
+        way = await look(route, tls=self.tls, ca_bundle=self.ca_bundle, patience=self.patience, now=now)
+        try:
+            for finding in way.findings:
+                yield finding
+            async with aclosing(self._clients(way.topic)) as clients:
+                async for finding in clients:
+                    yield finding
+            if self._access.usable:
+                for finding in await self._figures():
+                    yield finding
+        finally:
+            await self._asking.close()
+
+    async def _clients(self, topic: str) -> AsyncGenerator[Finding, None]:
+        proxy = self.tenant.connection.route.proxy
+        for client in self.tenant.clients:
+            async with aclosing(self._access.try_client(client, topic)) as found:
+                async for finding in found:
+                    if proxy is not None and self.tenant.ever_answered:
+                        yield ok("proxy", f"requests go through the proxy {proxy} ({proxy.variable})")
+                        proxy = None
+                    yield finding
+            if self._access.unreachable:
+                return
+
+    async def _figures(self) -> list[Finding]:
+        """Quota, time and saving, for the lanes that work."""
+        access, asking, workload = self._access, self._asking, self.workload
+        quotas = [self.quotas[lane.label] for lane in access.usable]
+        pace = pace_of(quotas)
+        figures = [about_quota(asking, quotas, loopback=is_loopback(self.tenant.host))]
+        saving = Saving(asking, access.usable[0])
+        if workload is not None:
+            await saving.look_at_list(workload)
+        elif access.accounts is not None and access.accounts.total is not None:
+            workload = Workload(-(-access.accounts.total // self.shards))
+            await saving.look_at_tenant(access.sources, self.filters, self.shards)
+        else:
+            text = "how many accounts the tenant has is not known"
+            return [*figures, warning("estimate", text, "give a list: harvester check ids.txt")]
+        skipped = saving.requests if self.skipping else 0
+        figures.append(estimate(workload, pace, skipped=skipped))
+        return [*figures, saving.finding(pace, skipping=self.skipping)]
+
+
+# --- quota and time
+
+
+def pace_of(quotas: Sequence[Quota | None]) -> float | None:
+    """Requests a second of all lanes together, None where one has no limit but the tenant's."""
+    known = [quota.per_second for quota in quotas if quota is not None]
+    return sum(known) if len(known) == len(quotas) else None
+
+
+def about_quota(asking: Asking, quotas: Sequence[Quota | None], *, loopback: bool) -> Finding:
+    """The quota as it is set for the lanes that work."""
+    pace = pace_of(quotas)
+    text = " and ".join(sorted({"none" if one is None else str(one) for one in quotas}))
+    if len(quotas) > 1:
+        text += f" on each of {len(quotas)} lanes"
+    if pace is not None:
+        text += f", {rate(pace)} in all"
+    latency = median(asking.seconds) if asking.seconds else None
+    if latency is not None:
+        text += f"; the tenant answers in {span(latency)}"
+    facts = {
+        "quotas": [None if one is None else str(one) for one in quotas],
+        "requestsPerSecond": pace,
+        "latencySeconds": latency and round(latency, 6),
+    }
+    if None in quotas and not loopback:
+        return warning("quota", text, "a tenant answers 429 soon without one: 100/10s is usual", **facts)
+    if asking.throttled:
+        text += "; a request was answered 429"
+        return warning("quota", text, "see what else uses the client", **facts)
+    return ok("quota", text, **facts)
+
+
+def estimate(workload: Workload, pace: float | None, *, skipped: int) -> Finding:
+    """How long the accounts take, one request each, without those that are `skipped`."""
+    requests = workload.pending - skipped
+    text = f"{plural(requests, 'account')} {'takes' if requests == 1 else 'take'} {_time(requests, pace)}"
+    if pace is not None and requests:
+        text += f" at {rate(pace)}"
+    if workload.settled:
+        text += f" ({workload.settled:,} more were settled by an unfinished run)"
+    seconds = None if pace is None else round(requests / pace, 1)
+    return ok("estimate", text, requests=requests, seconds=seconds, settled=workload.settled)
+
+
+def _time(requests: int, pace: float | None) -> str:
+    if pace is None:
+        return "as long as the tenant needs: there is no quota"
+    return span(requests / pace) if requests else "no time"
+
+
+class Saving:
+    """Finds out what --skip-unreported saves by asking about some sources. `requests` is what it saves."""
+
+    def __init__(self, asking: Asking, lane: Lane) -> None:
+        self.requests = 0
+        self._asking = asking
+        self._lane = lane
+        self._asked = self._sources = 0
+        self._problem = ""
+
+    async def look_at_list(self, workload: Workload) -> None:
+        """For a list, whose accounts are counted: ask about its largest sources."""
+        sources = sorted(workload.by_source, key=lambda one: -workload.by_source[one])
+        self._sources = len(sources)
+        self.requests = workload.unreported
+        if not sources and not workload.unreported:
+            hint = "harvest with --list, or the list of `harvester accounts`"
+            self._problem = f"the list does not name them; {hint}"
+        for source_id in sources[:_SOURCES_ASKED]:
+            if await self._is_silent(source_id):
+                self.requests += workload.by_source[source_id]
+
+    async def look_at_tenant(self, sources: Listed | None, filters: str, shards: int) -> None:
+        """For the tenant's own accounts: ask about its first sources, count those of silent ones."""
+        if sources is None:
+            self._problem = "they could not be listed"
+            return
+        self._sources = len(sources.records) if sources.total is None else sources.total
+        version = self._lane.api_version
+        for source_id in list(sources.records)[:_SOURCES_ASKED]:
+            if await self._is_silent(source_id):
+                request = first_listed(ACCOUNTS, version, 1, filters=of_source(source_id, filters))
+                outcome = await self._asking.ask(self._lane, request)
+                total = outcome.value.total if isinstance(outcome, Answered) else None
+                self.requests += (total or 0) // shards
+
+    async def _is_silent(self, source_id: str) -> bool:
+        """Whether a source reports no usage. Once there is no answer, no other is asked about."""
+        if self._problem:
+            return False
+        outcome = await self._asking.ask(self._lane, source_status(source_id, self._lane.api_version))
+        if not isinstance(outcome, Answered) or outcome.value is None:
+            self._problem = reason_of(outcome)
+            return False
+        self._asked += 1
+        return outcome.value == "INCOMPLETE"
+
+    def finding(self, pace: float | None, *, skipping: bool) -> Finding:
+        """What is saved, of the sources that were asked about."""
+        facts = {"requests": self.requests, "sourcesAsked": self._asked, "sources": self._sources}
+        if self._problem and not self.requests:
+            text = f"which sources report usage is not known ({self._problem})"
+            hint = "an empty account may then be one of a source that reports nothing"
+            return warning("unreported", text, hint, **facts)
+        partly = self._asked < self._sources
+        some = f" ({self._asked:,} of {self._sources:,} sources were asked)" if partly else ""
+        verb = "is saving" if skipping else "saves"
+        if not self.requests:
+            text = f"every source reports usage{some}"
+            return ok("unreported", f"{text}: --skip-unreported {verb} nothing", **facts)
+        text = f"{plural(self.requests, 'account')} of sources that report no usage{some}"
+        time = "" if pace is None else f" and {_time(self.requests, pace)}"
+        what = f"{'at least ' if partly else ''}{plural(self.requests, 'request')}{time}"
+        return ok("unreported", f"{text}: --skip-unreported {verb} {what}", **facts)

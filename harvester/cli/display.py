@@ -1,0 +1,117 @@
+"""A harvest with everything there is to see of it, as `run` and `demo` show it."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from harvester.api import Harvest
+from harvester.errors import ClosedPipe, StopRun
+from harvester.event_loop import run_blocking, signals_stopping
+from harvester.parts import lane_quotas, output_spec, run_files, secrets_of
+from harvester.report.closing import closing_of, show_closing
+from harvester.report.event_log import EventLog, say_error, say_start
+from harvester.report.github import tell_closing, tell_error
+from harvester.report.log import LOGGER, Lines, logging_to
+from harvester.report.metrics import metrics_kept
+from harvester.report.progress import mode_of, progress_shown
+from harvester.report.redaction import Redactor
+from harvester.report.result import Report, program_version
+from harvester.report.snapshot import Monitor
+from harvester.report.summary import summary_document
+from harvester.settings.settings import Settings
+
+
+def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
+    """Harvest what the settings say; log, progress and closing lines go to stderr.
+
+    Where the log is JSON, so is the error that ends the run before it has a report.
+    """
+    redact = Redactor(secrets_of(settings))
+    with logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact) as lines:
+        for warning in warnings:
+            LOGGER.warning("%s", warning)
+        gc.freeze()  # what is loaded by now stays: no need to look through it again and again
+        with errors_logged(settings, redact):
+            report = run_blocking(lambda: _harvest(settings, lines))
+        show_closing(report, lines, log_format=settings.log_format, verbosity=settings.verbosity)
+        tell_closing(closing_of(summary_document(report), redact), os.environ)
+    return report
+
+
+@contextmanager
+def errors_logged(settings: Settings, redact: Redactor) -> Iterator[None]:
+    """Within it, an error that ends the command becomes a line of the log where that is JSON."""
+    try:
+        yield
+    except ClosedPipe:
+        raise
+    except StopRun as stop:
+        if settings.log_format == "text":
+            raise
+        say_error(stop)
+        tell_error(redact(str(stop)), stop.exit_status, os.environ)
+        raise SystemExit(stop.exit_status) from None
+
+
+async def _harvest(settings: Settings, lines: Lines) -> Report:
+    log = EventLog(failures_of(settings))
+    async with AsyncExitStack() as stack:
+        harvest = await stack.enter_async_context(Harvest(settings, log))
+        stack.enter_context(signals_stopping(harvest))
+        _say_start(settings)
+        quotas = lane_quotas(settings)
+        metrics = None
+        if settings.metrics is not None:
+            run_files(
+                settings, output_spec(settings)
+            )  # its path may be another's, whose file it would replace
+            metrics = await stack.enter_async_context(
+                metrics_kept(
+                    settings.metrics,
+                    harvest.tally,
+                    quotas,
+                    lambda: harvest.in_flight,
+                    mode=settings.file_mode,
+                    about=_about(settings),
+                )
+            )
+        mode = mode_of(
+            settings.progress,
+            output=settings.output,
+            log_format=settings.log_format,
+            verbosity=settings.verbosity,
+        )
+        monitor = Monitor(harvest.tally, quotas, in_flight=lambda: harvest.in_flight)
+        async with progress_shown(mode, monitor, lines):
+            report = await harvest.run()
+        log.finish()
+        if metrics is not None:
+            await metrics.end(report.status, report.counts)
+        return report
+
+
+def failures_of(settings: Settings) -> str | None:
+    """The failures file, None where failures are only logged."""
+    if settings.failures is not None:
+        return str(settings.failures)
+    return None if settings.destination.place == "stdout" else f"{settings.output}.failures.ndjson"
+
+
+def _about(settings: Settings) -> dict[str, Any]:
+    return {"tenant": urlsplit(settings.base_url).hostname or ""}
+
+
+def _say_start(settings: Settings) -> None:
+    say_start(
+        tenant=urlsplit(settings.base_url).hostname or "",
+        api_versions=settings.api_version,
+        output=settings.output,
+        quotas=lane_quotas(settings),
+        shard=None if settings.shard is None else str(settings.shard),
+        version=program_version(),
+    )

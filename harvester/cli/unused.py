@@ -1,0 +1,208 @@
+"""`harvester unused`: which accounts does nobody use?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from harvester.cli.help import Command, GroupedOption
+from harvester.cli.ledgers import ledger_named
+from harvester.errors import SettingError
+from harvester.ledger import LedgerReader
+from harvester.review import (
+    FORMS,
+    Limit,
+    Question,
+    Review,
+    State,
+    Wanted,
+    read_exclusions,
+    status_of,
+    unmatched_warning,
+    write_answer,
+)
+from harvester.review.totals import NOT_USED
+from harvester.settings.parse import BadValue, duration
+
+_LONGEST_GRACE: Final = 3650 * 86400.0
+"""Seconds; accounts that are older are not new by anybody's measure."""
+
+_WINDOW, _JUDGED, _SHOWN, _GATE = "The window", "What is judged", "What is shown, and where", "A gate for CI"
+"""Groups of options."""
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+_EXAMPLES = """\b
+Examples:
+  harvester unused usages.ndjson
+  harvester unused usages.ndjson --by sourceName
+  harvester unused usages.ndjson --months 6 -o unused.csv
+  harvester unused usages.ndjson --split-by managerEmail -o reviews/
+  harvester unused usages.ndjson --fail-above 5% --max-unknown 40% --format ids"""
+
+
+def _option(
+    names: str, group: str, common: int = 0, *, parameter: str | None = None, **attributes: Any
+) -> Callable[[_Decorated], _Decorated]:
+    """An option in its group; `common` is its rank among those that short help shows, if it is one."""
+    declared = [*names.split(","), *([parameter] if parameter else [])]
+    return click.option(*declared, cls=GroupedOption, group=group, common=common, **attributes)
+
+
+@click.command(cls=Command, epilog=_EXAMPLES)
+@click.argument("ledger", metavar="LEDGER")
+@_option(
+    "--months", _WINDOW, 1, metavar="N", type=int, help="Months before the last one, 1 to 11.  [default: 3]"
+)
+@_option("--since", _WINDOW, metavar="YYYY-MM", help="First month of the window, in place of --months.")
+@_option("--as-of", _WINDOW, metavar="YYYY-MM", help="Last month of the window.  [default: the harvest's]")
+@_option("--grace", _WINDOW, metavar="DURATION", help="How long an account is new.  [default: the window]")
+@_option(
+    "--include", _JUDGED, type=click.Choice(["disabled"]), multiple=True, help="Judge disabled accounts, too."
+)
+@_option(
+    "--exclude",
+    _JUDGED,
+    5,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="CSV of accounts to exclude: accountId[,reason[,until]].",
+)
+@_option(
+    "--assume-reported",
+    _JUDGED,
+    is_flag=True,
+    help="Take sources of which nothing is known as reporting usage.",
+)
+@_option("--states", _SHOWN, 4, metavar="NAMES", help="States to show.  [default: unused,never]")
+@_option(
+    "-o,--output", _SHOWN, 2, metavar="DEST", help="A file instead of stdout (.csv, .ndjson, .txt for IDs)."
+)
+@_option(
+    "--format",
+    _SHOWN,
+    parameter="form",
+    type=click.Choice(FORMS),
+    help="[default: by the suffix; a table on a terminal, else csv]",
+)
+@_option("--by", _SHOWN, 3, metavar="FIELD", help="Totals by this field, such as sourceName or managerName.")
+@_option(
+    "--split-by",
+    _SHOWN,
+    metavar="FIELD",
+    help="A directory (-o DIR/) with one CSV for each value of this field.",
+)
+@_option("--columns", _SHOWN, metavar="NAMES", help="Columns, in this order.  [default: all]")
+@_option("--bom", _SHOWN, is_flag=True, help="Begin CSV with a byte order mark, for Excel.")
+@_option(
+    "--formula-guard/--no-formula-guard",
+    _SHOWN,
+    default=True,
+    help="Guard text that a spreadsheet would run.  [default: --formula-guard]",
+)
+@_option("--fail-above", _GATE, 6, metavar="N|P%", help="Exit with 1 if more accounts are in these states.")
+@_option("--max-unknown", _GATE, metavar="P%", help="Exit with 3 if more accounts are unknown.")
+def command(ledger: str, **options: Any) -> int:
+    """Show which accounts nobody uses, from the ledger of a finished harvest.
+
+    LEDGER is a ledger, or the output whose ledger is next to it. Works offline and never changes anything
+    in a tenant. Exit status 3 says that nothing could be judged, 1 that there are more than --fail-above.
+
+    \b
+    Each account is in one state, the first that applies:
+      excluded  disabled, or listed in --exclude
+      unknown   the harvest gave up on it
+      active    used within the window: the month of the harvest, and --months before it
+      unused    used earlier, not within the window
+      new       never used, and created within the window
+      unknown   its source reports no usage, or not for long enough, or is not known
+      never     never used, as far as its source reports
+    """  # noqa: D301  # click's mark of lines that stay as they are
+    with _flags_named():
+        limits = {name: _limit(name, options[name]) for name in ("fail_above", "max_unknown")}
+        question, wanted = _question(options), _wanted(options)
+        path = ledger_named(ledger)
+        with LedgerReader(path) as reader:
+            review = Review(reader, question)
+            answer = write_answer(review, wanted, inputs=_inputs(path, ledger, options["exclude"]))
+    if (warning := unmatched_warning(review.unmatched)) is not None:
+        click.echo(f"harvester: {warning}", err=True)
+    click.echo(str(answer.totals), err=True)
+    return status_of(answer.totals, answer.selected, **limits)
+
+
+@contextmanager
+def _flags_named() -> Iterator[None]:
+    """Within it, an error about a keyword of the library is one about the option."""
+    try:
+        yield
+    except SettingError as error:
+        flag = f"--{error.setting.removeprefix('--').replace('_', '-')}"
+        raise SettingError(flag, error.problem.removeprefix(f"{error.setting}: "), error.hint) from None
+
+
+def _question(options: dict[str, Any]) -> Question:
+    return Question(
+        months=options["months"],
+        since=options["since"],
+        as_of=options["as_of"],
+        grace=_grace(options["grace"]),
+        include_disabled="disabled" in options["include"],
+        assume_reported=options["assume_reported"],
+        exclusions=read_exclusions(options["exclude"]) if options["exclude"] else {},
+    )
+
+
+def _wanted(options: dict[str, Any]) -> Wanted:
+    return Wanted(
+        states=_states(options["states"]),
+        output=options["output"],
+        form=options["form"],
+        columns=_names(options["columns"]),
+        by=options["by"],
+        split_by=options["split_by"],
+        guard=options["formula_guard"],
+        bom=options["bom"],
+    )
+
+
+def _inputs(path: Path, named: str, exclude: Path | None) -> list[Path]:
+    """What must not be overwritten: the ledger, the output that it was named by, and the exclusions."""
+    return [path, *([] if "://" in named else [Path(named)]), *([exclude] if exclude else [])]
+
+
+def _grace(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    try:
+        seconds = duration(text)
+    except BadValue as bad:
+        raise SettingError("grace", f"{text!r} {bad.problem}", "write it as in 30d or 12h") from None
+    return timedelta(seconds=min(seconds, _LONGEST_GRACE))
+
+
+def _limit(name: str, text: str | None) -> Limit | None:
+    return None if text is None else Limit.of(name, text, share_only=name == "max_unknown")
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(","))
+
+
+def _states(text: str | None) -> frozenset[State]:
+    names = _names(text)
+    return frozenset(NOT_USED) if names is None else frozenset(map(_state, names))
+
+
+def _state(name: str) -> State:
+    try:
+        return State(name)
+    except ValueError:
+        near = get_close_matches(name, list(State), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"give any of {', '.join(State)}"
+        raise SettingError("states", f"{name!r} is not a state", hint) from None

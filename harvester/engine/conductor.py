@@ -1,0 +1,395 @@
+"""Gives work to the lanes, and carries out what the policy decides about each outcome.
+
+Every method is one synchronous step, and leaves everything consistent. What ends the run is left in
+`stopping`, for the engine to see to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import TypeAlias, assert_never
+
+from harvester.engine import policy
+from harvester.engine.access import Access
+from harvester.engine.circuit_breaker import CircuitBreaker, ProbeFailed
+from harvester.engine.policy import Again, Condemn, Decision, Fail, Hold, Last, OtherLane, Retry, Stop
+from harvester.engine.recorder import Recorder
+from harvester.engine.scheduler import Scheduler, Stall
+from harvester.engine.standing import LaneStanding, Standings
+from harvester.engine.work import Kind, Work
+from harvester.errors import InternalError, StopRun
+from harvester.events import Observer, OutageBegan, OutageEnded, OutageProbed, RetryScheduled, Warned
+from harvester.model import (
+    AccountOutcome,
+    Answered,
+    Failure,
+    Fault,
+    Harvested,
+    Outcome,
+    Reason,
+    Refused,
+    Throttled,
+    TokenRejected,
+)
+from harvester.tenant.paging import Contradiction, Pages, Progress
+from harvester.tenant.request import Request
+from harvester.tenant.usages import Page, usage_request
+
+Trouble: TypeAlias = Fault | Throttled | TokenRejected | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The settings of a run that decide what is requested, and when to give up."""
+
+    attempts: int
+    page_size: int
+    sorters: str
+    since: str | None
+    count: bool
+    max_failures: int | None
+    check_list: bool
+    """Whether to stop when none of the first accounts on the list exists."""
+
+    def pages(self) -> Pages:
+        """An account's pages, before the first one has come."""
+        return Pages(page_size=self.page_size, sorters=self.sorters, since=self.since, count=self.count)
+
+    def request(self, work: Work, lane: LaneStanding) -> Request[Page]:
+        """The next request of `work` on `lane`."""
+        return usage_request(
+            work.account.id,
+            work.pages.offset,
+            api_version=lane.lane.api_version,
+            page_size=self.page_size,
+            sorters=self.sorters,
+            count=self.count,
+        )
+
+
+class Conductor:
+    """Between the workers, who send, and scheduler and recorder, who keep."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        standings: Standings,
+        scheduler: Scheduler,
+        breaker: CircuitBreaker,
+        recorder: Recorder,
+        *,
+        observer: Observer,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        rng: Random,
+    ) -> None:
+        self.rules = rules
+        self.scheduler = scheduler
+        self._standings = standings
+        self._breaker = breaker
+        self._recorder = recorder
+        self._observer = observer
+        self._clock = clock
+        self._wall = wall
+        self._rng = rng
+        self.access = Access(standings, scheduler, breaker, attempts=rules.attempts, clock=clock, rng=rng)
+        self._failed = 0
+        self._missing = 0
+        self._check_list = rules.check_list and rules.max_failures is None
+        self._warned = False
+        self.changed = asyncio.Event()
+        """Set when the engine should look: nothing is in flight, something is due earlier, the run ends."""
+        self.work_arrived = asyncio.Event()
+        """Set when dispatchers that found no work should look again."""
+        self.page_wanted = asyncio.Event()
+        """Set when the next page of the list should be read."""
+        self.stopping: StopRun | None = None
+        """Why the run ends, if it does."""
+        self.failing_since: float | None = None
+        """Since when there has been trouble, and no useful answer."""
+        self.last_trouble: Fault | Throttled | None = None
+
+    # --- around a request
+
+    def purpose(self, lane: LaneStanding) -> str | None:
+        """What the lane's next request would be for; None if there is none to send."""
+        return self.scheduler.purpose(lane, self._clock())
+
+    def take(self, lane: LaneStanding, purpose: str) -> Work | None:
+        """The next work for the lane, if it is still of this purpose."""
+        work = self.scheduler.take(lane, self._clock(), purpose)
+        if self.scheduler.wants_page:
+            self.page_wanted.set()
+        return work
+
+    def handle(self, lane: LaneStanding, work: Work, outcome: Outcome[Page]) -> None:
+        """See to the consequences of a request that ended."""
+        self.scheduler.landed(lane)
+        if type(outcome) is Answered:
+            self._answered(lane, work, outcome)
+        elif isinstance(outcome, (Fault, Throttled)):
+            self._unanswered(lane, work, outcome)
+        elif isinstance(outcome, (TokenRejected, Refused)):
+            self._refused(lane, work, outcome)
+        if work.kind is Kind.COMPARISON:
+            self.scheduler.compared(answered=not isinstance(outcome, (Fault, Throttled)))
+        if not lane.proven and lane.live:
+            self.access.judge(lane)
+        self.look()
+
+    def canceled(self, lane: LaneStanding, work: Work) -> None:
+        """The request of `work` was canceled, since the run ends."""
+        self.scheduler.landed(lane)
+        self._breaker.told_nothing(work)
+
+    def look(self) -> None:
+        """Something may have changed: wake dispatchers that wait for work, and the engine if need be."""
+        self.work_arrived.set()
+        if not self.scheduler.in_flight:
+            self.changed.set()
+
+    # --- answers
+
+    def _answered(self, lane: LaneStanding, work: Work, outcome: Answered[Page]) -> None:
+        self._alive(lane, work, outcome.sent_at)
+        if not lane.proven or work.missing_on:
+            self._fail_all(self.access.answered(lane, work))
+        if work.kind is not Kind.ACCOUNT:
+            return
+        self._check_list = False
+        result = work.pages.add(outcome.value)
+        if result is Progress.COMPLETE:
+            self._harvested(lane, work)
+        elif isinstance(result, Contradiction):
+            self._contradicted(lane, work, result)
+        else:
+            work.progressed()
+            self.scheduler.again(work)
+
+    def _alive(self, lane: LaneStanding, work: Work, sent_at: float) -> None:
+        """The tenant gave an answer, and not 429."""
+        self.failing_since = self.last_trouble = None
+        self.scheduler.answered(work)
+        breaker = self._breaker
+        outage_began = breaker.tenant.suspected_at if breaker.tenant.open else None
+        condemned = breaker.alive(lane.index, sent_at)
+        self._fail_all(condemned.failed)
+        for spared in condemned.spared:
+            self.scheduler.again(spared)
+        if outage_began is not None and breaker.tenant.closed:
+            self._observer(OutageEnded(self._clock() - outage_began))
+
+    def _harvested(self, lane: LaneStanding, work: Work) -> None:
+        rows = work.pages.encode()
+        account = work.account
+        if rows.rows:
+            outcome = AccountOutcome.HARVESTED
+            self.scheduler.known_good = account.id
+            if account.unreported:
+                self._warn_of_rows(account.id)
+        else:
+            outcome = AccountOutcome.UNREPORTED if account.unreported else AccountOutcome.EMPTY
+        self._recorder.put(Harvested(account, outcome, rows, lane.lane.label, self._wall()))
+        self._settled(work)
+
+    def _contradicted(self, lane: LaneStanding, work: Work, found: Contradiction) -> None:
+        """Pages that contradict each other: the tenant is alive, and the account starts over."""
+        fault = Fault(self._clock(), found.reason, found.detail, status=200)
+        work.pages = self.rules.pages()
+        work.last = fault
+        work.attempts += 1
+        decision = self._decide(lane, work, fault)
+        self._carry_out(lane, work, fault, Fail() if isinstance(decision, Condemn) else decision)
+
+    def _warn_of_rows(self, account_id: str) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        self._observer(
+            Warned(
+                "unreported_with_rows",
+                f"account {account_id} has usage rows, although its source is said to report no usage",
+                "its rows are kept; status and rows of the source contradict each other",
+            )
+        )
+
+    # --- refusals and faults
+
+    def _refused(self, lane: LaneStanding, work: Work, outcome: Refused | TokenRejected) -> None:
+        self._alive(lane, work, outcome.sent_at)
+        self._fail_all(self.access.refused(lane, work, outcome))
+        self._consequence(lane, work, outcome)
+
+    def _unanswered(self, lane: LaneStanding, work: Work, outcome: Fault | Throttled) -> None:
+        now = self._clock()
+        self.last_trouble = outcome
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        if isinstance(outcome, Throttled):
+            self._breaker.told_nothing(work)
+        elif (failed := self._breaker.faulted(lane.index, work, outcome, now)) is not None:
+            self._probe_failed(failed, outcome)
+        if isinstance(outcome, Throttled) or outcome.retry_after is not None:
+            self._recorder.save_soon()  # the pause must outlive a kill
+            self.changed.set()  # and may be longer than the run
+        self._consequence(lane, work, outcome)
+
+    def _consequence(self, lane: LaneStanding, work: Work, outcome: Trouble) -> None:
+        work.last = outcome
+        if work.kind is Kind.ACCOUNT:
+            self._carry_out(lane, work, outcome, self._decide(lane, work, outcome))
+        elif work.kind is Kind.CHECK:
+            self.access.checked(lane, work, outcome)
+
+    def _probe_failed(self, failed: ProbeFailed, fault: Fault) -> None:
+        self.changed.set()
+        for work in failed.refunded:
+            self.scheduler.again(work)
+        if failed.lane is None:
+            if failed.outage_began:
+                self._observer(OutageBegan(fault.detail))
+            self._observer(OutageProbed(fault.detail, failed.next_in))
+        elif failed.outage_began:
+            label = self._standings.lanes[failed.lane].lane.label
+            self._observer(
+                Warned(
+                    "lane_fails",
+                    f"{label} fails while others work ({fault.detail})",
+                    "its accounts go to the others until it works again",
+                )
+            )
+
+    def _decide(self, lane: LaneStanding, work: Work, outcome: Trouble) -> Decision:
+        return policy.decide(
+            work,
+            outcome,
+            lane,
+            self._standings,
+            attempts=self.rules.attempts,
+            others_answered=self.scheduler.others_answered,
+            rng=self._rng,
+        )
+
+    def list_is_good(self) -> None:
+        """An account was answered: the list is one of account IDs."""
+        self._check_list = False
+
+    # --- decisions
+
+    def _carry_out(self, lane: LaneStanding, work: Work, outcome: Trouble, decision: Decision) -> None:
+        match decision:
+            case Again():
+                self.scheduler.again(work)
+            case Retry(delay):
+                self._retry(work, outcome, delay)
+            case Last(charged):
+                work.attempts += charged
+                self.scheduler.last(work)
+            case Condemn():
+                self._breaker.condemn(lane.index, work, self._clock())
+            case Hold():
+                self.access.hold(lane, work)
+            case OtherLane(avoid):
+                self._other_lane(lane, work, outcome, avoid)
+            case Fail():
+                work.attempts += isinstance(outcome, Throttled)
+                self._fail(work)
+            case Stop(why):
+                self.stop(why)
+            case _:
+                assert_never(decision)
+
+    def _retry(self, work: Work, outcome: Trouble, delay: float) -> None:
+        due = self._clock() + delay
+        if self.scheduler.next_due is None or due < self.scheduler.next_due:
+            self.changed.set()
+        self.scheduler.later(work, due)
+        if isinstance(outcome, Fault):
+            event = RetryScheduled(work.account.id, outcome.reason, work.attempts, delay, outcome.detail)
+            self._observer(event)
+
+    def _other_lane(self, lane: LaneStanding, work: Work, outcome: Trouble, avoid: int) -> None:
+        if isinstance(outcome, Refused) and outcome.status in policy.MISSING:
+            work.missing_on += (lane.version,)
+            lane.version.missing += 1
+        work.avoid = avoid
+        self.scheduler.again(work)
+
+    def stop(self, why: StopRun) -> None:
+        """Hand out no more work: the run ends. The first reason counts."""
+        if self.stopping is None:
+            self.stopping = why
+        self.scheduler.close()
+        self.changed.set()
+
+    # --- settled
+
+    def _fail_all(self, works: Iterable[Work]) -> None:
+        for work in works:
+            self._fail(work)
+
+    def _fail(self, work: Work) -> None:
+        failure = failure_of(work, self._wall())
+        self._recorder.put(failure)
+        self._settled(work)
+        self._failed += 1
+        limit = self.rules.max_failures
+        if limit is not None and self._failed >= limit:
+            self.stop(policy.too_many_failures(self._failed))
+        elif self._check_list and failure.status in policy.MISSING and work.ordinal < policy.FIRST_ACCOUNTS:
+            self._missing += 1
+            if self._missing >= policy.FIRST_ACCOUNTS:
+                self.stop(policy.wrong_list(work.account.id))
+
+    def _settled(self, work: Work) -> None:
+        for version in work.missing_on:
+            version.missing -= 1
+        self.scheduler.settled()
+
+    # --- when nothing moves
+
+    def notice_drops(self) -> None:
+        """See to clients whose credentials the token endpoint refuses."""
+        self.access.notice_drops()
+
+    def resolve(self, stall: Stall) -> None:
+        """Get things moving again; what waits for the tenant or for the reader is the engine's matter."""
+        match stall:
+            case Stall.NO_LANE:
+                self.stop(self.access.denied or InternalError("no lane is left, and no client was dropped"))
+            case Stall.CONDEMNED:
+                for index in {index for index, _ in self._breaker.condemned()}:
+                    self._breaker.suspect(index, self._clock())
+            case Stall.DENIED:
+                self.access.decide()
+            case Stall.LOST:
+                self.stop(InternalError(f"{self.scheduler.begun} accounts are lost between two steps"))
+            case Stall.LANES | Stall.READER:
+                return
+            case _:
+                assert_never(stall)
+        self.look()
+
+
+def failure_of(work: Work, failed_at: float) -> Failure:
+    """The line of the failures file for an account that is given up."""
+    status: int | None = None
+    reason, tracking_id = Reason.THROTTLED, None
+    match work.last:
+        case Fault() | Refused() as last:
+            status, reason, tracking_id = last.status, last.reason, last.tracking_id
+        case TokenRejected():
+            status, reason = 401, Reason.UNAUTHORIZED
+        case Throttled():
+            status = 429
+    return Failure(
+        account=work.account,
+        status=status,
+        reason=reason,
+        detail="" if work.last is None else work.last.detail,
+        tracking_id=tracking_id,
+        attempts=max(work.attempts, 1),
+        failed_at=failed_at,
+    )

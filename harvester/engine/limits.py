@@ -1,0 +1,80 @@
+"""When to stop waiting: the deadline, and `--max-outage` for whatever there is to wait for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harvester.engine.standing import LaneStanding
+from harvester.errors import StoppedEarly, StopRun, UsageError
+from harvester.model import Fault, Throttled
+
+_CONTINUE: Final = "run the same command again: it continues where it stopped"
+_TOLERANCE: Final = 1.0
+"""Seconds by which a pause may be longer than allowed: limiters add a little to a `Retry-After`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Since when there has been no useful answer, and what came instead.
+
+    `last` is the last 429 or fault, `waiting_for` what the lanes wait for, in words.
+    """
+
+    since: float
+    last: Fault | Throttled | None
+    waiting_for: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a run may take (`deadline`, a time) and wait for the tenant (`max_outage`, seconds)."""
+
+    deadline: float | None
+    max_outage: float
+
+    def exceeded(self, now: float, lanes: Sequence[LaneStanding], trouble: Trouble | None) -> StopRun | None:
+        """Why the run must end now, if it must. `lanes` are those in use."""
+        if self.deadline is not None and now >= self.deadline:
+            return StoppedEarly("the deadline has passed", _CONTINUE)
+        for lane in lanes:
+            if (fault := lane.lane.permanent_fault) is not None:
+                return UsageError(fault.detail)
+        if (stop := self._pause(now, lanes, trouble)) is not None:
+            return stop
+        if trouble is not None and now - trouble.since >= self.max_outage:
+            return _unavailable(now - trouble.since, trouble)
+        return None
+
+    def _pause(
+        self, now: float, lanes: Sequence[LaneStanding], trouble: Trouble | None
+    ) -> StoppedEarly | None:
+        """Whether the tenant asks to wait for longer than the run may."""
+        resumes_in, lane = min(
+            ((lane.lane.limiter.resumes_in(), lane.lane) for lane in lanes),
+            key=lambda pair: pair[0],
+            default=(0.0, None),
+        )
+        if lane is None or not resumes_in:
+            return None
+        since = now if trouble is None else trouble.since
+        if self.deadline is not None and now + resumes_in > self.deadline:
+            limit = "the deadline"
+        elif now + resumes_in > since + self.max_outage + _TOLERANCE:
+            limit = f"the {self.max_outage:g} s of --max-outage"
+        else:
+            return None
+        what = lane.waiting_for or "a pause"
+        return StoppedEarly(f"waiting for {what} would last {resumes_in:.0f} s, beyond {limit}", _CONTINUE)
+
+
+def _unavailable(seconds: float, trouble: Trouble) -> StoppedEarly:
+    if trouble.waiting_for is not None:
+        problem = f"waited {seconds:.0f} s in vain for {trouble.waiting_for}"
+    elif isinstance(trouble.last, Throttled):
+        problem = f"every request was answered with 429 for {seconds:.0f} s"
+    else:
+        detail = f" ({trouble.last.detail})" if trouble.last is not None else ""
+        problem = f"the tenant has not been available for {seconds:.0f} s{detail}"
+    return StoppedEarly(problem, _CONTINUE)

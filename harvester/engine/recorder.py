@@ -1,0 +1,145 @@
+"""Settled accounts on their way to the ledger: in batches, one transaction each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from harvester.events import AccountSettled, Committed, Observer
+from harvester.ledger import Ledger
+from harvester.model import AccountOutcome, Failure, Harvested, Settled
+from harvester.tenant.client import Lane
+
+COMMIT_EVERY: Final = 0.25
+"""Seconds between two commits: what a kill can cost, against 8 kB written to the disk for a small one."""
+BATCH: Final = 200
+"""Accounts after which a commit need not wait any longer: larger ones save hardly anything."""
+BACKLOG: Final = 2000
+"""Settled accounts in memory (some 2 MB) beyond which requests wait for the disk."""
+_FACTS_EVERY: Final = 1.0
+"""Seconds between two looks at the limiters' memory while no account is settled."""
+
+
+class Recorder:
+    """`run` is its task. Everything that was `put` is in the ledger when `run` returns after `finish`."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        lanes: Sequence[Lane],
+        observer: Observer,
+        *,
+        clock: Callable[[], float],
+        release_behind_reader: bool,
+    ) -> None:
+        self._ledger = ledger
+        self._lanes = lanes
+        self._observer = observer
+        self._clock = clock
+        self._release = release_behind_reader
+        self._backlog: list[Settled] = []
+        self._saved: dict[str, dict[str, Any]] = {}
+        self._wanted = asyncio.Event()  # there is something to store
+        self._hurried = asyncio.Event()  # … and it must not wait for the next commit
+        self._room = asyncio.Event()
+        self._finishing = False
+        self._committed_at = clock() - COMMIT_EVERY
+        self.reader_position = -1
+        """Everything up to here has been emitted by a live output."""
+
+    # --- the side of the workers
+
+    def put(self, settled: Settled) -> None:
+        """Take an account that is settled; the next commit stores it."""
+        self._backlog.append(settled)
+        if len(self._backlog) == BATCH:
+            self._hurried.set()
+        else:
+            self._wanted.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk is so far behind that no more requests should be sent."""
+        return len(self._backlog) >= BACKLOG
+
+    async def room(self) -> None:
+        """Wait until the disk has caught up."""
+        while self.full:
+            self._room.clear()
+            await self._room.wait()
+
+    def save_soon(self) -> None:
+        """Store the limiters' memory at once: a `Retry-After` must outlive a kill."""
+        self._wanted.set()
+        self._hurried.set()
+
+    def finish(self) -> None:
+        """Commit what is left, then let `run` return."""
+        self._finishing = True
+        self.save_soon()
+
+    # --- the task
+
+    async def run(self) -> None:
+        """Commit whenever enough accounts or enough time have come together.
+
+        Raises:
+            StopRun: the ledger cannot be written.
+        """
+        while not self._finishing:
+            await self._until_due()
+            await self._commit()
+        while self._backlog:
+            await self._commit()
+
+    async def _until_due(self) -> None:
+        """Wait for something to store, then until the last commit is long enough ago."""
+        await _wait(self._wanted, _FACTS_EVERY)
+        if (wait := self._committed_at + COMMIT_EVERY - self._clock()) > 0:
+            await _wait(self._hurried, wait)
+
+    async def _commit(self) -> None:
+        self._wanted.clear()
+        self._hurried.clear()
+        batch, self._backlog = self._backlog, []
+        began = self._committed_at = self._clock()
+        facts = self._new_facts()
+        if batch or facts:
+            release_before = self.reader_position + 1 if self._release else None
+            await self._ledger.settle(batch, facts, release_before=release_before)
+        self._room.set()
+        if batch:
+            self._report(batch, self._clock() - began)
+
+    def _new_facts(self) -> dict[str, Any]:
+        facts = {}
+        for lane in self._lanes:
+            memory = lane.limiter.memory()
+            if memory != self._saved.get(lane.label):
+                self._saved[lane.label] = memory
+                facts[f"lane:{lane.label}"] = memory
+        return facts
+
+    def _report(self, batch: list[Settled], seconds: float) -> None:
+        observer = self._observer
+        rows = 0
+        for settled in batch:
+            if isinstance(settled, Harvested):
+                rows += settled.rows.rows
+                observer(AccountSettled(settled.account.id, settled.outcome, settled.rows.rows))
+            else:
+                observer(_failed(settled))
+        observer(Committed(len(batch), rows, seconds))
+
+
+def _failed(failure: Failure) -> AccountSettled:
+    return AccountSettled(failure.account.id, AccountOutcome.FAILED, 0, failure.reason, failure.detail)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for `event`, but no longer than `seconds`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -1,0 +1,399 @@
+"""Which account is next: the list, accounts to be requested again, and those that wait for something.
+
+Every account that is begun and not settled is in exactly one place: in flight, to be requested again at
+once, later, behind others or on another lane, held with its client, or condemned by the circuit breaker.
+The list itself stays in the ledger; a page of it is kept here. Pure: the clock is passed in.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from itertools import count
+from typing import Final, NamedTuple
+
+from harvester.engine.circuit_breaker import CircuitBreaker
+from harvester.engine.policy import OTHERS_ANSWERED
+from harvester.engine.standing import MOST_MISSING, ClientStanding, LaneStanding, Standings
+from harvester.engine.work import Kind, Work
+from harvester.model import Account
+from harvester.tenant.paging import Pages
+
+PAGE: Final = 1000
+"""Accounts read from the ledger at once: some 100 kB."""
+_LOW: Final = PAGE // 2
+"""When to read the next page: half of one lasts longer than the query."""
+USAGE: Final = "usage"
+PROBE: Final = "probe"
+MOST_BEGUN: Final = 5000
+"""Accounts begun and not settled. Beyond it retries have piled up, and no new ones are begun."""
+
+
+class Source(NamedTuple):
+    """Where work comes from: `take` gives it, `purpose` is what its request is for."""
+
+    take: Callable[[LaneStanding], Work]
+    purpose: str
+
+
+class Stall(Enum):
+    """Why nothing moves, and nothing will by itself."""
+
+    NO_LANE = auto()
+    """All lanes were dropped."""
+    LANES = auto()
+    """There is work, but no lane that may take it can send: no token, or a pause."""
+    CONDEMNED = auto()
+    """Accounts without attempts left wait for a sign of life."""
+    DENIED = auto()
+    """Accounts that were denied wait for a decision about their client."""
+    READER = auto()
+    """The reader of a live output is slow: waited for without bound, since the tenant has no part in it."""
+    LOST = auto()
+    """An account is begun and nowhere to be found: a bug."""
+
+
+class Scheduler:
+    """Hands out work, takes it back, and knows when everything is settled or nothing moves any more."""
+
+    def __init__(
+        self,
+        standings: Standings,
+        breaker: CircuitBreaker,
+        begin: Callable[[], Pages],
+        *,
+        ahead: int | None,
+        known_good: str | None = None,
+    ) -> None:
+        """`begin` makes the pages of one account. `ahead`: how many positions the reader may be behind."""
+        self._standings = standings
+        self._breaker = breaker
+        self._pages = begin
+        self._ahead = ahead
+        self._fresh: deque[Account] = deque()
+        self._again: deque[Work] = deque()
+        self._elsewhere: dict[int, deque[Work]] = {}
+        self._throttled: deque[Work] = deque()
+        self._checks: dict[ClientStanding, Work] = {}
+        self._due: list[tuple[float, int, Work]] = []
+        self._order = count()
+        self._comparing = False
+        self._probes = 0
+        self.reader_position = -1
+        """The reader of a live output has emitted everything up to here."""
+        self.closed = False
+        self._list_source = Source(self._begin, USAGE)
+        self._again_source = Source(self._take_again, USAGE)
+        self._elsewhere_source = Source(self._take_elsewhere, USAGE)
+        self._throttled_source = Source(self._take_throttled, USAGE)
+        self._check_source = Source(self._take_check, PROBE)
+        self._comparison_source = Source(self._compare, PROBE)
+        self._known_good_probe = self._as_probe(self._take_known_good)
+        self._list_probe = self._as_probe(self._begin, USAGE)
+        self._again_probe = self._as_probe(self._take_again, USAGE)
+        self._elsewhere_probe = self._as_probe(self._take_elsewhere, USAGE)
+        self._throttled_probe = self._as_probe(self._take_throttled, USAGE)
+        self._condemned_probe = self._as_probe(self._take_condemned)
+        self.held: dict[ClientStanding, list[Work]] = {}
+        self.known_good = known_good
+        """An account answered with rows, in this run or an earlier one: whoever has the right gets it."""
+        self.others_answered = 0
+        """Accounts answered, be it with a refusal, but not with 429 or a fault."""
+        self.in_flight = 0
+        self.begun = 0
+        """Accounts begun and not settled."""
+        self.started = 0
+        self.list_ended = False
+
+    # --- the list
+
+    @property
+    def wants_page(self) -> bool:
+        """Whether the next page of the list should be read."""
+        return not self.list_ended and len(self._fresh) <= _LOW
+
+    def add_page(self, accounts: Sequence[Account]) -> None:
+        """Take the next page of the list; an empty one is its end."""
+        self._fresh.extend(accounts)
+        self.list_ended = not accounts
+
+    @property
+    def finished(self) -> bool:
+        """Whether every account on the list is settled."""
+        return self.list_ended and not self._fresh and not self.begun
+
+    def close(self) -> None:
+        """Hand out nothing more."""
+        self.closed = True
+
+    # --- taking
+
+    def purpose(self, lane: LaneStanding, now: float) -> str | None:
+        """What the lane's next request would be for (`usage` or `probe`); None if there is no work for it."""
+        source = self._source(lane, now)
+        return None if source is None else source.purpose
+
+    def take(self, lane: LaneStanding, now: float, purpose: str = USAGE) -> Work | None:
+        """The next work for the lane, if it is of this purpose; it is in flight from now on."""
+        source = self._source(lane, now)
+        if source is None or source.purpose != purpose:
+            return None
+        self.in_flight += 1
+        lane.in_flight += 1
+        return source.take(lane)
+
+    def _source(self, lane: LaneStanding, now: float) -> Source | None:
+        """Where the lane's next work comes from."""
+        if self.closed:
+            return None
+        if not self._breaker.lets_through(lane.index):
+            return self._probe_source(lane) if self._breaker.probe_due(lane.index, now) else None
+        if self._checks and self._check_for(lane):
+            return self._check_source
+        return None if lane.client.on_trial else self._account_source(lane)
+
+    def _account_source(self, lane: LaneStanding) -> Source | None:
+        if self._again:
+            return self._again_source
+        if self._elsewhere and self._from_elsewhere(lane) is not None:
+            return self._elsewhere_source
+        throttled = self._first_throttled(lane) if self._throttled else None
+        if throttled is not None and self._is_ready(throttled):
+            return self._throttled_source
+        if self._may_begin(lane):
+            return self._list_source
+        return None if throttled is None else self._leftover_source(throttled)
+
+    def _may_begin(self, lane: LaneStanding) -> bool:
+        if not self._fresh or self.begun >= MOST_BEGUN or lane.version.missing >= MOST_MISSING:
+            return False
+        return self._ahead is None or not self._reader_is_behind()
+
+    def _reader_is_behind(self) -> bool:
+        """Whether the next account of the list must wait for the reader of a live output."""
+        if self._ahead is None or not self._fresh:
+            return False
+        return self._fresh[0].position > self.reader_position + self._ahead
+
+    def _begin(self, _lane: LaneStanding) -> Work:
+        work = Work(self._fresh.popleft(), self._pages(), ordinal=self.started)
+        self.started += 1
+        self.begun += 1
+        return work
+
+    def _take_again(self, _lane: LaneStanding) -> Work:
+        return self._again.popleft()
+
+    def _from_elsewhere(self, lane: LaneStanding) -> int | None:
+        return next(
+            (avoid for avoid, works in self._elsewhere.items() if works and not avoid & lane.bit), None
+        )
+
+    def _take_elsewhere(self, lane: LaneStanding) -> Work:
+        avoid = self._from_elsewhere(lane)
+        assert avoid is not None  # noqa: S101  # for the type checker: `_source` has just found it
+        works = self._elsewhere[avoid]
+        work = works.popleft()
+        if not works:
+            del self._elsewhere[avoid]
+        return work
+
+    def _check_for(self, lane: LaneStanding) -> bool:
+        work = self._checks.get(lane.client)
+        return work is not None and not work.avoid & lane.bit
+
+    def _take_check(self, lane: LaneStanding) -> Work:
+        return self._checks.pop(lane.client)
+
+    # --- accounts that were throttled
+
+    def _is_ready(self, work: Work) -> bool:
+        """Whether its turn has come: enough others were answered since its last 429."""
+        return self.others_answered - (work.throttled_at or 0) >= OTHERS_ANSWERED
+
+    def _first_throttled(self, lane: LaneStanding) -> Work | None:
+        return next((work for work in self._throttled if not work.avoid & lane.bit), None)
+
+    def _leftover_source(self, work: Work) -> Source | None:
+        """Only throttled accounts are left: the known-good account takes the part of the others."""
+        if self._comparing:
+            return None
+        return self._throttled_source if work.compared or self.known_good is None else self._comparison_source
+
+    def _take_throttled(self, lane: LaneStanding) -> Work:
+        work = self._first_throttled(lane)
+        assert work is not None  # noqa: S101  # for the type checker: `_account_source` has just found it
+        self._throttled.remove(work)
+        return work
+
+    def _compare(self, lane: LaneStanding) -> Work:
+        work = self._first_throttled(lane)
+        assert work is not None  # noqa: S101  # for the type checker, as above
+        work.compared = self._comparing = True
+        return self._request_known_good(Kind.COMPARISON)
+
+    def compared(self, *, answered: bool) -> None:
+        """The known-good account was requested while others are throttled; its answer counts for ten."""
+        self._comparing = False
+        if answered:
+            self.others_answered += OTHERS_ANSWERED
+
+    # --- probes and checks
+
+    def _request_only(self, kind: Kind, account_id: str) -> Work:
+        """A request whose answer is not stored."""
+        return Work(Account(-1, account_id), self._pages(), kind)
+
+    def _request_known_good(self, kind: Kind) -> Work:
+        assert self.known_good is not None  # noqa: S101  # for the type checker: whoever calls has looked
+        return self._request_only(kind, self.known_good)
+
+    def _probe_source(self, lane: LaneStanding) -> Source | None:
+        """What to probe with: an account that was answered before says most; one that has faulted, least."""
+        if self.known_good is not None:
+            return self._known_good_probe
+        if self._may_begin(lane):
+            return self._list_probe
+        if self._again:
+            return self._again_probe
+        if self._elsewhere and self._from_elsewhere(lane) is not None:
+            return self._elsewhere_probe
+        if self._first_throttled(lane) is not None:
+            return self._throttled_probe
+        return self._condemned_probe if any(True for _ in self._breaker.condemned()) else None
+
+    def _as_probe(self, take: Callable[[LaneStanding], Work], purpose: str = PROBE) -> Source:
+        """The source, with the circuit breaker told that what it gives is a probe."""
+
+        def probe(lane: LaneStanding) -> Work:
+            work = take(lane)
+            self._breaker.deciding(lane.index).probe = work
+            return work
+
+        return Source(probe, purpose)
+
+    def _take_known_good(self, _lane: LaneStanding) -> Work:
+        return self._request_known_good(Kind.PROBE)
+
+    def _take_condemned(self, _lane: LaneStanding) -> Work:
+        condemned = [work for _, work in self._breaker.condemned()]
+        self._probes += 1
+        return self._request_only(Kind.PROBE, condemned[self._probes % len(condemned)].account.id)
+
+    def check(self, client: ClientStanding, *, avoid: int = 0) -> None:
+        """Request the known-good account on a lane of `client`, before anything else."""
+        work = self._request_known_good(Kind.CHECK)
+        work.client, work.avoid = client, avoid
+        client.checking = True
+        self._checks[client] = work
+
+    # --- what was in flight
+
+    def landed(self, lane: LaneStanding) -> None:
+        """A request of the lane ended."""
+        self.in_flight -= 1
+        lane.in_flight -= 1
+
+    def answered(self, work: Work) -> None:
+        """Count an account that was answered: once."""
+        if not work.counted:
+            work.counted = True
+            self.others_answered += 1
+
+    def again(self, work: Work) -> None:
+        """Request `work` as soon as possible, on a lane that may."""
+        if work.client is not None:
+            self._checks[work.client] = work
+            self._readmit(work, work.client)
+        elif work.avoid and self._standings.others(work.avoid):
+            self._elsewhere.setdefault(work.avoid, deque()).append(work)
+        else:
+            work.avoid = 0
+            self._again.append(work)
+
+    def later(self, work: Work, due: float) -> None:
+        """Request `work` again at the time `due`."""
+        heapq.heappush(self._due, (due, next(self._order), work))
+
+    def last(self, work: Work) -> None:
+        """Request `work` again once ten others have been answered, or when nothing else is left."""
+        work.throttled_at = self.others_answered
+        work.compared = False
+        self._throttled.append(work)
+
+    def hold(self, client: ClientStanding, work: Work) -> None:
+        """Keep `work` until it is decided about `client`."""
+        self.held.setdefault(client, []).append(work)
+
+    def release(self, client: ClientStanding) -> list[Work]:
+        """The accounts held for `client`, which is decided about; it needs no check any more."""
+        client.checking = False
+        self._checks.pop(client, None)
+        return self.held.pop(client, [])
+
+    def settled(self) -> None:
+        """An account that was begun is settled."""
+        self.begun -= 1
+
+    # --- time
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next account is due to be requested again."""
+        return self._due[0][0] if self._due else None
+
+    def release_due(self, now: float) -> None:
+        """Make what is due available."""
+        while self._due and self._due[0][0] <= now:
+            self.again(heapq.heappop(self._due)[2])
+
+    # --- what is left
+
+    def lane_dropped(self) -> None:
+        """A lane is not used any more: what only it could have taken is left to the lanes that refused it."""
+        for avoid in [avoid for avoid in self._elsewhere if not self._standings.others(avoid)]:
+            for work in self._elsewhere.pop(avoid):
+                self.again(work)
+        for work in self._throttled:
+            if not self._standings.others(work.avoid):
+                work.avoid = 0
+        for client, work in self._checks.items():
+            self._readmit(work, client)
+
+    @staticmethod
+    def _readmit(work: Work, client: ClientStanding) -> None:
+        """Let a check be sent on any lane of its client again, if none is left that it has not tried."""
+        if not any(lane.live and not work.avoid & lane.bit for lane in client.lanes):
+            work.avoid = 0
+
+    def stalled(self, now: float) -> Stall | None:
+        """Why nothing moves any more; None if something does, or will by itself."""
+        if self.in_flight or self.finished or (self.wants_page and not self._fresh):
+            return None
+        live = self._standings.live
+        if not live:
+            return Stall.NO_LANE
+        able = self.able(now)
+        if able:
+            return Stall.LANES if all(lane.lane.waiting_for is not None for lane in able) else None
+        if self._due or self._breaker.next_probe(now) is not None:
+            return None
+        return self._waiting()
+
+    def able(self, now: float) -> list[LaneStanding]:
+        """The lanes in use for which there is work."""
+        return [lane for lane in self._standings.live if self._source(lane, now) is not None]
+
+    def _waiting(self) -> Stall:
+        if any(True for _ in self._breaker.condemned()):
+            return Stall.CONDEMNED
+        if self.undecided() is not None:
+            return Stall.DENIED
+        return Stall.READER if self._reader_is_behind() else Stall.LOST
+
+    def undecided(self) -> ClientStanding | None:
+        """A client that accounts are held for, or that gets none until it is decided about."""
+        on_trial = (lane.client for lane in self._standings.live if lane.client.on_trial)
+        return next(iter(self.held), None) or next(on_trial, None)

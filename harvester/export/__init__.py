@@ -1,0 +1,31 @@
+"""From ledgers to outputs: one exporter, whatever the format and the destination.
+
+`OutputSpec` describes an output, `open_output` opens it, `Output.try_out` tries it before the first request,
+and `export` writes it from one ledger or from the shards of one list, once or while the harvest runs.
+`slices` is the same for the Python API.
+"""
+
+from harvester.export.changes import Changes
+from harvester.export.control import Control
+from harvester.export.export import export, is_complete
+from harvester.export.exporter import Exported
+from harvester.export.failures import failure_lines, write_failures
+from harvester.export.output import Output, OutputSpec, open_output
+from harvester.export.records import COLUMNS
+from harvester.export.slices import decoded, slices
+
+__all__ = [
+    "COLUMNS",
+    "Changes",
+    "Control",
+    "Exported",
+    "Output",
+    "OutputSpec",
+    "decoded",
+    "export",
+    "failure_lines",
+    "is_complete",
+    "open_output",
+    "slices",
+    "write_failures",
+]

@@ -1,0 +1,144 @@
+"""A directory, or a prefix of an object store: parts, a manifest and, last of all, ``_SUCCESS``.
+
+Only what one of our own manifests names is ever replaced or removed. Before a part is begun, its name
+stands in ``_journal.json``, a manifest of what is to come, together with the names of the output that is to
+be replaced. So when the same command is run again after a kill, it knows which files are ours, whatever the
+new export is made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from harvester.errors import InternalError, OutputError
+from harvester.export.destinations.base import MayReplace, Place, Sink
+from harvester.export.manifest import PROGRAM, SCHEMA_VERSION, encoded
+
+MANIFEST: Final = "_manifest.json"
+JOURNAL: Final = "_journal.json"
+SUCCESS: Final = "_SUCCESS"
+REDSHIFT: Final = "_redshift_manifest.json"
+
+_PART: Final = re.compile(r"part-\d{5,}(?:\.[a-z]+){1,2}")
+"""The names of parts. A manifest that names anything else was not written by this program."""
+
+
+class Directory:
+    """See the module; `place` is where its files are."""
+
+    live = False
+
+    def __init__(self, place: Place) -> None:
+        self.name = place.name
+        self._place = place
+        self._ours: set[str] = set()
+        self._begun: list[str] = []
+        self._noted = 0
+        self._sink: Sink | None = None
+        self._published = False
+
+    def try_out(self, may_replace: MayReplace) -> None:
+        """See the protocol; what no manifest names is refused, too."""
+        self._place.try_out()
+        manifest = self._manifest(MANIFEST)
+        complete = self._place.read(SUCCESS) is not None
+        if complete and manifest is None:
+            raise self._refusal(f"contains {SUCCESS} of another program")
+        if complete and manifest is not None and not may_replace(manifest):
+            raise self._refusal(
+                "already holds a complete harvest", "use --replace, or choose another directory"
+            )
+        self._refuse_strangers()
+
+    def begin(self) -> None:
+        """Read which files are ours, and write the journal."""
+        self._refuse_strangers()
+        self._begun, self._noted = [], 0
+        self._write_journal([])
+        if not self._place.staged:
+            self._place.remove([SUCCESS])
+
+    def open(self, number: int, suffix: str) -> Sink:
+        """Note the part in the journal, then begin it."""
+        if number > self._noted:  # twice as many as before: thousands of parts need a dozen notes
+            self._noted = 2 * number
+            self._write_journal([_part(one, suffix) for one in range(1, self._noted + 1)])
+        name = _part(number, suffix)
+        self._begun.append(name)
+        self._sink = self._place.create(name)
+        return self._sink
+
+    def publish(self, manifest: Mapping[str, Any]) -> None:
+        """The parts, then the manifest; then what is left of the older output goes, and the journal."""
+        if self._place.staged:
+            self._place.remove([SUCCESS])
+            self._place.publish(self._begun)
+        self._place.write(MANIFEST, [encoded(manifest)])
+        self._place.remove(sorted(self._ours - _named(manifest)))
+        self._place.remove([JOURNAL])
+        self._published = True
+
+    def write_beside(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Such as ``_failures.ndjson``."""
+        self._place.write(name, pieces)
+
+    def complete(self) -> None:
+        """``_SUCCESS`` is an empty file."""
+        if not self._published:
+            raise InternalError(f"{self.name} is to be marked as complete, but nothing was published")
+        self._place.write(SUCCESS, [])
+
+    def discard(self) -> None:
+        """What was staged goes, and makes room; the journal still names what was put into a store."""
+        if self._sink is not None:
+            self._sink.discard()
+        self._place.discard(self._begun)
+
+    def _refuse_strangers(self) -> None:
+        self._ours = self._named_by(MANIFEST) | self._named_by(JOURNAL)
+        for name in sorted(self._place.names("part-") - self._ours):
+            if _PART.fullmatch(name):
+                raise self._refusal(f"contains {name}, which no manifest of harvester names")
+
+    def _named_by(self, document: str) -> set[str]:
+        return _named(self._manifest(document) or {})
+
+    def _manifest(self, name: str) -> dict[str, Any] | None:
+        data = self._place.read(name)
+        if data is None:
+            return None
+        try:
+            manifest = orjson.loads(data)
+            if manifest["program"] == PROGRAM and isinstance(manifest["parts"], list):
+                return dict(manifest)
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            pass
+        raise self._refusal(f"contains a {name} that harvester has not written")
+
+    def _write_journal(self, parts: list[str]) -> None:
+        journal = {
+            "schemaVersion": SCHEMA_VERSION,
+            "program": PROGRAM,
+            "parts": [{"name": name} for name in parts],
+            "replaces": sorted(self._ours),
+        }
+        self._place.write(JOURNAL, [encoded(journal)])
+
+    def _refusal(self, problem: str, hint: str = "choose another directory") -> OutputError:
+        return OutputError(f"{self.name} {problem}", hint)
+
+
+def _named(manifest: Mapping[str, Any]) -> set[str]:
+    """The files that a manifest or journal names, as far as they are such as this program writes."""
+    names = {str(part.get("name")) for part in manifest.get("parts", ())}
+    names |= {str(name) for name in manifest.get("replaces", ())}
+    names.add(str(manifest.get("redshiftManifest")))
+    return {name for name in names if _PART.fullmatch(name) or name == REDSHIFT}
+
+
+def _part(number: int, suffix: str) -> str:
+    return f"part-{number:05}{suffix}"

@@ -1,0 +1,171 @@
+"""The one exporter: ledgers → records → format → destination."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, Final
+
+from harvester.errors import HarvesterError, InputError
+from harvester.events import FilePublished, Observer
+from harvester.export.changes import Comparison, changed_records, earliest_month
+from harvester.export.exporter import Exported, Exporter
+from harvester.export.failures import failure_lines, write_failures
+from harvester.export.formats.columns import merged as merged_columns
+from harvester.export.output import Output
+from harvester.export.records import Content, Stamper, records
+from harvester.export.shards import Harvest, harvests_of, merged
+from harvester.export.slices import Idleness, followed, settled
+from harvester.files import disk_errors, partial, resolve
+from harvester.ledger import Entry, LedgerReader
+from harvester.ledger.copies import LedgerCopy
+from harvester.model import OutputFile
+
+__all__ = ["Exported", "export", "is_complete"]
+
+_MAX_OUTAGE: Final = 1800.0
+_FAILURES: Final = "_failures.ndjson"
+
+
+def export(
+    readers: Sequence[LedgerReader],
+    output: Output,
+    *,
+    follow: bool = False,
+    unfinished: bool = False,
+    one_shard: bool = False,
+    earlier: LedgerReader | None = None,
+    failures: Path | None = None,
+    on_position: Callable[[int], None] | None = None,
+    observer: Observer = lambda _: None,
+    max_outage: float = _MAX_OUTAGE,
+    clock: Callable[[], float] = time.monotonic,
+) -> Exported:
+    """Write the accounts of `readers`, several of which are shards of one list, to `output`; blocks.
+
+    Just before the output gets its final name, the failed accounts are written to `failures`; without it,
+    ``_failures.ndjson`` goes into a directory or store. Afterwards the caller writes what else belongs
+    beside it (`Output.write_beside`) and calls `Output.complete`.
+
+    `follow` waits for accounts that are not settled yet; without it, `unfinished` accepts that there are
+    such, or that shards are missing. `one_shard` accepts a single shard, as a run with ``--shard`` has it.
+    `earlier` is what an output of changes is compared with (None: nothing is known yet). `on_position` is
+    called with the position of the last account that was handed on. `output.control` ends it from another
+    thread.
+
+    Raises:
+        InputError: a ledger is unfinished, or they are not the shards of one list.
+        StoppedEarly: it cannot be written, or nobody has settled accounts for `max_outage` seconds.
+        ClosedPipe: nobody reads stdout any more.
+    """
+    harvests = harvests_of(readers, all_shards=not (unfinished or one_shard))
+    slices = [settled(reader) for reader in readers]
+    if follow:
+        idle = Idleness(max_outage, clock)
+        slices = [followed(reader, output.control, idle) for reader in readers]
+        if not output.live:
+            _exhaust(slices)
+            if not (unfinished or _complete(readers)):
+                return Exported((), 0, 0, complete=False)
+            slices = [settled(reader) for reader in readers]
+    elif not unfinished:
+        _refuse_unfinished(readers)
+    if output.format is None:
+        return _export_database(readers, output, failures, observer)
+    content = _content(readers, harvests, output, live=follow and output.live)
+    stamper = Stamper(content.columns, harvests[0].tenant)
+    make_records, changes = records(stamper), None
+    if content.changes:
+        since = earliest_month(min(harvest.begun for harvest in harvests), harvests[0].since)
+        comparison = Comparison(since)
+        own, changes = [harvest.run_id for harvest in harvests], comparison.changes
+        make_records = changed_records(comparison, earlier, own, stamper)
+    exporter = Exporter(output, content, make_records)
+    try:
+        exporter.write(merged(slices), on_position)
+        complete = _complete(readers)
+        if complete or unfinished:
+            _write_failures(readers, output, failures)
+            exporter.finish(_about(harvests, complete=complete), observer)
+        else:
+            exporter.interrupt()
+        return exporter.exported(complete=complete, changes=changes)
+    except BaseException:
+        with suppress(HarvesterError):
+            output.destination.discard()
+        raise
+
+
+def is_complete(reader: LedgerReader) -> bool:
+    """Whether every account of the list is settled."""
+    return reader.finished or (reader.list_complete() and reader.counts().not_attempted == 0)
+
+
+def _complete(readers: Sequence[LedgerReader]) -> bool:
+    return all(is_complete(reader) for reader in readers)
+
+
+def _refuse_unfinished(readers: Sequence[LedgerReader]) -> None:
+    for reader in readers:
+        if not is_complete(reader):
+            raise InputError(
+                str(reader.path),
+                "the harvest is unfinished",
+                "use --unfinished for the accounts settled so far, or --follow to wait for the rest",
+            )
+
+
+def _exhaust(slices: Sequence[Iterator[list[Entry]]]) -> None:
+    """Wait until all accounts are settled."""
+    for one in slices:
+        for _ in one:
+            pass
+
+
+def _write_failures(readers: Sequence[LedgerReader], output: Output, path: Path | None) -> None:
+    if path is not None:
+        write_failures(readers, path, output.spec.file_mode)
+    elif output.spec.parted:
+        output.destination.write_beside(_FAILURES, failure_lines(readers))
+
+
+def _export_database(
+    readers: Sequence[LedgerReader], output: Output, failures: Path | None, observer: Observer
+) -> Exported:
+    """``-o usages.db``: a compact copy of the ledger itself, in one step."""
+    if len(readers) > 1:
+        raise InputError("the ledgers", "several cannot be copied into one", "choose another --format")
+    _write_failures(readers, output, failures)
+    dest, totals = output.spec.where.dest, readers[0].totals()
+    path = resolve(Path(dest))
+    with disk_errors(path, "the output", started=True):
+        LedgerCopy(readers[0].database, partial(path), path, output.spec.file_mode).publish()
+        with path.open("rb") as opened:
+            checksum = file_digest(opened, "sha256").hexdigest()
+        file = OutputFile(dest, totals.rows, totals.accounts, path.stat().st_size, checksum)
+    observer(FilePublished(file.name, file.rows, file.bytes))
+    return Exported((file,), file.rows, file.accounts, is_complete(readers[0]))
+
+
+def _content(
+    readers: Sequence[LedgerReader], harvests: Sequence[Harvest], output: Output, *, live: bool
+) -> Content:
+    """A format that must know the properties beforehand is not live: all accounts are settled by now."""
+    return Content(
+        columns=output.columns,
+        changes=output.spec.changes,
+        properties=merged_columns([reader.columns() for reader in readers] if not live else []),
+        run_id=",".join([harvest.run_id for harvest in harvests]),
+    )
+
+
+def _about(harvests: Sequence[Harvest], *, complete: bool) -> dict[str, Any]:
+    return {
+        "runIds": [harvest.run_id for harvest in harvests],
+        "tenant": harvests[0].base_url,
+        "shards": [harvest.shard for harvest in harvests if harvest.shard is not None],
+        "complete": complete,
+    }

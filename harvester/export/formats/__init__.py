@@ -1,0 +1,49 @@
+"""What outputs are made of: NDJSON, CSV, Parquet, Singer; and how they are compressed.
+
+A format encodes the records of one file and hands the bytes on; it knows nothing of where they go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from harvester.export.extras import lake_module
+from harvester.export.formats import csv, ndjson, parquet, singer
+from harvester.export.formats.base import Encoder, Write
+from harvester.export.records import Content
+
+__all__ = ["FORMATS", "Encoder", "Format", "Write", "format_named"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file. `encoder` makes the encoder of one file, whose bytes go to where it is told."""
+
+    suffix: str
+    part_rows: int
+    """Rows of a part of about 100 MB, for the usual rows."""
+    encoder: Callable[[Write, Content], Encoder]
+    live: bool = True
+    """Whether it can be written while the harvest runs, as nothing has to be known beforehand."""
+    needs: tuple[str, ...] = ()
+    """Modules that are not always installed."""
+
+
+FORMATS: Final[Mapping[tuple[str, str], Format]] = {
+    ("ndjson", "rows"): Format(".ndjson", 1_000_000, ndjson.rows_encoder),
+    ("ndjson", "accounts"): Format(".ndjson", 2_500_000, ndjson.accounts_encoder),
+    ("csv", "rows"): Format(".csv", 2_000_000, csv.encoder),
+    ("parquet", "rows"): Format(".parquet", 40_000_000, parquet.Encoder, live=False, needs=parquet.MODULES),
+    ("singer", "rows"): Format(".singer", 1_000_000, singer.encoder),
+}
+"""Each file format with the shapes it can have."""
+
+
+def format_named(name: str, shape: str) -> Format:
+    """The format of that name and shape. Raises SettingError where a package that it needs is missing."""
+    found = FORMATS[name, shape]
+    for module in found.needs:
+        lake_module(module, "--format", name)
+    return found

@@ -1,0 +1,156 @@
+"""The accounts of a ledger, a slice at a time, in the order of the list, for an exporter or the Python API.
+
+A slice is read to its end before it is handed out: no snapshot of the database is held while a destination
+is slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from harvester.errors import StoppedEarly
+from harvester.export.control import POLL, Control
+from harvester.ledger import Entry, LedgerReader
+
+_MOST: Final = 1000
+"""Accounts read at once: about 1 MB of the usual rows."""
+_FIRST: Final = 100
+_LARGE, _SMALL = 4 << 20, 1 << 19
+"""Bytes beyond which the next slice is smaller, and below which it is larger."""
+_MAX_OUTAGE: Final = 1800.0
+_LONG: Final = re.compile(rb"\d{19}")
+"""A number that may not fit into 64 bits, and so not into orjson's integers."""
+
+
+def settled(reader: LedgerReader) -> Iterator[list[Entry]]:
+    """The accounts that are settled by now."""
+    for slice_ in _read(reader, prefix=False):
+        if found := [entry for entry in slice_ if entry.outcome is not None]:
+            yield found
+
+
+class Idleness:
+    """Bounds the wait for a harvest that no run continues: at most `most` seconds of `clock`."""
+
+    def __init__(self, most: float, clock: Callable[[], float]) -> None:
+        self._most = most
+        self._clock = clock
+        self._since: float | None = None
+
+    def check(self, reader: LedgerReader) -> None:
+        """Raise StoppedEarly once nobody has held the ledger for too long."""
+        if reader.being_written():
+            self._since = None
+            return
+        now = self._clock()
+        self._since = now if self._since is None else self._since
+        if now - self._since >= self._most:
+            raise StoppedEarly(
+                f"{reader.path}: no run has continued this harvest for {now - self._since:.0f} s",
+                "finish it with `harvester run`, then run the same command again",
+            )
+
+
+def followed(reader: LedgerReader, control: Control, idle: Idleness) -> Iterator[list[Entry]]:
+    """All accounts, each slice as soon as it is settled and everything before it; waits for the next one.
+
+    Ends with the last account of the list, or with the last one settled once `control` says that no more
+    will be.
+
+    Raises:
+        StoppedEarly: no run settles accounts for too long, or the list has changed amid its accounts.
+    """
+    after = -1
+    version = reader.list_version()
+    while True:
+        last = _end_of_list(reader)  # asked, like the next, before what is there is read
+        no_more = control.ended
+        for slice_ in _read(reader, prefix=True, after=after):
+            if reader.list_version() != version:  # its positions are of another list
+                break
+            yield slice_
+            after = slice_[-1].position
+        if (now := reader.list_version()) != version:
+            if after >= 0:
+                problem = f"{reader.path}: the list of the harvest has changed meanwhile"
+                raise StoppedEarly(problem, "run the same command again")
+            version = now
+            continue
+        if no_more or (last is not None and after >= last):
+            return
+        while not (reader.changed() or control.ended):
+            idle.check(reader)
+            control.sleep(POLL)
+
+
+def _end_of_list(reader: LedgerReader) -> int | None:
+    """The last position, once the list was read to its end; -1 where it is empty."""
+    if not (reader.finished or reader.list_complete()):
+        return None
+    last = reader.last_position()
+    return -1 if last is None else last
+
+
+def _read(reader: LedgerReader, *, prefix: bool, after: int = -1) -> Iterator[list[Entry]]:
+    limit = _FIRST
+    while slice_ := reader.entries(after, limit, settled_only_prefix=prefix):
+        yield slice_
+        after = slice_[-1].position
+        size = sum([len(entry.rows) for entry in slice_ if entry.rows is not None])
+        if size > _LARGE:
+            limit = max(1, limit // 4)
+        elif size < _SMALL:
+            limit = min(_MOST, limit * 2)
+
+
+# --- for the Python API
+
+
+async def slices(
+    ledger: Path,
+    *,
+    control: Control | None = None,
+    max_outage: float = _MAX_OUTAGE,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncGenerator[list[Entry], None]:
+    """The accounts of the ledger in slices, once each and everything before it is settled.
+
+    The ledger is read on a thread, and no further than the caller gets.
+
+    Raises:
+        StoppedEarly: nobody has settled accounts for `max_outage` seconds, or `control` stopped it.
+    """
+    control = control or Control()
+    idle = Idleness(max_outage, clock)
+    loop = asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(1, "export")
+    reader = await loop.run_in_executor(thread, LedgerReader, ledger)
+    try:
+        source = followed(reader, control, idle)
+        while entries := await loop.run_in_executor(thread, _next, source):
+            yield entries
+    finally:
+        control.stop(StoppedEarly("the caller wants no more rows"))  # the thread may be waiting for more
+        thread.submit(reader.close)
+        thread.shutdown(wait=True)
+
+
+def _next(source: Iterator[list[Entry]]) -> list[Entry] | None:
+    return next(source, None)
+
+
+def decoded(entry: Entry) -> list[dict[str, Any]]:
+    """The rows of one account as dicts with `accountId` first; whole numbers of any size are exact."""
+    if not entry.row_count or entry.rows is None:
+        return []
+    loads = json.loads if _LONG.search(entry.rows) else orjson.loads
+    return [{"accountId": entry.id, **row} for row in loads(entry.rows)]

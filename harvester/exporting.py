@@ -1,0 +1,64 @@
+"""`harvester export` as a function: from ledgers to one more output. Sends nothing to the tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from harvester import parts
+from harvester.events import Observer
+from harvester.export.export import Exported, export
+from harvester.export.output import open_output
+from harvester.files import distinct_paths, try_out
+from harvester.ledger import LedgerReader
+from harvester.report.observers import Listener, fan_out
+from harvester.settings.settings import Settings
+
+
+def export_ledgers(
+    ledgers: Sequence[Path],
+    settings: Settings,
+    *observers: Listener | Observer,
+    unfinished: bool = False,
+    follow: bool = False,
+    redshift: bool = False,
+) -> Exported:
+    """Write the accounts of `ledgers`, several of which are shards of one list, to `settings.output`; blocks.
+
+    `unfinished` accepts a harvest that is not finished, or shards that are missing; `follow` waits for the
+    rest of it.
+
+    Raises:
+        UsageError: the ledgers or the output are not such that this is possible.
+        StoppedEarly: the output cannot be written, or nobody is working on the harvest.
+        ClosedPipe: the reader of stdout closed it.
+    """
+    spec = parts.output_spec(settings, redshift=redshift)
+    named = {"--failures": settings.failures} if settings.failures is not None else {}
+    own = {"--output": Path(settings.output)} if spec.kind in ("file", "directory") else {}
+    distinct_paths({**own, **named}, ledgers)
+    for name, path in named.items():
+        try_out(path, settings.file_mode, what=f"what {name} asks for")
+    observe = fan_out(*observers)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(LedgerReader(path)) for path in ledgers]
+        firsts = [reader.runs()[0] for reader in readers]
+        output = open_output(
+            spec,
+            begun=min(first.started for first in firsts),
+            observer=observe,
+            max_outage=settings.max_outage,
+        )
+        output.try_out(repeated=[first.id for first in firsts])
+        exported = export(
+            readers,
+            output,
+            follow=follow,
+            unfinished=unfinished,
+            failures=settings.failures,
+            observer=observe,
+            max_outage=settings.max_outage,
+        )
+        output.complete()
+        return exported

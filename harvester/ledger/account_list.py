@@ -1,0 +1,200 @@
+"""The list of a harvest: reading it, reading it again on a resume, and looking at it beforehand.
+
+A new list is added as it is read. A list that is read again goes into a temporary table first; at its end,
+one transaction turns the old list into the new one and keeps the responses of all accounts that are on
+both. It writes nothing if they agree. Memory is bounded by SQLite's cache.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final, Self, TypeAlias
+
+import orjson
+
+from harvester.errors import InternalError, ResumeRefused
+from harvester.ledger.database import Database
+from harvester.ledger.reader import LIST_COMPLETE, LIST_VERSION, LedgerReader
+from harvester.ledger.records import ListSummary
+from harvester.model import ListedAccount
+
+_Row: TypeAlias = tuple[int, str, str | None, str | None]
+"""Position, ID, kept properties, source ID."""
+_UNSAVED: Final = 100_000
+"""So many IDs are committed at the latest. More at a time is less to write, as pages of the index are
+written once a commit; but the log grows until one."""
+_CACHE_KIB: Final = 8 * 1024
+"""SQLite's page cache for the temporary table."""
+
+_COLUMNS: Final = "(position, id, kept, sourceId)"
+_LISTED: Final = """
+CREATE TEMP TABLE listed (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kept TEXT, sourceId TEXT)
+"""
+_SAME: Final = """
+SELECT count(*) FROM listed JOIN entry USING (position, id) WHERE entry.kept IS listed.kept
+"""
+
+
+class AccountList:
+    """The list of one ledger, as one run reads it: `add` its batches, then `end`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._is_new = not database.fact(LIST_COMPLETE)
+        self._last = -1
+        self._given = 0
+        self._distinct = 0
+        self._unsaved = 0
+        if self._is_new:
+            with database.transaction():  # what a killed run left of a list not read to its end
+                database.execute("DELETE FROM entry")
+        else:
+            database.execute(f"PRAGMA temp.cache_size = -{_CACHE_KIB}")
+            database.execute(_LISTED)
+
+    def add(self, batch: Sequence[ListedAccount]) -> None:
+        """Take the next accounts of the list, repeats and all, with growing positions."""
+        for account in batch:
+            if account.position <= self._last:
+                raise InternalError(f"position {account.position} of the list comes after {self._last}")
+            self._last = account.position
+        table = "entry" if self._is_new else "listed"
+        self._database.begin()
+        self._distinct += self._database.bulk(
+            f"INSERT OR IGNORE INTO {table} {_COLUMNS} VALUES {{values}}",  # noqa: S608  # names of ours
+            [_row(*account) for account in batch],
+        )
+        self._given += len(batch)
+        self._unsaved += len(batch)
+        if self._unsaved >= _UNSAVED:
+            self._database.commit()
+            self._unsaved = 0
+
+    def end(self) -> ListSummary:
+        """The list was read to its end: from here on it is the ledger's list, and survives a power loss.
+
+        Raises:
+            ResumeRefused: it shares less than half of the unfinished harvest's accounts.
+        """
+        added, dropped, shared = self._distinct, 0, 0
+        if self._is_new:
+            with self._database.transaction(full_sync=True):
+                self._database.save_facts({LIST_COMPLETE: True, LIST_VERSION: 1})
+        else:
+            known, shared = self._follow()
+            added, dropped = self._distinct - shared, known - shared
+        settled = self._database.value("SELECT count(outcome) FROM entry")
+        return ListSummary(self._distinct, self._given - self._distinct, settled, added, dropped, shared)
+
+    def _follow(self) -> tuple[int, int]:
+        """Adopt the list just read; return how many accounts there were, and how many of them it has."""
+        database = self._database
+        database.commit()
+        known: int = database.value("SELECT count(*) FROM entry")
+        if known == self._distinct == database.value(_SAME):
+            return known, known
+        shared: int = database.value("SELECT count(*) FROM listed JOIN entry USING (id)")
+        if shared * 2 < known:
+            raise ResumeRefused(
+                f"{database.name}: the list has only {shared} of the {known} accounts of the unfinished "
+                "harvest, so it is a different one",
+                "give the same list, name another output, or start again with --fresh",
+            )
+        with database.transaction(full_sync=True):
+            self._merge()
+        return known, shared
+
+    def _merge(self) -> None:
+        database = self._database
+        database.execute("DELETE FROM entry WHERE id NOT IN (SELECT id FROM listed)")
+        # by way of negative numbers, since an account may move to where another one still is
+        database.execute(
+            "UPDATE entry SET position = -1 - listed.position, kept = listed.kept,"
+            " sourceId = listed.sourceId"
+            " FROM listed WHERE entry.id = listed.id"
+            " AND (entry.position <> listed.position OR entry.kept IS NOT listed.kept)"
+        )
+        database.execute("UPDATE entry SET position = -1 - position WHERE position < 0")
+        database.execute(
+            f"INSERT INTO entry {_COLUMNS} SELECT position, id, kept, sourceId FROM listed"  # noqa: S608
+            " WHERE id NOT IN (SELECT id FROM entry)"
+        )
+        database.save_facts({LIST_VERSION: (database.fact(LIST_VERSION) or 0) + 1})
+
+
+def _row(position: int, id_: str, kept: bytes | None) -> _Row:
+    # the source is found here and not in SQL, where it takes ten times as long
+    return position, id_, None if kept is None else kept.decode(), _source(kept)
+
+
+def _source(kept: bytes | None) -> str | None:
+    source = None if kept is None else orjson.loads(kept).get("sourceId")
+    return source if isinstance(source, str) else None
+
+
+class Preview:
+    """Counts the accounts of a list as they are added, changing nothing; to be closed. Memory is bounded.
+
+    `earlier` is the unfinished harvest, if there is one. Accounts count as unreported if that harvest was
+    told so of their source, or the list says so (`usageStatus`), and they are not settled.
+    """
+
+    def __init__(self, earlier: LedgerReader | None) -> None:
+        self._earlier = earlier
+        self._database = sqlite3.connect("")  # private, and on disk once it grows
+        self._database.execute(
+            "CREATE TABLE seen (id TEXT PRIMARY KEY, settled INTEGER, unreported INTEGER, source TEXT)"
+            " WITHOUT ROWID"
+        )
+        sources = earlier.sources() if earlier is not None else []
+        self._silent = {source.id for source in sources if source.status == "INCOMPLETE"}
+        self.repeated = 0
+
+    def add(self, batch: Sequence[ListedAccount]) -> None:
+        """Take the next accounts of the list."""
+        settled = set() if self._earlier is None else self._earlier.settled_of([one.id for one in batch])
+        rows = [(one.id, one.id in settled, self._unreported(one), _source(one.kept)) for one in batch]
+        added = self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", rows).rowcount
+        self.repeated += len(rows) - added
+
+    def _unreported(self, account: ListedAccount) -> bool:
+        if account.kept is None:
+            return False
+        reported = orjson.loads(account.kept).get("usageStatus") != "INCOMPLETE"
+        return not reported or _source(account.kept) in self._silent
+
+    @property
+    def distinct(self) -> int:
+        """Distinct accounts."""
+        return self._count("1")
+
+    @property
+    def settled(self) -> int:
+        """Those that the unfinished harvest has settled."""
+        return self._count("settled")
+
+    @property
+    def unreported(self) -> int:
+        """Those of sources without usage that are not settled."""
+        return self._count("unreported AND NOT settled")
+
+    @property
+    def by_source(self) -> dict[str, int]:
+        """Those that are neither settled nor known as unreported, by the source that the list names."""
+        return dict(
+            self._database.execute(
+                "SELECT source, count(*) FROM seen"
+                " WHERE source IS NOT NULL AND NOT settled AND NOT unreported GROUP BY source"
+            )
+        )
+
+    def _count(self, condition: str) -> int:
+        found: int = self._database.execute(f"SELECT count(*) FROM seen WHERE {condition}").fetchone()[0]  # noqa: S608  # words of ours
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()

@@ -1,5 +1,0 @@
-"""`python -m harvester`."""
-
-from harvester.next.cli import main
-
-main()

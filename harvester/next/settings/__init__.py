@@ -1,7 +1,0 @@
-"""The settings of a run: one table (`settings`), and what puts its values together (`load`)."""
-
-from harvester.next.settings.load import Loaded, load, load_settings
-from harvester.next.settings.options import Options
-from harvester.next.settings.settings import BY_NAME, SECTIONS, TABLE, Settings
-
-__all__ = ["BY_NAME", "SECTIONS", "TABLE", "Loaded", "Options", "Settings", "load", "load_settings"]

@@ -1,6 +1,0 @@
-"""Lists of accounts in: text, CSV and NDJSON, plain or compressed, from files, stdin and the API."""
-
-from harvester.next.source.ids import clean_id, in_shard, listed
-from harvester.next.source.reader import listed_records, pumped, read_list
-
-__all__ = ["clean_id", "in_shard", "listed", "listed_records", "pumped", "read_list"]

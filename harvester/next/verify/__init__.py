@@ -1,6 +1,0 @@
-"""Proves that an output is complete and intact, by a merge join with the list it was harvested from."""
-
-from harvester.next.verify.verdict import Finding, Verdict
-from harvester.next.verify.verify import verify
-
-__all__ = ["Finding", "Verdict", "verify"]

@@ -1,0 +1,301 @@
+"""From settings to the parts of a run: where its files are, its ledger, its tenant, its output."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from harvester.errors import ResumeRefused, SettingError, UsageError
+from harvester.events import Observer
+from harvester.export.output import OutputSpec
+from harvester.files import descriptor_of, distinct_paths, partial, resolve, try_out
+from harvester.ledger import Ledger, LedgerPaths, ledger_paths
+from harvester.model import Quota
+from harvester.report.html.page import list_beside, require_drawing
+from harvester.settings.settings import Settings
+from harvester.tenant.client import Tenant, distinctly_named, lane_label, shared_quota
+
+_FLAGS: Final = {
+    "base_url": "--base-url",
+    "since": "--since",
+    "sorters": "--sorters",
+    "shard": "--shard",
+    "count": "--count",
+    "skip_unreported": "--skip-unreported",
+}
+"""The settings that decide which data a harvest requests. All others may change when it is resumed."""
+
+_PARTS: Final = ("part-", "_", ".part-", "._")
+"""How the names of what an output in a directory consists of begin."""
+
+_SPARE: Final = ("v2025", "v2024", "v2026", "v3")
+"""Versions for what is not a harvest's own business, the one that most tenants serve first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """The files of a run that exist apart from the output's own, resolved; None where there is none.
+
+    `ledger` is None where it is temporary. `inside` says that failures and summary belong into the
+    directory or prefix that the output is.
+    """
+
+    ledger: LedgerPaths | None
+    failures: Path | None
+    summary: Path | None
+    report: Path | None
+    metrics: Path | None
+    inside: bool
+
+
+def output_spec(settings: Settings, *, redshift: bool = False) -> OutputSpec:
+    """The output that the settings describe; `redshift` adds a manifest for Redshift's COPY."""
+    return OutputSpec(
+        settings.destination,
+        shape=settings.shape,
+        part_rows=settings.part_rows,
+        partition_by=settings.partition_by,
+        columns=settings.columns,
+        changes=settings.changes is not None,
+        replace=settings.replace or settings.fresh,
+        redshift=redshift,
+        file_mode=settings.file_mode,
+    )
+
+
+def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
+    """All files that a run writes, each tried before the first request.
+
+    Raises:
+        SettingError: two of them are the same file, or one is an input.
+        OutputError: one cannot be written.
+    """
+    ledger = ledger_paths(
+        settings.output,
+        ledger=settings.ledger,
+        base_url=settings.base_url,
+        environ=os.environ,
+        remote=spec.where.remote,
+    )
+    files = RunFiles(
+        ledger=ledger,
+        failures=settings.failures or _beside(settings, spec, "failures.ndjson"),
+        summary=settings.summary or _beside(settings, spec, "summary.json"),
+        report=settings.report,
+        metrics=settings.metrics,
+        inside=spec.parted,
+    )
+    named = {
+        "--failures": files.failures,
+        "--summary": files.summary,
+        "--report": files.report,
+        "--metrics": files.metrics,
+    }
+    if files.report is not None:
+        require_drawing("report")
+        named["the list of accounts next to --report"] = list_beside(files.report)
+    mine = {name: path for name, path in named.items() if path is not None}
+    own: dict[str, Path] = {}
+    if ledger is not None:
+        own = {"the ledger": ledger.finished, "the unfinished ledger": ledger.partial}
+    if spec.kind != "store" and resolve(Path(settings.output)) != own.get("the ledger"):
+        own = {"--output": Path(settings.output), **own}
+    inputs = [Path(name) for name in settings.inputs if name != "-"]
+    distinct_paths({**own, **mine, **_on_the_way({**own, **mine}, ledger)}, inputs)
+    if spec.kind == "directory":
+        _refuse_inside(Path(settings.output), mine, inputs)
+    for name, path in mine.items():
+        try_out(path, settings.file_mode, what=f"what {name} asks for")
+    if ledger is not None:
+        ledger.prepare()
+    return files
+
+
+def _on_the_way(named: Mapping[str, Path], ledger: LedgerPaths | None) -> dict[str, Path]:
+    """The files under which those of a run are written before they get their names."""
+    found = {
+        f"what {name} is written as": partial(resolve(path))
+        for name, path in named.items()
+        if descriptor_of(path) is None
+    }
+    for name in ("the ledger", "the unfinished ledger"):
+        found.pop(f"what {name} is written as", None)
+    if ledger is not None and ledger.copy not in found.values():
+        found["what the ledger is written as"] = ledger.copy
+    return found
+
+
+def _refuse_inside(directory: Path, mine: Mapping[str, Path], inputs: Iterable[Path]) -> None:
+    """Refuse a file in the directory of the output that a later output there would replace or remove."""
+    inside = resolve(directory)
+    usual = {"--failures": "_failures.ndjson", "--summary": "_summary.json"}
+    for name, path in (*mine.items(), *(("the input", path) for path in inputs)):
+        target = resolve(path)
+        if (
+            target.is_relative_to(inside)
+            and target.name.startswith(_PARTS)
+            and usual.get(name) != target.name
+        ):
+            raise SettingError(
+                name, f"{path} has a name that the output in {directory}/ uses", "name another"
+            )
+
+
+def _beside(settings: Settings, spec: OutputSpec, what: str) -> Path | None:
+    """Where a file goes that is written next to DEST; None where DEST has no such place."""
+    return Path(f"{settings.output}.{what}") if spec.kind == "file" else None
+
+
+def data_facts(settings: Settings) -> dict[str, Any]:
+    """What a ledger records of the settings that decide which data is requested."""
+    shard = settings.shard
+    return {
+        "base_url": settings.base_url,
+        "since": settings.since,
+        "sorters": settings.sorters,
+        "shard": None if shard is None else str(shard),
+        "count": settings.count,
+        "skip_unreported": settings.skip_unreported,
+    }
+
+
+async def open_ledger(settings: Settings, paths: LedgerPaths | None) -> tuple[Ledger, bool]:
+    """The ledger of this run, and whether it goes on with a harvest that was begun before.
+
+    Raises:
+        UsageError: `--retry-failed`, and there is no finished harvest, or an unfinished one.
+        ResumeRefused: the harvest that is there requests other data.
+    """
+    facts = data_facts(settings)
+    if paths is None:
+        if settings.retry_failed:
+            raise UsageError("stdout has no finished harvest to retry", "name its ledger with --ledger")
+        ledger = await Ledger.temporary()
+        await ledger.save_facts(facts)
+        return ledger, False
+    if settings.retry_failed:
+        ledger = await _open_for_retry(settings, paths)
+    else:
+        if settings.fresh:
+            await Ledger.discard(paths.partial)
+        if not await asyncio.to_thread(Ledger.begun, paths.partial):
+            facts["keep"] = list(settings.keep)
+            return await Ledger.create(paths.partial, mode=settings.file_mode, facts=facts), False
+        ledger = await Ledger.open(paths.partial)
+    try:
+        await _refuse_other_data(ledger, facts)
+    except BaseException:
+        await ledger.close()
+        raise
+    return ledger, True
+
+
+async def _open_for_retry(settings: Settings, paths: LedgerPaths) -> Ledger:
+    if await asyncio.to_thread(Ledger.begun, paths.partial):
+        problem = f"{paths.partial}: the harvest is unfinished"
+        raise UsageError(problem, "finish it first: run the same command without --retry-failed")
+    if not paths.finished.exists():
+        problem = f"{paths.finished}: there is no finished harvest whose failures could be retried"
+        raise UsageError(problem, "run the same command without --retry-failed")
+    return await Ledger.retry(paths.finished, paths.partial, copy=paths.copy, mode=settings.file_mode)
+
+
+async def _refuse_other_data(ledger: Ledger, facts: Mapping[str, Any]) -> None:
+    for key, now in facts.items():
+        before = await ledger.fact(key)
+        if before != now:
+            raise ResumeRefused(
+                f"{ledger.path}: the unfinished harvest was begun with {_FLAGS[key]} {_shown(before)}, "
+                f"and this run has {_shown(now)}",
+                "use the same, or start again with --fresh",
+            )
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "not given"
+    return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def open_tenant(
+    settings: Settings,
+    *,
+    observer: Observer,
+    memory: Mapping[str, Any],
+    versions: tuple[str, ...] | None = None,
+    spare: bool = False,
+) -> Tenant:
+    """The tenant, to be made inside the running loop. `memory` is what an earlier run knew of the lanes.
+
+    With `spare`, it also has lanes on a version that no account is requested through, if there is one.
+    """
+    return Tenant(
+        settings.base_url,
+        settings.clients,
+        api_versions=versions or settings.api_version,
+        timeout=settings.timeout,
+        ca_bundle=settings.ca_bundle,
+        max_body_bytes=settings.max_body_bytes,
+        quota=settings.quota,
+        burst=settings.burst,
+        max_outage=settings.max_outage,
+        concurrency=settings.concurrency,
+        observer=observer,
+        clock=asyncio.get_running_loop().time,
+        rng=new_rng(),
+        memory=memory,
+        share=settings.quota_shard,
+        spare_version=_spare_version(settings) if spare else None,
+    )
+
+
+def _spare_version(settings: Settings) -> str | None:
+    return next((version for version in _SPARE if version not in settings.api_version), None)
+
+
+def new_rng() -> random.Random:
+    """Randomness for jitter."""
+    return random.Random()  # noqa: S311  # nothing here is a secret
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """What `engine.Engine` takes of the settings."""
+    return {
+        "attempts": settings.attempts,
+        "deadline": settings.deadline,
+        "max_failures": settings.max_failures,
+        "max_outage": settings.max_outage,
+        "stop_grace": settings.stop_grace,
+        "page_size": settings.page_size,
+        "sorters": settings.sorters,
+        "since": settings.since,
+        "count": settings.count,
+    }
+
+
+def check_inputs(settings: Settings, given: bool) -> None:
+    """Raise SettingError where IDs are `given` to the library and named by the settings, too."""
+    if given and settings.list:
+        raise SettingError("list", "the account IDs are given already", "leave it out, or give no IDs")
+
+
+def lane_quotas(settings: Settings) -> dict[str, Quota | None]:
+    """The quota of each lane that a harvest with these settings uses, by the lane's label."""
+    return {
+        lane_label(client, version, settings.api_version): shared_quota(
+            client.quota or settings.quota, settings.quota_shard
+        )
+        for client in distinctly_named(settings.clients)
+        for version in settings.api_version
+    }
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """Every secret that the settings hold, to be masked wherever text leaves the program."""
+    for client in settings.clients:
+        yield from filter(None, (client.client_secret, client.access_token))

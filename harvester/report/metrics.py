@@ -1,0 +1,280 @@
+"""The figures of a run as Prometheus metrics, in a file for node_exporter's textfile collector.
+
+Names follow the conventions: base units, `_total` for what only grows, `_seconds`, `_bytes`, `_ratio`.
+Each sample has the label `harvest`, which tells the jobs of one machine apart. Counters begin anew with
+each run. The library is imported here only, and only where metrics are wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from logging import WARNING
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from harvester.errors import StopRun
+from harvester.files import write_atomically
+from harvester.model import Counts, Quota
+from harvester.report.log import say
+from harvester.report.tally import Tally
+
+_BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds: the buckets of latencies, from a local proxy's to the longest that a request may take."""
+_FINISHED: Final = frozenset({0, 3})
+"""Exit statuses with which the output is complete."""
+_LAST_SUCCESS: Final = "harvester_last_success_timestamp_seconds"
+_EVERY: Final = 15.0
+"""Seconds between two writes of the file: as often as Prometheus usually looks."""
+
+_Sample: TypeAlias = tuple[str, Mapping[str, str], float]
+"""What is appended to the name, labels, value."""
+_Family: TypeAlias = tuple[str, Literal["counter", "gauge", "histogram"], str, list[_Sample]]
+"""Name, type, help, samples."""
+
+
+@dataclass(slots=True)
+class RunMetrics:
+    """A run as metrics see it. `started`, `ended` and `last_success` are Unix times.
+
+    `harvest` tells this job apart from others on the same machine; `about` has the labels of
+    `harvester_info`; `counts` are known once the run has ended.
+    """
+
+    harvest: str
+    tally: Tally
+    quotas: Mapping[str, Quota | None]
+    in_flight: Callable[[], int]
+    started: float
+    about: Mapping[str, str] = field(default_factory=dict)
+    last_success: float | None = None
+    ended: float | None = None
+    status: int | None = None
+    counts: Counts | None = None
+
+    def end(self, status: int, moment: float, counts: Counts | None = None) -> None:
+        """The run has ended with this exit status."""
+        self.status, self.ended, self.counts = status, moment, counts
+        if status in _FINISHED:
+            self.last_success = moment
+
+    def text(self) -> bytes:
+        """All metrics in the text format of the textfile collector."""
+        from prometheus_client.exposition import generate_latest  # noqa: PLC0415  # slow to import, and seldom wanted
+
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Any]:
+        """Each family that has a sample, as the library wants it."""
+        from prometheus_client.core import Metric  # noqa: PLC0415  # as above
+
+        for name, kind, text, samples in self.families():
+            metric = Metric(name.removesuffix("_total"), text, kind)
+            for suffix, labels, value in samples:
+                metric.add_sample(name + suffix, {"harvest": self.harvest, **labels}, value)
+            if samples:
+                yield metric
+
+    def families(self) -> Iterator[_Family]:
+        """Everything known at this moment; a family without samples is not known yet."""
+        yield from self._run()
+        yield from self._accounts()
+        yield from self._requests()
+        yield from self._lanes()
+        yield from self._tenant()
+
+    def _run(self) -> Iterator[_Family]:
+        yield "harvester_info", "gauge", "Which run of what; always 1.", [("", self.about, 1.0)]
+        yield _family(
+            "harvester_running", "1 while the run goes on, 0 once it has ended.", self.ended is None
+        )
+        yield _family("harvester_start_timestamp_seconds", "When the run began.", self.started)
+        yield _family("harvester_end_timestamp_seconds", "When the run ended; absent before.", self.ended)
+        yield _family("harvester_exit_status", "The exit status of the run; absent before.", self.status)
+        text = "When a run last ended with its output complete (status 0 or 3), this one or one before."
+        yield _family(_LAST_SUCCESS, text, self.last_success)
+
+    def _accounts(self) -> Iterator[_Family]:
+        tally = self.tally
+        yield _family("harvester_list_accounts", "Distinct accounts on the list.", tally.distinct)
+        text = "Accounts on the list that earlier runs had settled."
+        yield _family("harvester_settled_earlier_accounts", text, tally.settled_earlier)
+        outcomes = {outcome.name.lower(): number for outcome, number in tally.outcomes.items()}
+        yield _family("harvester_accounts_total", "Accounts settled in this run.", outcomes, "outcome")
+        text = "Accounts on the list by outcome, across resumes; absent before the end."
+        yield _family("harvester_harvest_accounts", text, _by_outcome(self.counts), "outcome")
+        failures = {reason: group.count for reason, group in tally.failures.items()}
+        yield _family("harvester_failures_total", "Accounts given up on in this run.", failures, "reason")
+        yield _family("harvester_rows_total", "Usage rows received.", tally.rows)
+
+    def _requests(self) -> Iterator[_Family]:
+        tally, latency = self.tally, self.tally.latency
+        purposes = tally.requests_by_purpose
+        yield _family("harvester_requests_total", "Requests sent, whatever for.", purposes, "purpose")
+        text = "Of those, the ones without a good answer, 429s included."
+        reasons = tally.unsuccessful_by_reason
+        yield _family("harvester_requests_unsuccessful_total", text, reasons, "reason")
+        text = "Accounts requested again after a fault; a 429 is none."
+        yield _family("harvester_retries_total", text, tally.retries_by_reason, "reason")
+        yield _family("harvester_received_bytes_total", "Bodies of answers.", tally.bytes_received)
+        text = "Requests sent and not answered yet."
+        yield _family("harvester_requests_in_flight", text, self.in_flight() if self.ended is None else 0)
+        buckets: list[_Sample] = [
+            ("_bucket", {"le": str(bound)}, float(latency.at_most(bound))) for bound in _BOUNDS
+        ]
+        count = float(latency.count)
+        buckets += [("_bucket", {"le": "+Inf"}, count), ("_count", {}, count), ("_sum", {}, latency.total)]
+        text = "How long answers about accounts took, 429s apart."
+        yield "harvester_request_duration_seconds", "histogram", text, buckets
+
+    def _lanes(self) -> Iterator[_Family]:
+        tally, lanes = self.tally, self.tally.lanes
+        counted = {label: lane.requests for label, lane in lanes.items()}
+        yield _family("harvester_lane_requests_total", "Requests sent on the lane.", counted, "lane")
+        counted = {label: lane.throttled for label, lane in lanes.items()}
+        yield _family("harvester_throttled_total", "Answers 429.", counted, "lane")
+        paused = {label: lane.paused_seconds(tally.now) for label, lane in lanes.items()}
+        yield _family("harvester_paused_seconds_total", "Time paused after a 429 or 503.", paused, "lane")
+        dropped = {label: tally.lane_dropped(label) for label in self.quotas}
+        yield _family("harvester_lane_dropped", "1 once the lane is not used any more.", dropped, "lane")
+        rates = {label: tally.permitted(label, quota) for label, quota in self.quotas.items()}
+        known = {label: rate for label, rate in rates.items() if rate is not None}
+        text = "What the lane may send at present; absent without a quota."
+        yield _family("harvester_lane_permitted_requests_per_second", text, known, "lane")
+        text = "Granted requests for accounts as a share of what the quotas allowed."
+        yield _family("harvester_quota_used_ratio", text, tally.quota_share(self.quotas))
+
+    def _tenant(self) -> Iterator[_Family]:
+        tally = self.tally
+        outage = tally.outage_since is not None and self.ended is None
+        yield _family("harvester_tokens_total", "Tokens fetched.", tally.tokens)
+        yield _family("harvester_outage", "1 while the tenant is not reachable.", outage)
+        yield _family("harvester_outages_total", "How often the tenant was not reachable.", tally.outages)
+        text = "How long the tenant was not reachable."
+        yield _family("harvester_outage_seconds_total", text, tally.outage_seconds())
+        yield _family("harvester_commits_total", "Batches committed to the ledger.", tally.commits)
+        yield _family("harvester_commit_seconds_total", "Time that the commits took.", tally.commit_seconds)
+        yield _family("harvester_warnings_total", "Warnings.", tally.warnings_by_code, "code")
+
+
+def _family(name: str, text: str, values: Mapping[str, float] | float | None, label: str = "") -> _Family:
+    """A counter or gauge, as its name says: of one value (None: not known), or one for each `label`."""
+    kind: Literal["counter", "gauge"] = "counter" if name.endswith("_total") else "gauge"
+    if isinstance(values, Mapping):
+        return name, kind, text, [("", {label: word}, float(number)) for word, number in values.items()]
+    return name, kind, text, [] if values is None else [("", {}, float(values))]
+
+
+def _by_outcome(counts: Counts | None) -> Mapping[str, float]:
+    if counts is None:
+        return {}
+    return {
+        "harvested": counts.harvested,
+        "empty": counts.empty,
+        "unreported": counts.unreported,
+        "failed": counts.failed,
+        "not_attempted": counts.not_attempted,
+    }
+
+
+def last_success_in(path: Path) -> float | None:
+    """When a run last succeeded, by the file that the run before left; None where it does not say."""
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415  # as above
+
+    try:
+        if not path.is_file():  # a FIFO or a device has no past
+            return None
+        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # none yet, or not ours
+        return None
+    values = [one.value for family in families for one in family.samples if one.name == _LAST_SUCCESS]
+    return values[0] if values else None
+
+
+@dataclass(slots=True)
+class MetricsFile:
+    """Writes the metrics of one run to `path`. Made by `metrics_kept`."""
+
+    path: Path
+    run: RunMetrics
+    mode: int
+    now: Callable[[], float]
+    _failing: bool = False
+
+    async def end(self, status: int, counts: Counts | None = None) -> None:
+        """The run ends with this exit status: write the file for the last time.
+
+        Raises:
+            StoppedEarly: it cannot be written.
+        """
+        self.run.end(status, self.now(), counts)
+        await self.write(started=True)
+
+    async def write_or_warn(self) -> None:
+        """Write the file; where it cannot be written, one warning says so, and the harvest goes on."""
+        try:
+            await self.write(started=True)
+        except StopRun as error:
+            if not self._failing:
+                say(WARNING, "warning", error.problem, code="metrics", problem=error.problem, hint=error.hint)
+            self._failing = True
+        else:
+            self._failing = False
+
+    async def write(self, *, started: bool) -> None:
+        """Write the file.
+
+        Raises:
+            OutputError, StoppedEarly: it cannot be written (2 before the run has `started`, else 5).
+        """
+        # Made here, where nothing else runs meanwhile; written on a thread, for disks may be slow.
+        text = self.run.text()
+        await asyncio.to_thread(
+            write_atomically, self.path, [text], self.mode, what="the metrics file", started=started
+        )
+
+
+@asynccontextmanager
+async def metrics_kept(
+    path: Path,
+    tally: Tally,
+    quotas: Mapping[str, Quota | None],
+    in_flight: Callable[[], int],
+    *,
+    about: Mapping[str, str],
+    mode: int = 0o600,
+    now: Callable[[], float] = time.time,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[MetricsFile]:
+    """Keep the metrics of a run in `path` while the body runs: written at once, then every 15 seconds.
+
+    The body calls `end` with the exit status. Where a `StopRun` leaves it before, its status is written.
+    `about` has the labels of `harvester_info`.
+
+    Raises:
+        OutputError: the file cannot be written at the start.
+    """
+    run = RunMetrics(path.stem, tally, quotas, in_flight, now(), about)
+    run.last_success = await asyncio.to_thread(last_success_in, path)
+    file = MetricsFile(path, run, mode, now)
+    await file.write(started=False)
+    task = asyncio.create_task(_now_and_then(file, sleep), name="metrics")
+    try:
+        yield file
+    except StopRun as why:
+        if run.ended is None:
+            run.end(why.exit_status, now())
+            await file.write_or_warn()
+        raise
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _now_and_then(file: MetricsFile, sleep: Callable[[float], Awaitable[None]]) -> None:
+    while file.run.ended is None:
+        await sleep(_EVERY)
+        await file.write_or_warn()

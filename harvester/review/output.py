@@ -1,0 +1,188 @@
+"""Writing an answer: to a terminal, a file or a directory, with a summary for auditors next to it."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import orjson
+
+from harvester.errors import SettingError
+from harvester.files import (
+    Destination,
+    descriptor_of,
+    distinct_paths,
+    open_destination,
+    resolve,
+    try_out,
+    write_atomically,
+)
+from harvester.report.text import is_terminal
+from harvester.review.account import ACTIVITY_COLUMNS, COLUMNS
+from harvester.review.answer import Answer
+from harvester.review.lines import Form, account_lines, totals_lines
+from harvester.review.review import Review
+from harvester.review.split import SplitFiles, files_of_earlier
+from harvester.review.states import State
+from harvester.review.totals import NOT_USED
+
+FORMS: Final = get_args(Form)
+_SUFFIXES: Final[dict[str, Form]] = {".ndjson": "ndjson", ".jsonl": "ndjson", ".txt": "ids"}
+_AT_ONCE: Final = 1000
+"""Lines written together: some 200 kB."""
+_WHAT: Final = "the list"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What of an answer is wanted, in which form, and where.
+
+    `output` None is stdout. `columns` None are all (on a terminal, as many as fit). `by` gives totals by a
+    column in place of accounts; `split_by` a directory with one CSV for each value of a column. `guard`
+    makes text safe in a spreadsheet; `bom` lets CSV begin with a byte order mark.
+    """
+
+    states: frozenset[State] = frozenset(NOT_USED)
+    output: str | None = None
+    form: Form | None = None
+    columns: tuple[str, ...] | None = None
+    by: str | None = None
+    split_by: str | None = None
+    guard: bool = True
+    bom: bool = False
+    file_mode: int = 0o600
+
+
+def write_answer(review: Review, wanted: Wanted, inputs: Iterable[Path] = ()) -> Answer:
+    """Write what is wanted of the answer, and its summary if it is a file or directory; return the answer.
+
+    The destination is tried before the first account is read. It may be none of `inputs`.
+
+    Raises:
+        SettingError: what is wanted contradicts itself, or names a column that there is not.
+        OutputError, StoppedEarly: it cannot be written.
+        ClosedPipe: the reader of stdout closed it.
+    """
+    form = _checked(review, wanted)
+    summary = _summary_path(wanted)
+    if wanted.output is not None:
+        named = {"output": Path(wanted.output)} | ({"its summary": summary} if summary else {})
+        distinct_paths(named, inputs)
+    if summary is not None:
+        if wanted.split_by is None:
+            try_out(Path(wanted.output or "-"), wanted.file_mode, what=_WHAT)
+        try_out(summary, wanted.file_mode, what="the summary")
+    columns = wanted.columns or COLUMNS
+    activity = wanted.by is None and form in ("csv", "ndjson") and not ACTIVITY_COLUMNS.isdisjoint(columns)
+    answer = Answer(review, wanted.states, wanted.by, activity=activity or wanted.columns is not None)
+    files: dict[str, Any] = {}
+    if wanted.split_by is not None:
+        files = {"files": _write_split(answer, wanted, summary)}
+    else:
+        with open_destination(wanted.output or "-", wanted.file_mode, what=_WHAT) as destination:
+            write_lines(destination, _lines(answer, wanted, form))
+    if summary is not None:
+        document = orjson.dumps(
+            answer.summary() | files, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        )
+        write_atomically(summary, [document], wanted.file_mode, what="the summary")
+    return answer
+
+
+def _lines(answer: Answer, wanted: Wanted, form: Form) -> Iterator[str]:
+    how = {"guard": wanted.guard, "bom": wanted.bom}
+    if wanted.by is not None:
+        answer.count()
+        return totals_lines(wanted.by, answer.groups(), form, **how)
+    columns = wanted.columns if form == "table" else wanted.columns or COLUMNS
+    return account_lines(answer.accounts(), form, columns, **how)
+
+
+def write_lines(destination: Destination, lines: Iterable[str]) -> None:
+    """Write lines, many at a time."""
+    chunk: list[str] = []
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) == _AT_ONCE:
+            destination.write(_encoded(chunk))
+            chunk.clear()
+    destination.write(_encoded(chunk))
+
+
+def _encoded(lines: Iterable[str]) -> bytes:
+    return "".join(lines).encode("utf-8", "surrogatepass")
+
+
+def _write_split(answer: Answer, wanted: Wanted, summary: Path | None) -> dict[str, str]:
+    with SplitFiles(
+        Path(wanted.output or "."),
+        wanted.split_by or "",
+        wanted.columns or COLUMNS,
+        mode=wanted.file_mode,
+        guard=wanted.guard,
+        bom=wanted.bom,
+    ) as files:
+        files.add(answer.accounts())
+        files.publish(files_of_earlier(summary) if summary is not None else ())
+    return dict(files.files)
+
+
+def _summary_path(wanted: Wanted) -> Path | None:
+    """Next to a file or directory; a stream or device has no place for it."""
+    if wanted.output is None or descriptor_of(Path(wanted.output)) is not None:
+        return None
+    path = resolve(Path(wanted.output))
+    try:
+        found = path.stat().st_mode
+    except OSError:
+        found = stat.S_IFREG
+    if not path.name or not (stat.S_ISREG(found) or stat.S_ISDIR(found)):
+        return None
+    return path.with_name(f"{path.name}.summary.json")
+
+
+# --- what is wanted, checked
+
+
+def _checked(review: Review, wanted: Wanted) -> Form:
+    for setting, column in (("by", wanted.by), ("split_by", wanted.split_by)):
+        if column is not None:
+            review.check_column(setting, column)
+    for column in wanted.columns or ():
+        review.check_column("columns", column)
+    form = _form(wanted)
+    if wanted.by is not None and wanted.columns is not None:
+        raise SettingError(
+            "columns", "totals have columns of their own", "leave out either of columns and by"
+        )
+    if form == "ids" and wanted.columns is not None:
+        raise SettingError("columns", "a list of IDs has no columns", "leave it out, or write csv")
+    if wanted.bom and form != "csv":
+        raise SettingError("bom", f"is for CSV, and this is {form}", "add the format csv")
+    return form
+
+
+def _form(wanted: Wanted) -> Form:
+    if wanted.split_by is not None:
+        _check_split(wanted)
+        return "csv"
+    if wanted.by is not None and wanted.form == "ids":
+        raise SettingError("format", "totals have no account IDs", "take table, csv or ndjson")
+    if wanted.form is not None:
+        return wanted.form
+    if wanted.output is None or descriptor_of(Path(wanted.output)) is not None:
+        return "table" if is_terminal(sys.stdout) else "csv"
+    return _SUFFIXES.get(Path(wanted.output).suffix.lower(), "csv")
+
+
+def _check_split(wanted: Wanted) -> None:
+    if wanted.by is not None:
+        raise SettingError("split_by", "contradicts by", "give one of them")
+    if wanted.form not in (None, "csv"):
+        raise SettingError("format", "a split list is CSV", "leave it out")
+    if wanted.output is None or not wanted.output.endswith("/"):
+        raise SettingError("split_by", "needs a directory", "let the output end in /, for example unused/")

@@ -1,0 +1,189 @@
+"""Where a client's next token comes from: the token endpoint, or somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeGuard
+from urllib.parse import urlencode
+
+import orjson
+
+from harvester.credentials import Credentials
+from harvester.errors import AccessDenied
+from harvester.events import Observer, RequestEnded
+from harvester.model import Fault, Reason, Throttled, TokenRejected
+from harvester.tenant.connection import Connection, Response
+from harvester.tenant.exact_json import NotJson, loads
+from harvester.tenant.responses import OK, explain, not_json, refusal, wrong_shape
+
+_FALLBACK_LIFE: Final = 600.0
+_DENIED: Final = frozenset({400, 401, 403})
+_NO_ENDPOINT: Final = frozenset({404, 405, 410})
+
+
+class Grant(NamedTuple):
+    """A token and how long it lives, in seconds (None: unknown)."""
+
+    token: str
+    seconds: float | None
+
+    def __repr__(self) -> str:
+        return f"<Grant seconds={self.seconds}>"
+
+
+Granted: TypeAlias = Grant | AccessDenied | Fault | Throttled
+
+
+class TokenSource(Protocol):
+    """Where the next token comes from."""
+
+    async def fetch(self, sent_at: float) -> Granted:
+        """A token; why there is none to be had; or what may pass. `sent_at` is the loop's time now."""
+        ...
+
+
+def source_of(
+    credentials: Credentials, connection: Connection, observer: Observer, clock: Callable[[], float]
+) -> TokenSource:
+    """The source that `credentials` allow: a secret gets new tokens, so it is preferred to a ready one."""
+    if credentials.client_id:
+        return ClientCredentials(credentials, connection, observer, clock)
+    return ReadyToken(credentials)
+
+
+class ClientCredentials:
+    """OAuth 2.0 client credentials (RFC 6749, 4.4) at `/oauth/token`."""
+
+    def __init__(
+        self, credentials: Credentials, connection: Connection, observer: Observer, clock: Callable[[], float]
+    ) -> None:
+        self._label = credentials.label
+        self._connection = connection
+        self._observer = observer
+        self._clock = clock
+        self._worked = False
+        self._form = urlencode(
+            {
+                "grant_type": "client_credentials",
+                "client_id": credentials.client_id,
+                "client_secret": credentials.client_secret,
+            },
+            errors="surrogateescape",  # an environment that is not UTF-8
+        ).encode()
+
+    async def fetch(self, sent_at: float) -> Granted:
+        """As `TokenSource.fetch`."""
+        status, reason, size = None, "canceled", 0
+        try:
+            response = await self._connection.post_form("/oauth/token", self._form, sent_at)
+            granted = response if isinstance(response, Fault) else self._read(response, sent_at)
+            status = response.status
+            size = 0 if isinstance(response, Fault) else len(response.body)
+            reason = _reason(granted)
+        finally:
+            seconds = self._clock() - sent_at
+            self._observer(RequestEnded(self._label, "token", status, reason or None, seconds, size))
+        return granted
+
+    def _read(self, response: Response, sent_at: float) -> Granted:
+        if response.status == OK:
+            granted = _grant_of(response.body, sent_at)
+            self._worked = self._worked or isinstance(granted, Grant)
+            return granted
+        if response.status in _DENIED:
+            return AccessDenied(
+                f"client {self._label!r}: the tenant refuses its credentials "
+                f"({response.status}: {explain(response).detail})",
+                "check client ID and secret, and that the personal access token still exists",
+            )
+        refused = refusal(response, sent_at)
+        if isinstance(refused, (Fault, Throttled)):
+            return refused
+        detail = refused.detail
+        nowhere = response.status in _NO_ENDPOINT and not self._worked
+        if nowhere:
+            detail = f"{self._connection.host} has no token endpoint: check --base-url"
+        reason = Reason.UNAUTHORIZED if isinstance(refused, TokenRejected) else refused.reason
+        return Fault(sent_at, reason, detail, status=response.status, permanent=nowhere)
+
+
+class ReadyToken:
+    """A token that somebody else fetched: given as such, or in a file that is read again for each renewal."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._label = credentials.label
+        self._value = credentials.access_token
+        self._path = credentials.access_token_file
+        self._used: str | None = None
+
+    async def fetch(self, _sent_at: float) -> Granted:
+        """The token, if it is another than the one that was rejected."""
+        value = self._value if self._path is None else await asyncio.to_thread(_read_file, self._path)
+        if isinstance(value, AccessDenied):
+            return value
+        if value == self._used or not _is_token(value):
+            return AccessDenied(
+                f"client {self._label!r}: its ready token "
+                + ("is rejected or has expired" if value == self._used else "is not valid"),
+                "give a client ID and secret instead, so that tokens can be renewed",
+            )
+        self._used = value
+        return Grant(value, None)
+
+
+def _read_file(path: Path) -> str | AccessDenied:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        return AccessDenied(f"the token file {path} cannot be read ({reason})", "check its path and mode")
+
+
+def _is_token(value: object) -> TypeGuard[str]:
+    """Whether it can be sent in a header: a line break would begin another one."""
+    return isinstance(value, str) and bool(value) and value.isascii() and value.isprintable()
+
+
+def _grant_of(body: bytes, sent_at: float) -> Grant | Fault:
+    try:
+        document = loads(body)
+    except NotJson as error:
+        return not_json(sent_at, str(error))
+    value = document.get("access_token") if isinstance(document, dict) else None
+    if not _is_token(value):
+        return wrong_shape(sent_at, "the response of the token endpoint has no access_token")
+    life = document.get("expires_in")
+    if isinstance(life, bool) or not isinstance(life, (int, float)) or life <= 0:
+        life = _life_from_claims(value) or _FALLBACK_LIFE
+    return Grant(value, float(life))
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """The claims of a JWT (RFC 7519), unverified; empty if it is not one."""
+    try:
+        payload = token.split(".")[1]
+        found = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, binascii.Error, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _life_from_claims(token: str) -> float | None:
+    claims = claims_of(token)
+    issued, expires = claims.get("iat"), claims.get("exp")
+    if isinstance(issued, (int, float)) and isinstance(expires, (int, float)) and expires > issued:
+        return float(expires - issued)
+    return None
+
+
+def _reason(granted: Granted) -> str:
+    """The word for `RequestEnded`; empty for a token."""
+    if isinstance(granted, Grant):
+        return ""
+    if isinstance(granted, AccessDenied):
+        return Reason.UNAUTHORIZED
+    return Reason.THROTTLED if isinstance(granted, Throttled) else granted.reason

@@ -1,0 +1,21 @@
+"""The permits of one lane: pace, window guard, `Retry-After`, and a rate that adapts without being shut out.
+
+::
+
+    Limiter               what a lane asks: permit, accepted, rejected, released, hold
+    ├── Pause             closed while Retry-After is running; afterwards half-open if need be
+    ├── RateController    keeps the next three in tune
+    │   ├── Pace          aiolimiter's bucket: an even pace that makes up for lateness
+    │   ├── SentLog       the window guard: never more than N in any P seconds, exactly
+    │   └── AdaptiveRate  decides how the rate changes
+    │       ├── Evidence  what refusals show about the tenant's limit
+    │       └── RandomRejectionDetector   whether they have to do with the rate at all
+    ├── ConcurrencyLimit  how many requests may be in flight (Little's law)
+    └── Memory            what the next run must know, in the ledger
+    parse_retry_after     seconds or HTTP date -> seconds
+"""
+
+from harvester.tenant.rate_limit.limiter import Limiter
+from harvester.tenant.rate_limit.retry_after import parse_retry_after
+
+__all__ = ["Limiter", "parse_retry_after"]

@@ -1,0 +1,175 @@
+"""A single question to the tenant, asked again until it is answered: for listings, which have no engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, TypeGuard, TypeVar
+
+from harvester.errors import AccessDenied, StoppedEarly, StopRun, UsageError
+from harvester.events import OutageBegan, OutageEnded, OutageProbed
+from harvester.model import Answered, Fault, Outcome, Reason, Refused, Throttled, TokenRejected
+from harvester.tenant.client import Lane
+from harvester.tenant.request import Request
+from harvester.waiting import UnavailableUntil, delay
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 5
+"""For what time does not usually cure, such as a garbled response."""
+_REJECTIONS: Final = 3
+"""Answers 401 in a row, each to another token, after which the client is denied."""
+_REPORTED: Final = 3
+"""Faults in a row after which the tenant counts as unavailable, and it is reported."""
+_LOOK_EVERY: Final = 0.5
+"""Seconds between looks at what a request waits for before it can be sent."""
+_UNAVAILABLE: Final = frozenset({Reason.CONNECT, Reason.CONNECTION_LOST, Reason.TIMEOUT, Reason.SERVER_ERROR})
+
+
+class Retrying:
+    """Sends requests one at a time on the first of `lanes` that is usable, and repeats what may pass.
+
+    Every wait is bounded by the tenant's `max_outage`. `subject` names what is asked for in messages.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], subject: str) -> None:
+        self._lanes = lanes
+        self._subject = subject
+        tenant = lanes[0].tenant
+        self._tenant = tenant
+        self._availability = UnavailableUntil(
+            tenant.host, most=tenant.max_outage, clock=tenant.clock, rng=tenant.rng
+        )
+
+    @property
+    def lane(self) -> Lane:
+        """The lane in use.
+
+        Raises:
+            AccessDenied: the client of every lane is dropped.
+            UsageError: every lane is dropped.
+        """
+        for lane in self._lanes:
+            if not lane.dropped:
+                return lane
+        denied = next((lane.client.dropped for lane in self._lanes if lane.client.dropped), None)
+        raise denied or UsageError(f"{self._tenant.host} serves none of the API versions")
+
+    def pass_over(self, lane: Lane) -> bool:
+        """Use another lane from now on, for these questions only; False if there is none that is usable."""
+        others = [one for one in self._lanes if one is not lane]
+        if all(one.dropped for one in others):
+            return False
+        self._lanes = others
+        return True
+
+    async def ask(
+        self, request: Request[T], purpose: str, *, tries: int | None = None
+    ) -> T | Refused | Fault:
+        """The answer, or the refusal that repeating the request would not change.
+
+        A response that is too large is a `Fault` which repeating would not change either. With `tries`, so
+        is a fault or a 429 that stays: it is returned after so many, and is not an outage, unless the tenant
+        cannot even be connected to.
+
+        Raises:
+            AccessDenied: the client's credentials are refused, or its tokens are.
+            UsageError: nothing has ever answered, for a reason that waiting cannot help.
+            StoppedEarly: the tenant was unavailable for too long, or answers with garbage.
+        """
+        rejections = failures = 0
+        while True:
+            outcome = await self._send(request, purpose)
+            if isinstance(outcome, Answered):
+                self._recovered()
+                return outcome.value
+            if isinstance(outcome, Refused) or _is_too_large(outcome):
+                return outcome
+            if isinstance(outcome, TokenRejected):
+                rejections += 1
+                if rejections >= _REJECTIONS:
+                    raise self._denied(outcome)
+            if isinstance(outcome, (Fault, Throttled)):
+                failures += 1
+                if tries is None or _is_unconnected(outcome):
+                    await self._wait(outcome, failures)
+                elif failures >= tries:
+                    return _as_fault(outcome)
+                else:
+                    await self._wait_a_little(outcome, failures)
+
+    async def _send(self, request: Request[T], purpose: str) -> Outcome[T]:
+        """Send once, looking meanwhile whether what it waits for is worth the wait."""
+        lane = self.lane
+        sending = asyncio.ensure_future(lane.send(lambda: request, purpose))
+        try:
+            while not sending.done():
+                await asyncio.wait({sending}, timeout=_LOOK_EVERY)
+                if not sending.done():
+                    self._check(lane)
+            return sending.result()
+        finally:
+            if not sending.done():
+                sending.cancel()
+                await asyncio.wait({sending})
+
+    def _check(self, lane: Lane) -> None:
+        if lane.dropped:
+            _ = self.lane  # another one is used next, unless there is none
+        if lane.permanent_fault is not None:
+            raise UsageError(lane.permanent_fault.detail)
+        most, tokens = self._tenant.max_outage, lane.client.tokens
+        since = tokens.failing_since
+        waited = 0.0 if since is None else self._tenant.clock() - since
+        if waited > most or lane.limiter.resumes_in() > most:
+            what = lane.waiting_for or "the tenant"
+            raise StoppedEarly(
+                f"{self._subject}: waiting for {what} takes longer than --max-outage", "try again later"
+            )
+
+    async def _wait(self, outcome: Fault | Throttled, failures: int) -> None:
+        if isinstance(outcome, Fault):
+            if outcome.permanent:
+                raise UsageError(outcome.detail)
+            if outcome.reason not in _UNAVAILABLE and failures >= _ATTEMPTS:
+                raise StoppedEarly(
+                    f"{self._subject} cannot be read: {outcome.detail}",
+                    "check --base-url and any proxy in between, then try again",
+                )
+        seconds = self._availability.failed(outcome.detail or "429", outcome.retry_after)
+        if self._availability.attempts == _REPORTED:
+            self._tenant.observer(OutageBegan(outcome.detail))
+        elif self._availability.attempts > _REPORTED:
+            self._tenant.observer(OutageProbed(outcome.detail, seconds))
+        if isinstance(outcome, Fault):  # after a 429, the lane itself waits
+            await self._tenant.sleep(seconds)
+
+    async def _wait_a_little(self, outcome: Fault | Throttled, failures: int) -> None:
+        if isinstance(outcome, Fault):  # after a 429, the lane itself waits
+            await self._tenant.sleep(delay(failures, self._tenant.rng))
+
+    def _recovered(self) -> None:
+        if self._availability.attempts >= _REPORTED:
+            self._tenant.observer(OutageEnded(self._availability.seconds))
+        self._availability.recovered()
+
+    def _denied(self, rejected: TokenRejected) -> StopRun:
+        return AccessDenied(
+            f"client {self.lane.client.label!r}: {self._tenant.host} does not accept its tokens "
+            f"(401: {rejected.detail})",
+            "check client ID, secret and base URL; a ready token must belong to this tenant",
+        )
+
+
+def _is_too_large(outcome: Outcome[T]) -> TypeGuard[Fault]:
+    return isinstance(outcome, Fault) and outcome.reason is Reason.TOO_LARGE
+
+
+def _is_unconnected(outcome: Fault | Throttled) -> bool:
+    return isinstance(outcome, Fault) and not outcome.connected
+
+
+def _as_fault(outcome: Fault | Throttled) -> Fault:
+    if isinstance(outcome, Fault):
+        return outcome
+    return Fault(outcome.sent_at, Reason.THROTTLED, outcome.detail or "HTTP 429", status=429)

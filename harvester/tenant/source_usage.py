@@ -1,0 +1,153 @@
+"""Whether a source reports usage at all, and since when: only then is an empty account an unused one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+
+from harvester.events import Warned
+from harvester.ledger.records import SourceStatus, UsageStatus
+from harvester.model import Answered, Fault, Refused, Throttled, TokenRejected
+from harvester.tenant.client import Lane
+from harvester.tenant.connection import Response
+from harvester.tenant.exact_json import NotJson, loads
+from harvester.tenant.request import Reader, Request, api_path, path_segment
+from harvester.tenant.responses import OK, not_json, refusal, wrong_shape
+from harvester.tenant.retrying import Retrying
+
+T = TypeVar("T")
+_Other: TypeAlias = Throttled | TokenRejected | Refused | Fault
+
+_TRIES: Final = 4
+_GIVE_UP_AFTER: Final = 3
+"""Sources in a row without an answer, after which the rest are not asked about."""
+_MONTH: Final = 7  # characters of YYYY-MM
+_STARTS_WITH_MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}(?:-|$)")
+
+
+async def source_statuses(lanes: Sequence[Lane], sources: Mapping[str, str | None]) -> list[SourceStatus]:
+    """The status of each source (ID -> name, if known), and the first month of those that report usage.
+
+    A source that cannot be asked about is unknown (None), and so are the rest if the tenant does not answer
+    this query at all: that is one warning, never an outage.
+
+    Raises:
+        StopRun: as `Retrying.ask`, for reasons that would end any other request, too.
+    """
+    usage = SourceUsage(lanes)
+    found = [await usage.of(source_id, name) for source_id, name in sources.items()]
+    usage.warn("their accounts without rows count as empty")
+    return found
+
+
+class SourceUsage:
+    """Asks whether sources report usage, each source once.
+
+    `known` is what an earlier run learned. Without `coverage`, sources that report are not asked since when.
+    """
+
+    def __init__(
+        self, lanes: Sequence[Lane], known: Iterable[SourceStatus] = (), *, coverage: bool = True
+    ) -> None:
+        self._retrying = Retrying(lanes, "the status of the sources")
+        self._observer = lanes[0].tenant.observer
+        self._known = {source.id: source for source in known}
+        self._coverage = coverage
+        self._failed_in_a_row = 0
+        self._problem = "the tenant gives no status that is documented"
+        self._asked: list[SourceStatus] = []
+        self._handed_out = 0
+
+    async def of(self, source_id: str, name: str | None) -> SourceStatus:
+        """What is known about one source, which is asked about if that is nothing yet.
+
+        Raises:
+            StopRun: as `source_statuses`.
+        """
+        if source_id not in self._known:
+            found = await self._find_out(source_id, name)
+            self._known[source_id] = found
+            self._asked.append(found)
+        return self._known[source_id]
+
+    def news(self) -> list[SourceStatus]:
+        """What was learned since the last call."""
+        news = self._asked[self._handed_out :]
+        self._handed_out = len(self._asked)
+        return news
+
+    def warn(self, consequence: str) -> None:
+        """Emit one warning if some of the sources asked about are unknown.
+
+        `consequence` says what that means for them.
+        """
+        unknown = sum(source.status is None for source in self._asked)
+        if unknown:
+            self._observer(
+                Warned(
+                    "source_status_unknown",
+                    f"{unknown} of {len(self._asked)} sources do not say whether they report usage "
+                    f"({self._problem})",
+                    f"{consequence}; the scope idn:identity-history:manage is needed",
+                )
+            )
+
+    async def _find_out(self, source_id: str, name: str | None) -> SourceStatus:
+        if self._failed_in_a_row >= _GIVE_UP_AFTER:
+            return SourceStatus(source_id, name, None, None)
+        status = await self._ask(source_id, "status", "", _read_status)
+        since = None
+        if status == "COMPLETE" and self._coverage:
+            since = await self._ask(source_id, "summaries", "limit=250&sorters=date", _read_first_month)
+        return SourceStatus(source_id, name, status, since)
+
+    async def _ask(self, source_id: str, what: str, query: str, read: Reader[T]) -> T | None:
+        api = api_path("source-usages", self._retrying.lane.api_version)
+        request = Request(f"{api}/{path_segment(source_id)}/{what}", query, read)
+        answer = await self._retrying.ask(request, "sources", tries=_TRIES)
+        if isinstance(answer, (Refused, Fault)):
+            if not self._failed_in_a_row:
+                detail = answer.detail.removeprefix(f"{answer.status} ")
+                self._problem = f"{answer.status or answer.reason}: {detail}"
+            self._failed_in_a_row += 1
+            return None
+        self._failed_in_a_row = 0
+        return answer
+
+
+class _Document(NamedTuple):
+    """A parsed body."""
+
+    value: Any
+
+
+def _read_status(response: Response, sent_at: float) -> Answered[UsageStatus | None] | _Other:
+    document = _document(response, sent_at)
+    if not isinstance(document, _Document):
+        return document
+    if not isinstance(document.value, dict):
+        return wrong_shape(sent_at, "the status of a source is not an object")
+    status = document.value.get("status")
+    return Answered(sent_at, status if status in ("COMPLETE", "INCOMPLETE") else None)
+
+
+def _read_first_month(response: Response, sent_at: float) -> Answered[str | None] | _Other:
+    """The earliest month with a row: where the coverage of the source begins."""
+    document = _document(response, sent_at)
+    if not isinstance(document, _Document):
+        return document
+    if not isinstance(document.value, list):
+        return wrong_shape(sent_at, "the summaries of a source are not an array")
+    dates = [row.get("date") for row in document.value if isinstance(row, dict)]
+    months = [day[:_MONTH] for day in dates if isinstance(day, str) and _STARTS_WITH_MONTH.match(day)]
+    return Answered(sent_at, min(months, default=None))
+
+
+def _document(response: Response, sent_at: float) -> _Document | _Other:
+    if response.status != OK:
+        return refusal(response, sent_at)
+    try:
+        return _Document(loads(response.body, replace_surrogates=True))
+    except NotJson as error:
+        return not_json(sent_at, str(error))

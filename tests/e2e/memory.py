@@ -1,0 +1,35 @@
+"""The peak memory of a run over a very long list, as the kernel has counted it for the process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.e2e.processes import PROGRAM, surroundings, tenant
+
+MILLION = 1_000_000
+
+
+def peak_of_a_million(folder: Path) -> dict[str, float]:
+    """Peak resident memory in MB: of the plan, of a run until the deadline, and of resuming that."""
+    ids = folder / "million.txt"
+    with ids.open("w") as file:
+        file.writelines(f"{number:032x}\n" for number in range(MILLION))
+    with tenant("--accounts", "1", "--hopeless", "0") as there:
+        harvest = ("run", ids, "-o", folder / "million.ndjson", "--quota", "none", "--deadline", "20s", "-q")
+        environment = surroundings(there)
+        return {
+            "--dry-run": _peak(environment, "run", ids, "--dry-run"),
+            "20 s of harvesting": _peak(environment, *harvest),
+            "20 s of resuming": _peak(environment, *harvest),
+        }
+
+
+def _peak(environment: dict[str, str], *arguments: str | Path) -> float:
+    command = [*PROGRAM, *map(str, arguments)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode in (0, 5)
+    return usage.ru_maxrss * 1024 / 1e6

@@ -1,0 +1,325 @@
+"""Which account is next, and why nothing moves: the scheduler without a clock."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from harvester.engine.circuit_breaker import CircuitBreaker
+from harvester.engine.scheduler import MOST_BEGUN, PAGE, Scheduler, Stall
+from harvester.engine.standing import Standings
+from harvester.engine.work import Kind, Work
+from harvester.model import Account
+from harvester.tenant.paging import Pages
+from tests.engine.build import fault, plain, standings
+
+
+def scheduler(
+    lanes: Standings | None = None,
+    *,
+    accounts: int = 3,
+    ahead: int | None = None,
+    known_good: str | None = None,
+) -> Scheduler:
+    known = lanes or standings()
+    made = Scheduler(known, CircuitBreaker(len(known.lanes), Random(1)), Pages, ahead=ahead)
+    made.known_good = known_good
+    if accounts:
+        made.add_page([Account(i, f"a-{i}") for i in range(accounts)])
+    made.add_page([])
+    return made
+
+
+def take(subject: Scheduler, lane: int = 0, now: float = 0.0, purpose: str = "usage") -> Work | None:
+    return subject.take(subject._standings.lanes[lane], now, purpose)
+
+
+def taken(subject: Scheduler, lane: int = 0, now: float = 0.0, purpose: str = "usage") -> Work:
+    one = take(subject, lane, now, purpose)
+    assert one is not None
+    return one
+
+
+def land(subject: Scheduler, lane: int = 0) -> None:
+    subject.landed(subject._standings.lanes[lane])
+
+
+def test_accounts_are_taken_in_the_order_of_the_list() -> None:
+    """Each once; then there is nothing."""
+    subject = scheduler()
+    assert [taken(subject).account.position for _ in range(3)] == [0, 1, 2]
+    assert take(subject) is None
+    assert subject.in_flight == 3
+    assert not subject.finished
+
+
+def test_it_is_finished_when_everything_begun_is_settled() -> None:
+    """And the list is at its end."""
+    subject = scheduler(accounts=1)
+    taken(subject)
+    land(subject)
+    subject.settled()
+    assert subject.finished
+
+
+def test_what_is_requested_again_comes_first() -> None:
+    """Before accounts that are not begun."""
+    subject = scheduler()
+    first = taken(subject)
+    subject.again(first)
+    assert taken(subject) is first
+
+
+def test_what_is_due_later_waits_for_its_time() -> None:
+    """In the order of the times."""
+    subject = scheduler(accounts=2)
+    one, two = taken(subject), taken(subject)
+    subject.later(one, 5.0)
+    subject.later(two, 3.0)
+    assert subject.next_due == 3.0
+    subject.release_due(4.0)
+    assert taken(subject) is two
+    assert take(subject) is None
+    subject.release_due(5.0)
+    assert taken(subject) is one
+
+
+def test_a_throttled_account_waits_for_ten_others() -> None:
+    """Then it comes before accounts that are not begun."""
+    subject = scheduler(accounts=30)
+    first = taken(subject)
+    subject.last(first)
+    for _ in range(10):
+        other = taken(subject)
+        assert other is not first
+        subject.answered(other)
+    assert taken(subject) is first
+
+
+def test_an_account_is_counted_as_answered_once() -> None:
+    """However many pages it has."""
+    subject = scheduler()
+    one = taken(subject)
+    for _ in range(5):
+        subject.answered(one)
+    assert subject.others_answered == 1
+
+
+def test_throttled_accounts_that_are_left_alone_are_compared_with_the_known_good_one() -> None:
+    """Its answer counts for ten others; without one, they are simply requested again."""
+    subject = scheduler(accounts=1, known_good="good")
+    one = taken(subject)
+    subject.last(one)
+    assert take(subject) is None
+    other = taken(subject, purpose="probe")
+    assert (other.kind, other.account.id) == (Kind.COMPARISON, "good")
+    assert take(subject) is None
+    subject.compared(answered=True)
+    assert subject.others_answered == 10
+    assert taken(subject) is one
+
+    subject = scheduler(accounts=1)
+    one = taken(subject)
+    subject.last(one)
+    assert taken(subject) is one
+
+
+def test_an_account_is_kept_from_the_lanes_that_refused_it() -> None:
+    """Whether it waits its turn or is throttled."""
+    for put in (Scheduler.again, Scheduler.last):
+        subject = scheduler(standings(versions=2), accounts=1)
+        one = taken(subject)
+        one.avoid = 0b01
+        put(subject, one)
+        assert take(subject, 0) is None
+        assert taken(subject, 1) is one
+
+
+def test_an_account_returns_to_the_lanes_that_refused_it_if_no_other_is_left() -> None:
+    """It is not lost when a lane is dropped."""
+    for put in (Scheduler.again, Scheduler.last):
+        lanes = standings(versions=2)
+        subject = scheduler(lanes, accounts=1)
+        one = taken(subject)
+        one.avoid = 0b01
+        put(subject, one)
+        plain(lanes.lanes[1]).gone = True
+        subject.lane_dropped()
+        assert taken(subject, 0) is one
+
+
+def test_the_reader_bounds_how_far_ahead_accounts_are_begun() -> None:
+    """Positions up to `ahead` beyond what it has emitted."""
+    subject = scheduler(accounts=10, ahead=3)
+    assert [taken(subject).account.position for _ in range(3)] == [0, 1, 2]
+    assert take(subject) is None
+    subject.reader_position = 0
+    assert taken(subject).account.position == 3
+    assert take(subject) is None
+
+
+def test_no_more_than_so_many_accounts_are_begun() -> None:
+    """Retries have piled up: no new ones until some are settled."""
+    subject = scheduler(accounts=MOST_BEGUN + 10)
+    for _ in range(MOST_BEGUN):
+        taken(subject)
+    assert take(subject) is None
+    land(subject)
+    subject.settled()
+    assert taken(subject).account.position == MOST_BEGUN
+
+
+def test_a_version_with_too_many_missing_accounts_gets_no_new_ones() -> None:
+    """Until others have been asked for them."""
+    lanes = standings(versions=2)
+    subject = scheduler(lanes)
+    lanes.lanes[0].version.missing = 10
+    assert take(subject, 0) is None
+    assert taken(subject, 1).account.position == 0
+
+
+def test_a_client_on_trial_gets_nothing_but_its_check() -> None:
+    """And no other client gets that."""
+    lanes = standings(clients=2)
+    subject = scheduler(lanes, known_good="good")
+    client = lanes.lanes[0].client
+    client.denials = 10
+    assert take(subject, 0) is None
+    subject.check(client)
+    assert taken(subject, 1).account.position == 0
+    check = taken(subject, 0, purpose="probe")
+    assert (check.kind, check.account.id) == (Kind.CHECK, "good")
+
+
+def test_pages_are_wanted_before_the_last_one_is_used_up() -> None:
+    """And no more when the list is at its end."""
+    subject = Scheduler(standings(), CircuitBreaker(1, Random(1)), Pages, ahead=None)
+    assert subject.wants_page
+    subject.add_page([Account(i, f"a-{i}") for i in range(PAGE)])
+    assert not subject.wants_page
+    for _ in range(PAGE // 2):
+        taken(subject)
+    assert subject.wants_page
+    subject.add_page([])
+    assert not subject.wants_page
+
+
+def test_nothing_is_handed_out_when_closed() -> None:
+    """The run ends."""
+    subject = scheduler()
+    subject.close()
+    assert take(subject) is None
+
+
+# --- probes
+
+
+def hold_tenant(subject: Scheduler) -> None:
+    for i in range(9):
+        subject._breaker.faulted(0, Work(Account(100 + i, f"b-{i}"), Pages()), fault(), 0.0)
+
+
+@pytest.mark.parametrize("known_good", [None, "good"])
+def test_a_held_tenant_is_probed_with_one_request(known_good: str | None) -> None:
+    """The known-good account, if there is one; otherwise the next one of the list."""
+    subject = scheduler(known_good=known_good)
+    hold_tenant(subject)
+    purpose = "usage" if known_good is None else "probe"
+    assert subject.purpose(subject._standings.lanes[0], 0.0) == purpose
+    one = taken(subject, purpose=purpose)
+    assert one.account.id == (known_good or "a-0")
+    assert subject._breaker.tenant.probe is one
+    assert take(subject, purpose=purpose) is None
+
+
+def test_condemned_accounts_are_probed_in_turn_if_nothing_else_is_left() -> None:
+    """One of them may be answered after all."""
+    subject = scheduler(accounts=3)
+    for _ in range(3):
+        one = taken(subject)
+        land(subject)
+        subject._breaker.condemn(0, one, 0.0)
+    subject._breaker.suspect(0, 0.0)
+    seen = set()
+    for _ in range(3):
+        seen.add(taken(subject, purpose="probe").account.id)
+        subject._breaker.tenant.probe = None
+    assert seen == {"a-0", "a-1", "a-2"}
+
+
+# --- stalls
+
+
+def test_nothing_is_stalled_while_something_is_in_flight() -> None:
+    """Its answer will tell."""
+    subject = scheduler(accounts=1)
+    taken(subject)
+    assert subject.stalled(0.0) is None
+
+
+def test_no_lane_is_left() -> None:
+    """All clients were dropped."""
+    lanes = standings()
+    subject = scheduler(lanes)
+    plain(lanes.lanes[0]).gone = True
+    assert subject.stalled(0.0) is Stall.NO_LANE
+
+
+def test_lanes_that_wait_for_something_stall() -> None:
+    """All that may take the work; one that can send is enough."""
+    lanes = standings(clients=2)
+    subject = scheduler(lanes)
+    plain(lanes.lanes[0]).waiting_for = "a token"
+    assert subject.stalled(0.0) is None
+    plain(lanes.lanes[1]).waiting_for = "a token"
+    assert subject.stalled(0.0) is Stall.LANES
+
+
+def test_what_is_due_later_is_no_stall() -> None:
+    """It moves by itself."""
+    subject = scheduler(accounts=1)
+    one = taken(subject)
+    land(subject)
+    subject.later(one, 9.0)
+    assert subject.stalled(0.0) is None
+
+
+def test_condemned_and_held_accounts_stall() -> None:
+    """Condemned ones are decided about first: that sign of life may decide the others."""
+    subject = scheduler(accounts=2)
+    one, two = taken(subject), taken(subject)
+    land(subject)
+    land(subject)
+    subject._breaker.condemn(0, one, 0.0)
+    subject.hold(subject._standings.lanes[0].client, two)
+    assert subject.stalled(0.0) is Stall.CONDEMNED
+    subject._breaker.alive(0, 1.0)
+    subject._breaker._lanes[0].condemned.clear()
+    assert subject.stalled(0.0) is Stall.DENIED
+
+
+def test_a_slow_reader_is_told_from_all_other_stalls() -> None:
+    """Only if nothing else is to be decided."""
+    subject = scheduler(accounts=9, ahead=1)
+    one = taken(subject)
+    land(subject)
+    subject.hold(subject._standings.lanes[0].client, one)
+    assert subject.stalled(0.0) is Stall.DENIED
+    subject.release(subject._standings.lanes[0].client)
+    subject.settled()
+    assert subject.stalled(0.0) is Stall.READER
+
+
+def test_a_lost_account_is_noticed() -> None:
+    """A bug ends the run instead of hanging it."""
+    subject = scheduler(accounts=1)
+    taken(subject)
+    land(subject)
+    assert subject.stalled(0.0) is Stall.LOST
+
+
+def test_a_page_that_is_being_read_is_no_stall() -> None:
+    """The ledger answers in a moment."""
+    subject = Scheduler(standings(), CircuitBreaker(1, Random(1)), Pages, ahead=None)
+    assert subject.stalled(0.0) is None

@@ -1,0 +1,55 @@
+"""Accounts and rows to export, and what is to become of them, worked out by other means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from harvester.export.records import Record, Stamper
+
+SETTLED = 1_795_723_800.25
+"""2026-11-26T20:10:00.25Z."""
+
+
+def blob_of(*rows: str) -> bytes:
+    """Rows, given as JSON, as a ledger stores them."""
+    return ("[" + ",\n".join(rows) + "]").encode()
+
+
+def usage(months: Sequence[int], count: int = 7) -> bytes:
+    """The usual rows: one a month of 2026."""
+    return blob_of(*(f'{{"date":"2026-{month:02}-01","count":{count + month}}}' for month in months))
+
+
+def record(account_id: str, blob: bytes, columns: Sequence[str] = ()) -> Record:
+    """A record as the exporter makes them."""
+    stamper = Stamper(columns, "acme.example")
+    return Record(
+        account_id, stamper.cleared(blob), len(json.loads(blob)), stamper.stamp(SETTLED, "v2024", "run-1")
+    )
+
+
+ODD = (
+    '{"date":"2026-03-01","count":3,"note":"},\\n{ \\"a\\", ünï\\u0000","list":[{"a":1},{"b":[]}]}',
+    '{"count":123456789012345678901234567890,"ratio":0.1000000000000000055511151231257827}',
+    "{}",
+    '{"date":null,"count":null,"flag":true,"tenant":"own"}',
+)
+"""Rows with all that JSON allows: seams inside strings, huge numbers, none of the API's properties."""
+
+RECORDS = [
+    record("a1", usage([3, 2, 1])),
+    record("a2", b"[]"),
+    record('id "3", ü', blob_of(*ODD)),
+    record("a4", usage([12])),
+]
+
+
+def expected_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The rows of all records, with `accountId` first and their columns last; exact decimals stay text."""
+    return [
+        {"accountId": one.account_id, **row, **one.stamp.values}
+        for one in records
+        for row in json.loads(one.blob, parse_float=str)
+    ]
