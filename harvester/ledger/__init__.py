@@ -23,7 +23,6 @@ the file read-only. The tables behind them are private; `PRAGMA user_version` te
 """
 
 from harvester.ledger.ledger import Ledger
-from harvester.ledger.lock import Lock
 from harvester.ledger.paths import LedgerPaths, find_ledger, ledger_paths
 from harvester.ledger.reader import LedgerReader
 from harvester.ledger.records import (
@@ -47,7 +46,6 @@ __all__ = [
     "LedgerPaths",
     "LedgerReader",
     "ListSummary",
-    "Lock",
     "RunRecord",
     "SourceStatus",
     "Totals",

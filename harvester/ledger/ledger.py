@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -93,11 +94,8 @@ class Ledger:
         if not path.exists():
             return False
         try:
-            database = Database.for_reading(path)
-            try:
+            with closing(Database.for_reading(path)) as database:
                 return database.begun()
-            finally:
-                database.close()
         except LedgerUnreadable:
             return True  # `open` says what is wrong with it
 

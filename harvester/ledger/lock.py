@@ -92,18 +92,6 @@ class Lock(Descriptor):
                 raise
             lock.close()  # the run before us has removed the file: look again
 
-    @staticmethod
-    def held(path: Path) -> bool:
-        """Whether a run has the lock of the file at `path`. False if there is no such file."""
-        try:
-            descriptor = Descriptor(path)
-        except FileNotFoundError:
-            return False
-        try:
-            return descriptor.locked_by_a_run()
-        finally:
-            descriptor.close()
-
     def unlock(self) -> None:
         """Give up the lock but keep the file open, where SQLite locks it as a whole by itself."""
         fcntl.flock(self.fd, fcntl.LOCK_UN)

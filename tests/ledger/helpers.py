@@ -6,10 +6,11 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from harvester.ledger import LedgerReader, ListSummary, opening
+from harvester.ledger.lock import Descriptor
 from harvester.ledger.writer import Writer
 from harvester.model import (
     Account,
@@ -82,6 +83,12 @@ def resumed(path: Path) -> Iterator[Writer]:
         yield writer
     finally:
         writer.close()
+
+
+def held(path: Path) -> bool:
+    """Whether a run has the lock of the ledger at `path`."""
+    with closing(Descriptor(path)) as descriptor:
+        return descriptor.locked_by_a_run()
 
 
 def outcomes(path: Path) -> dict[str, tuple[AccountOutcome | None, bytes | None]]:

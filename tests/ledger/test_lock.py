@@ -11,7 +11,7 @@ import pytest
 from harvester.errors import OutputError
 from harvester.ledger import lock as lock_module
 from harvester.ledger.lock import Descriptor, Lock
-from tests.ledger.helpers import in_child, kill_self
+from tests.ledger.helpers import held, in_child, kill_self
 
 
 @pytest.fixture(autouse=True)
@@ -22,15 +22,14 @@ def _few_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_held_until_it_is_released(tmp_path: Path) -> None:
     """Nobody else gets it meanwhile, in this process or another, and it leaves no file of its own."""
     path = tmp_path / "x"
-    assert not Lock.held(path)
     lock = Lock.acquire(path, create_mode=0o600)
-    assert Lock.held(path)
-    assert in_child(lambda: os._exit(Lock.held(path))) == 1
+    assert held(path)
+    assert in_child(lambda: os._exit(held(path))) == 1
     with pytest.raises(OutputError, match="another run is writing this harvest"):
         Lock.acquire(path)
     lock.close()
     lock.close()
-    assert not Lock.held(path)
+    assert not held(path)
     assert [one.name for one in tmp_path.iterdir()] == ["x"]
 
 

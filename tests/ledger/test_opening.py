@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from harvester.errors import LedgerUnreadable, OutputError, StopRun
-from harvester.ledger import Ledger, LedgerReader, Lock, database, opening
+from harvester.ledger import Ledger, LedgerReader, database, opening
 from harvester.ledger.copies import remove_database
 from harvester.ledger.schema import VERSION
 from tests.ledger.helpers import (
     created,
     failure,
     harvested,
+    held,
     listed,
     outcomes,
     pending,
@@ -36,7 +37,7 @@ def _refused(path: Path) -> StopRun:
         opening.resume(path)
     assert caught.value.exit_status == 2
     assert caught.value.hint
-    assert not Lock.held(path), "whoever comes next may have it"
+    assert not held(path), "whoever comes next may have it"
     return caught.value
 
 

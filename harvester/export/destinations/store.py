@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from random import Random
 from typing import IO, Any, Final, TypeVar
 
@@ -34,14 +33,6 @@ _AT_ONCE: Final = 4
 _WHAT: Final = "a part on its way to the store"
 _PROBE: Final = "_harvester_probe"
 """Always the same, so that one left by a kill is removed the next time."""
-_TYPES: Final = {
-    ".ndjson": "application/x-ndjson",
-    ".json": "application/json",
-    ".csv": "text/csv",
-    ".parquet": "application/vnd.apache.parquet",
-    ".gz": "application/gzip",
-    ".zst": "application/zstd",
-}
 
 
 class Store:
@@ -127,18 +118,16 @@ class Store:
 
     def upload(self, name: str, file: IO[bytes], size: int) -> None:
         """Send all of `file`, from its beginning, and see that all of it has arrived."""
-        attributes = {"Content-Type": _type_of(name)}
 
         def upload() -> None:
             file.seek(0)
             if size <= PIECE:
-                self._obstore.put(self._store, name, file.read(), attributes=attributes)
+                self._obstore.put(self._store, name, file.read())
             else:
                 self._obstore.put(
                     self._store,
                     name,
                     self._pieces(file),
-                    attributes=attributes,
                     chunk_size=PIECE,
                     max_concurrency=_AT_ONCE,
                 )
@@ -215,7 +204,3 @@ class _Buffered:
     def discard(self) -> None:
         with suppress(OSError):
             self._file.close()
-
-
-def _type_of(name: str) -> str:
-    return _TYPES.get(Path(name).suffix, "application/octet-stream")
