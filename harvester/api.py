@@ -34,7 +34,7 @@ from harvester.report.observers import Listener, fan_out
 from harvester.report.redaction import Redactor
 from harvester.report.result import Report, check_counts, program_version
 from harvester.report.summary import summary_json
-from harvester.report.tally import FailureGroup, Tally
+from harvester.report.tally import Tally
 from harvester.run import Run
 from harvester.settings.settings import Settings
 from harvester.source.ids import BATCH, listed
@@ -165,10 +165,7 @@ class Harvest:
     def _report(self, run: Run, stop: StopRun | None, started: datetime, *, complete: bool) -> Report:
         settings, figures = self.settings, run.figures
         self.tally.finish()
-        groups = {
-            reason: FailureGroup(group.count, group.account_id, group.detail)
-            for reason, group in figures.failures_by_reason.items()
-        }
+        groups = figures.failures_by_reason
         try:
             check_counts(figures.counts, groups, self.tally, complete=stop is None)
         except InternalError as error:

@@ -244,3 +244,12 @@ class Counts:
     unreported: int
     failed: int
     not_attempted: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """How many accounts failed for one reason, and one of them as an example."""
+
+    count: int
+    account_id: str
+    detail: str

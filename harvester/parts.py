@@ -103,7 +103,8 @@ def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
     own: dict[str, Path] = {}
     if ledger is not None:
         own = {"the ledger": ledger.finished, "the unfinished ledger": ledger.partial}
-    if spec.kind != "store" and resolve(Path(settings.output)) != own.get("the ledger"):
+    same = spec.where.format == "sqlite" and resolve(Path(settings.output)) == own.get("the ledger")
+    if spec.kind != "store" and not same:
         own = {"--output": Path(settings.output), **own}
     inputs = [Path(name) for name in settings.inputs if name != "-"]
     distinct_paths({**own, **mine, **_on_the_way({**own, **mine}, ledger)}, inputs)

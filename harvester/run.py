@@ -23,10 +23,10 @@ from harvester.export.export import Exported, export
 from harvester.export.output import Output, open_output
 from harvester.fetching import Batches, Fetching
 from harvester.files import write_atomically
-from harvester.ledger import FailureGroup, Ledger, LedgerPaths, LedgerReader
+from harvester.ledger import Ledger, LedgerPaths, LedgerReader
 from harvester.ledger.copies import LedgerCopy
 from harvester.ledger.state import open_state, prepare_state
-from harvester.model import Counts, OutputFile
+from harvester.model import Counts, FailureGroup, OutputFile
 from harvester.parts import RunFiles
 from harvester.report.result import program_version
 from harvester.reporting import write_report

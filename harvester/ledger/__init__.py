@@ -27,7 +27,6 @@ from harvester.ledger.paths import LedgerPaths, find_ledger, ledger_paths
 from harvester.ledger.reader import LedgerReader
 from harvester.ledger.records import (
     Entry,
-    FailureGroup,
     FailureRecord,
     LaneRecord,
     ListSummary,
@@ -39,7 +38,6 @@ from harvester.ledger.records import (
 
 __all__ = [
     "Entry",
-    "FailureGroup",
     "FailureRecord",
     "LaneRecord",
     "Ledger",

@@ -12,8 +12,8 @@ import orjson
 from harvester.errors import LedgerUnreadable
 from harvester.ledger.database import Database
 from harvester.ledger.lock import Descriptor
-from harvester.ledger.records import Entry, FailureGroup, FailureRecord, RunRecord, SourceStatus, Totals
-from harvester.model import AccountOutcome, Counts
+from harvester.ledger.records import Entry, FailureRecord, RunRecord, SourceStatus, Totals
+from harvester.model import AccountOutcome, Counts, FailureGroup
 
 FINISHED: Final = "finished"
 LIST_COMPLETE: Final = "listComplete"

@@ -81,15 +81,6 @@ class FailureRecord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FailureGroup:
-    """How many accounts failed for one reason, and the first of them on the list."""
-
-    count: int
-    account_id: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run of the harvest. What is not known (the run was killed, or still runs) is None.
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from harvester.errors import InternalError, StopRun
-from harvester.model import AccountOutcome, Counts, OutputFile, Quota
-from harvester.report.tally import FailureGroup, Tally
+from harvester.model import AccountOutcome, Counts, FailureGroup, OutputFile, Quota
+from harvester.report.tally import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

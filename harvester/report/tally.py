@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
 from harvester.events import (
     AccountSettled,
@@ -27,14 +27,13 @@ from harvester.events import (
     TokenRenewed,
     Warned,
 )
-from harvester.model import AccountOutcome, Quota, Reason
+from harvester.model import AccountOutcome, FailureGroup, Quota, Reason
 from harvester.report.histogram import Histogram
 from harvester.report.observers import Handlers
+from harvester.report.timeline import Sample, Timeline
 
 _OF_ACCOUNTS: Final = frozenset({"usage", "probe"})
 """Purposes of the requests for accounts' usage: latency and the share of the quota are theirs."""
-_MOST_SAMPLES: Final = 180
-"""As many as a chart can show; even, as thinning keeps every second one. 64 s apart after three hours."""
 _TOKEN: Final = "token"  # noqa: S105  # a purpose
 """Goes to the token endpoint, which no lane's quota covers."""
 
@@ -64,58 +63,6 @@ class LaneFigures:
     def paused_seconds(self, now: float) -> float:
         """Seconds paused until `now`: of a pause that is still running, the part that has passed."""
         return self._paused - max(0.0, self.paused_until - now)
-
-
-class Sample(NamedTuple):
-    """Totals since the run began. `granted` is as in `LaneFigures`; `paused` is in seconds."""
-
-    requests: int = 0
-    granted: int = 0
-    throttled: int = 0
-    settled: int = 0
-    failed: int = 0
-    rows: int = 0
-    paused: float = 0.0
-
-
-class Timeline:
-    """Samples at `step`, `2·step`, … seconds after the start; `due` is when the next one must be taken."""
-
-    __slots__ = ("due", "samples", "step")
-
-    def __init__(self, step: float = 1.0) -> None:
-        self.step = step
-        self.due = step
-        self.samples: list[Sample] = []
-
-    def __repr__(self) -> str:
-        return f"<Timeline {len(self.samples)} samples, {self.step:g} s apart>"
-
-    def add(self, sample: Sample) -> None:
-        """Add the sample that is due; the next one is due a step later."""
-        self.samples.append(sample)
-        if len(self.samples) == _MOST_SAMPLES:
-            # The k-th sample belongs to time k·step, counted from 1: the even ones stay.
-            self.samples = self.samples[1::2]
-            self.step *= 2
-        self.due = (len(self.samples) + 1) * self.step
-
-    def increments(self, last: Sample) -> list[Sample]:
-        """What each step added, and what the unfinished one did until `last`."""
-        ends = [*self.samples, last]
-        return [
-            Sample._make(after - before for before, after in zip(begin, end, strict=True))
-            for begin, end in zip([Sample(), *ends[:-1]], ends, strict=True)
-        ]
-
-
-@dataclass(slots=True)
-class FailureGroup:
-    """The accounts that failed for one reason, and one of them as an example."""
-
-    count: int
-    account_id: str
-    detail: str
 
 
 @dataclass(slots=True)
@@ -331,8 +278,9 @@ class Tally:
         self.outcomes[outcome] += 1
         self.rows += rows
         if outcome is AccountOutcome.FAILED:
-            group = self.failures.setdefault(reason or "unknown", FailureGroup(0, account_id, detail))
-            group.count += 1
+            key = reason or "unknown"
+            first = self.failures.get(key) or FailureGroup(0, account_id, detail)
+            self.failures[key] = replace(first, count=first.count + 1)
 
     def _retry_scheduled(self, event: RetryScheduled) -> None:
         _count(self.retries_by_reason, event.reason)

@@ -121,7 +121,8 @@ def test_a_closed_stdout_ends_the_run_quietly(tmp_path: Path) -> None:
         ids = there.list_file(tmp_path)
         line = '"$@" | head -n 3; echo "${PIPESTATUS[*]}"'
         done = subprocess.run(
-            ["bash", "-c", line, "bash", *PROGRAM, "run", ids, "--quota", "4000/10s", "-q"],
+            ["bash", "-c", line, "bash", *PROGRAM, "run", ids, "-q", "--source-status", "off",
+             "--quota", "4000/10s"],
             env=surroundings(there), capture_output=True, check=True, timeout=60,
         )  # fmt: skip  # as it stands on a command line
         *rows, statuses = done.stdout.splitlines()

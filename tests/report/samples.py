@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harvester.events import AccountSettled, ListRead, RequestEnded, RetryScheduled
-from harvester.model import AccountOutcome, Counts, OutputFile, Quota
+from harvester.model import AccountOutcome, Counts, FailureGroup, OutputFile, Quota
 from harvester.report.result import Report
-from harvester.report.tally import FailureGroup, Tally
+from harvester.report.tally import Tally
 
 BEGAN = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
 HUNDRED = Quota(100, 10.0)

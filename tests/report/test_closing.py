@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 
 from harvester.errors import ClosedPipe, Interrupted, StoppedEarly
-from harvester.model import OutputFile, Reason
+from harvester.model import FailureGroup, OutputFile, Reason
 from harvester.report.closing import closing_of, show_closing
 from harvester.report.log import logging_to
 from harvester.report.reasons import meaning
 from harvester.report.redaction import MASK, Redactor
 from harvester.report.result import Report
 from harvester.report.summary import summary_document
-from harvester.report.tally import FailureGroup
 from tests.report.samples import HUNDRED, SECRET, Run, a_report, a_troubled_report, counts_of
 from tests.report.screen import terminal
 

@@ -30,10 +30,10 @@ from harvester.events import (
     TokenRenewed,
     Warned,
 )
-from harvester.model import AccountOutcome, Quota, Reason
+from harvester.model import AccountOutcome, FailureGroup, Quota, Reason
 from harvester.report.histogram import Histogram
 from harvester.report.observers import Handlers, fan_out
-from harvester.report.tally import FailureGroup, Sample, Timeline
+from harvester.report.timeline import Sample, Timeline
 from tests.report.samples import HUNDRED, STATUSES, Run
 
 latencies = st.floats(1e-6, 7200.0)
