@@ -91,8 +91,7 @@ def changed_records(
                 continue
             blob, rows = comparison.difference(before.get(entry.id), entry.rows)
             if rows:
-                stamp = stamper.stamp(entry.settled_at or 0, entry.api_version, entry.run_id)
-                found.append(Record(entry.id, stamper.cleared(blob), rows, stamp))
+                found.append(stamper.record(entry, blob, rows))
         return found
 
     return made

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from harvester.errors import HarvesterError, InputError
 from harvester.events import FilePublished, Observer
-from harvester.export.changes import Comparison, changed_records, earliest_month
-from harvester.export.exporter import Exported, Exporter
+from harvester.export.changes import Changes, Comparison, changed_records, earliest_month
+from harvester.export.exporter import Exported, Exporter, Recorder
 from harvester.export.failures import failure_lines, write_failures
 from harvester.export.formats.columns import merged as merged_columns
 from harvester.export.output import Output
-from harvester.export.records import Content, Stamper, records
+from harvester.export.records import Content, Stamper
 from harvester.export.shards import Harvest, harvests_of, merged
 from harvester.export.slices import Idleness, followed, settled
 from harvester.files import disk_errors, partial, resolve
@@ -77,7 +77,8 @@ def export(
         return _export_database(readers, output, failures, observer)
     content = _content(readers, harvests, output, live=follow and output.live)
     stamper = Stamper(content.columns, harvests[0].tenant)
-    make_records, changes = records(stamper), None
+    make_records: Recorder = stamper.records
+    changes: Changes | None = None
     if content.changes:
         since = earliest_month(min(harvest.begun for harvest in harvests), harvests[0].since)
         comparison = Comparison(since)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -69,6 +69,17 @@ class Stamper:
         self._key: tuple[int, str | None, str | None] | None = None
         self._stamp = Stamp("", {}, b"")
 
+    def records(self, entries: Sequence[Entry]) -> list[Record]:
+        """The records of accounts: one for each that was answered."""
+        return [
+            self.record(entry, entry.rows, entry.row_count) for entry in entries if entry.rows is not None
+        ]
+
+    def record(self, entry: Entry, blob: bytes, rows: int) -> Record:
+        """The record of an account with these rows."""
+        stamp = self.stamp(entry.settled_at or 0, entry.api_version, entry.run_id)
+        return Record(entry.id, self.cleared(blob), rows, stamp)
+
     def stamp(self, settled_at: float, api_version: str | None, run_id: str | None) -> Stamp:
         """The stamp of an account that was settled at this Unix time."""
         key = (int(settled_at), api_version, run_id)
@@ -93,25 +104,6 @@ class Stamper:
         }
         values = {name: known[name] for name in self._columns}
         return Stamp(moment, values, b"," + orjson.dumps(values)[1:-1] if values else b"")
-
-
-def records(stamper: Stamper) -> Callable[[Sequence[Entry]], list[Record]]:
-    """What makes the records of accounts: one for each that was answered."""
-    stamp, cleared = stamper.stamp, stamper.cleared
-
-    def made(entries: Sequence[Entry]) -> list[Record]:
-        return [
-            Record(
-                entry.id,
-                cleared(entry.rows),
-                entry.row_count,
-                stamp(entry.settled_at or 0, entry.api_version, entry.run_id),
-            )
-            for entry in entries
-            if entry.rows is not None
-        ]
-
-    return made
 
 
 def in_parts(those: Iterable[Record], most: int, written: int) -> Iterator[tuple[list[Record], bool]]:
