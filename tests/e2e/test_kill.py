@@ -22,7 +22,7 @@ _SHORT = ("plain", "database", "parts", "parquet", "stdout")
 @pytest.fixture(scope="module")
 def there() -> Iterator[Tenant]:
     """A tenant with all kinds of faults."""
-    with tenant("--accounts", "400", "--hopeless", "4:404/403", "--faults", _FAULTS) as running:
+    with tenant("--accounts", "300", "--hopeless", "4:404/403", "--faults", _FAULTS) as running:
         yield running
 
 
@@ -37,7 +37,7 @@ def test_a_harvest_killed_anywhere_ends_in_the_truth(there: Tenant, tmp_path: Pa
     """Whatever the output: after any kills, the same command completes it, byte for byte."""
     rng = Random(mode.name)
     harvest_killed(there, tmp_path / "killed", mode, rng, moments(rng, 2), *OPTIONS)
-    if mode.repeatable:
+    if mode.name == "parquet":  # the others were compared with the truth, byte for byte
         assert_same_undisturbed(there, tmp_path / "killed", tmp_path / "undisturbed", mode, *OPTIONS)
 
 

@@ -39,7 +39,7 @@ for _ in range(2):
 @pytest.fixture(scope="module")
 def there() -> Iterator[Tenant]:
     """A tenant whose lists change from night to night."""
-    with tenant("--accounts", "400", "--rows", "6") as running:
+    with tenant("--accounts", "240", "--rows", "6") as running:
         yield running
 
 
@@ -85,7 +85,7 @@ def test_nights_over_kept_ledgers(there: Tenant, tmp_path: Path, mode: Mode) -> 
     folder.mkdir()
     job = Job(there, folder, mode, OPTIONS)
     moments = cycle([in_mid_run, while_publishing, after_a_second])
-    for night, ids in enumerate([there.ids[:300], there.ids[50:], list(reversed(there.ids[:380]))]):
+    for night, ids in enumerate([there.ids[:180], there.ids[30:], list(reversed(there.ids[:230]))]):
         there.list_file(tmp_path, "nights.txt").write_bytes(b"\n".join(ids) + b"\n")
         if not night:
             kill_until_complete(job, rng, iter([in_mid_run]))

@@ -13,7 +13,7 @@ from tests.e2e.power_loss import Nights
 from tests.e2e.processes import Tenant, tenant
 from tests.e2e.warm import warm_programs
 
-NIGHTS = 12
+NIGHTS = 8
 
 
 @pytest.fixture(scope="module")
