@@ -447,6 +447,24 @@ def test_denials_of_one_client_are_asked_of_another_at_the_end_of_a_short_list()
     assert set(world.ledger.outcomes().values()) == {AccountOutcome.HARVESTED}
 
 
+def test_accounts_that_wait_for_a_client_that_is_dropped_return_to_the_others() -> None:
+    """What one client was denied waits for a proven one, whose credentials are then refused."""
+
+    def reply(lane: FakeLane, account: str, *_: object) -> Reply:
+        if lane.client.label == "c0":
+            return FORBIDDEN
+        return GOOD if account != "a-3" else Reply(429, b"", retry_after=20)
+
+    def script(world: World) -> None:
+        refused = AccessDenied("client 'c1' is refused (401)")
+        asyncio.get_running_loop().call_later(10, world.client_list[1].drop, refused)
+
+    world = World(reply, accounts=4, clients=2, concurrency=1)
+    result = harvest(world, script=script)
+    assert isinstance(result.stop, AccessDenied)
+    assert "'c0'" in result.stop.problem
+
+
 def test_the_last_client_is_dropped_while_a_429_is_in_flight_and_a_deadline_is_set() -> None:
     """The late 429 finds no client in use, and nothing breaks."""
 
@@ -591,6 +609,21 @@ def test_an_outage_that_does_not_end_stops_the_run_after_max_outage() -> None:
     assert not world.ledger.settled
 
 
+def test_faults_now_and_then_are_no_outage_however_long_the_run_takes() -> None:
+    """Each useful answer starts the wait anew."""
+    asked = 0
+
+    def reply(*_: object) -> Reply:
+        nonlocal asked
+        asked += 1
+        return (GOOD, GOOD, BROKEN, GOOD, THROTTLED)[asked % 5]
+
+    world = World(reply, accounts=400, interval=1.0)
+    result = harvest(world, max_outage=100)
+    assert result.stop is None
+    assert result.seconds > 300
+
+
 def test_a_single_account_that_always_errs_on_its_own_ends_after_max_outage() -> None:
     """No life ever: nobody can tell whose fault it is, so nothing fails."""
     world = World(lambda *_: BROKEN, accounts=1)
@@ -705,6 +738,17 @@ def test_a_ledger_that_fails_ends_the_run_with_its_error() -> None:
     assert result.seconds < 15
 
 
+def test_a_ledger_that_fails_at_the_very_end_ends_the_run_with_its_error() -> None:
+    """Every account was answered, but the last batch could not be stored."""
+    disk = StoppedEarly("the disk is full")
+    world = World(lambda *_: GOOD, accounts=5)
+
+    def script(world: World) -> None:
+        world.ledger.broken = disk
+
+    assert harvest(world, script=script).stop is disk
+
+
 def test_a_slow_disk_holds_requests_back() -> None:
     """Settled accounts that wait for the disk are bounded."""
     world = World(lambda *_: GOOD, accounts=9000, interval=0.0001, concurrency=50)
@@ -758,6 +802,20 @@ def test_a_slow_reader_bounds_how_far_ahead_accounts_are_started() -> None:
     assert set(world.ledger.failures()) == set(forbidden)
     assert worst <= 20
     assert result.seconds > 7 * 270
+
+
+def test_a_slow_reader_is_waited_for_longer_than_max_outage() -> None:
+    """Whatever went wrong before: nobody waits for the tenant."""
+
+    def script(world: World) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(10, setattr, world.engine._conductor, "failing_since", world.began)
+        loop.call_later(5000, world.engine.reader_at, 19)
+
+    world = always(GOOD)
+    result = harvest(world, script=script, ahead=5, max_outage=60)
+    assert result.stop is None
+    assert result.seconds > 5000
 
 
 def test_a_first_account_that_fails_does_not_block_the_window_behind_it() -> None:
