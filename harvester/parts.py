@@ -104,7 +104,7 @@ def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
     if ledger is not None:
         own = {"the ledger": ledger.finished, "the unfinished ledger": ledger.partial}
     same = spec.where.format == "sqlite" and resolve(Path(settings.output)) == own.get("the ledger")
-    if spec.kind != "store" and not same:
+    if spec.kind not in ("store", "table") and not same:
         own = {"--output": Path(settings.output), **own}
     inputs = [Path(name) for name in settings.inputs if name != "-"]
     distinct_paths({**own, **mine, **_on_the_way({**own, **mine}, ledger)}, inputs)

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from harvester import parts
-from harvester.errors import AccessDenied, SettingError, StoppedEarly, StopRun, UsageError
+from harvester.errors import AccessDenied, LedgerUnreadable, SettingError, StoppedEarly, StopRun, UsageError
 from harvester.events import Observer, Resumed
 from harvester.export.changes import Changes
 from harvester.export.control import Control
 from harvester.export.export import Exported, export
-from harvester.export.output import Output, open_output
+from harvester.export.output import Output, TableOutput, open_output
 from harvester.fetching import Batches, Fetching
 from harvester.files import write_atomically
 from harvester.ledger import Ledger, LedgerPaths, LedgerReader
@@ -111,7 +111,17 @@ class Run:
             max_outage=settings.max_outage,
             control=self._control,
         )
+        if isinstance(self._output, TableOutput):
+            self._earlier = self._last_harvest()
         await asyncio.to_thread(self._output.try_out, first.id if self._resumed else None)
+
+    def _last_harvest(self) -> LedgerReader | None:
+        """The ledger of the last harvest, if it is kept and can be read."""
+        if self.files.ledger is None:
+            return None
+        with suppress(LedgerUnreadable):
+            return LedgerReader(self.files.ledger.finished)
+        return None
 
     def _state_path(self, changes: str) -> Path:
         if changes != "last":

@@ -13,12 +13,13 @@ from harvester.errors import HarvesterError, InputError
 from harvester.events import FilePublished, Observer
 from harvester.export.changes import Changes, Comparison, changed_records, earliest_month
 from harvester.export.exporter import Exported, Exporter, Recorder
-from harvester.export.failures import failure_lines, write_failures
+from harvester.export.failures import failure_lines, failures_of, write_failures
 from harvester.export.formats.columns import merged as merged_columns
-from harvester.export.output import Output
+from harvester.export.output import Output, TableOutput
 from harvester.export.records import Content, Stamper
 from harvester.export.shards import Harvest, harvests_of, merged
 from harvester.export.slices import Idleness, followed, settled
+from harvester.export.tables.table import Harvested
 from harvester.files import disk_errors, partial, resolve
 from harvester.ledger import Entry, LedgerReader
 from harvester.ledger.copies import LedgerCopy
@@ -52,7 +53,8 @@ def export(
 
     `follow` waits for accounts that are not settled yet; without it, `unfinished` accepts that there are
     such, or that shards are missing. `one_shard` accepts a single shard, as a run with ``--shard`` has it.
-    `earlier` is what an output of changes is compared with (None: nothing is known yet). `on_position` is
+    `earlier` is what an output of changes is compared with, and what a table may have been merged with last
+    (None: nothing is known yet). `on_position` is
     called with the position of the last account that was handed on. `output.control` ends it from another
     thread.
 
@@ -73,6 +75,8 @@ def export(
             slices = [settled(reader) for reader in readers]
     elif not unfinished:
         _refuse_unfinished(readers)
+    if isinstance(output, TableOutput):
+        return _merge(readers, harvests, output, earlier=earlier, failures=failures, observer=observer)
     if output.format is None:
         return _export_database(readers, output, failures, observer)
     content = _content(readers, harvests, output, live=follow and output.live)
@@ -149,6 +153,31 @@ def _export_database(
         file = OutputFile(dest, totals.rows, totals.accounts, path.stat().st_size, checksum)
     observer(FilePublished(file.name, file.rows, file.bytes))
     return Exported((file,), file.rows, file.accounts, is_complete(readers[0]))
+
+
+def _merge(
+    readers: Sequence[LedgerReader],
+    harvests: Sequence[Harvest],
+    output: TableOutput,
+    *,
+    earlier: LedgerReader | None,
+    failures: Path | None,
+    observer: Observer,
+) -> Exported:
+    """A table. Its `rows` are those that were new or changed."""
+    _write_failures(readers, output, failures)
+    harvested = Harvested(
+        identity=",".join([reader.content_id() for reader in readers]),
+        content=_content(readers, harvests, output, live=False),
+        tenant=harvests[0].tenant,
+        slices=lambda: merged([settled(reader) for reader in readers]),
+        failures=lambda: failures_of(readers),
+        earlier=earlier,
+    )
+    rows = output.merge(harvested)
+    accounts = sum(reader.totals().accounts for reader in readers)
+    observer(FilePublished(output.name, rows, 0))
+    return Exported((OutputFile(output.name, rows, accounts, 0, ""),), rows, accounts, _complete(readers))
 
 
 def _content(

@@ -1,4 +1,4 @@
-"""Packages of the `lake` extra: imported only where an output needs them, and missed in one sentence."""
+"""Packages of extras: imported only where an output needs them, and missed in one sentence."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from harvester.errors import SettingError
 
-_LAKE: Final = "pip install 'account-usage-harvester[lake]'"
+_INSTALL: Final = "pip install 'account-usage-harvester[{extra}]'"
 
 
-def lake_module(name: str, setting: str, value: str) -> Any:
+def lake_module(name: str, setting: str, value: str, extra: str = "lake") -> Any:
     """The module `name` of the extra; `value` is what `setting` asks for.
 
     Raises:
@@ -21,5 +21,7 @@ def lake_module(name: str, setting: str, value: str) -> Any:
     except ImportError as error:
         package = name.partition(".")[0]
         raise SettingError(
-            setting, f"{value} needs {package}, which cannot be imported ({error})", _LAKE
+            setting,
+            f"{value} needs {package}, which cannot be imported ({error})",
+            _INSTALL.format(extra=extra),
         ) from None

@@ -18,8 +18,12 @@ _AT_ONCE: Final = 1000
 
 def failure_lines(readers: Sequence[LedgerReader]) -> Iterator[bytes]:
     """The lines of all failed accounts of one list, in its order."""
-    failures = merge(*[_failures(reader) for reader in readers], key=lambda failure: failure.position)
-    return map(failure_line, failures)
+    return map(failure_line, failures_of(readers))
+
+
+def failures_of(readers: Sequence[LedgerReader]) -> Iterator[FailureRecord]:
+    """All failed accounts of one list, in its order."""
+    return merge(*[_failures(reader) for reader in readers], key=lambda failure: failure.position)
 
 
 def write_failures(readers: Sequence[LedgerReader], dest: Path | str, mode: int = 0o600) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 from harvester.errors import SettingError
 from harvester.events import Observer
 from harvester.export.control import Control
-from harvester.export.destinations.base import Destination
+from harvester.export.destinations.base import Destination, Place
 from harvester.export.destinations.cloud import open_store
 from harvester.export.destinations.directory import Directory
 from harvester.export.destinations.file import SingleFile
@@ -22,6 +22,8 @@ from harvester.export.destinations.store import Store
 from harvester.export.formats import FORMATS, Format, format_named
 from harvester.export.formats.compress import SUFFIXES
 from harvester.export.records import COLUMNS
+from harvester.export.tables.merging import TABLES, Merger, open_table
+from harvester.export.tables.table import Harvested
 from harvester.files import descriptor_of
 from harvester.settings.destination import Destination as Where
 
@@ -30,6 +32,16 @@ Shape: TypeAlias = Literal["rows", "accounts"]
 
 _DATABASE: Final = "sqlite"
 _MAX_OUTAGE: Final = 1800.0
+
+
+class _Patience(TypedDict):
+    """How to wait for what is not available."""
+
+    max_outage: float
+    control: Control
+    observer: Observer
+    rng: Random
+    clock: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +69,7 @@ class OutputSpec:
     @property
     def parted(self) -> bool:
         """Whether it has parts and a manifest."""
-        return self.where.place in ("directory", "store")
+        return self.where.in_parts
 
     def partition(self, begun: float) -> str:
         """The destination of a harvest begun at this Unix time: with ``--partition-by``, that day's."""
@@ -136,6 +148,35 @@ class Output:
         self.destination.complete()
 
 
+class TableOutput(Output):
+    """A table: a harvest is merged into it, once all accounts are settled."""
+
+    live = False
+
+    def __init__(self, spec: OutputSpec, merger: Merger, control: Control) -> None:
+        self.spec = spec
+        self.format = None
+        self.control = control
+        self.columns = tuple(name for name in COLUMNS if name in spec.columns)
+        self._merger = merger
+
+    @property
+    def name(self) -> str:
+        """As messages name it."""
+        return self._merger.table.name
+
+    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
+        """See before the first request that a harvest can be merged into it. Raises UsageError."""
+        self._merger.table.try_out()
+
+    def merge(self, harvested: Harvested) -> int:
+        """Merge a harvest; returns how many rows are new or changed. Raises StoppedEarly."""
+        return self._merger.merge(harvested)
+
+    def complete(self) -> None:
+        """The commit has said it all."""
+
+
 def open_output(
     spec: OutputSpec,
     *,
@@ -155,26 +196,28 @@ def open_output(
         AccessDenied: there are no credentials for its store.
     """
     where, control = spec.where, control or Control()
-    if where.format != _DATABASE and (where.format, spec.shape) not in FORMATS:
+    if where.format not in (_DATABASE, *TABLES) and (where.format, spec.shape) not in FORMATS:
         raise SettingError("--format", f"{where.format} has no shape {spec.shape!r}", "see --help")
     if spec.redshift and (where.format, where.place) != ("parquet", "store"):
         raise SettingError("--redshift-manifest", "needs Parquet in an S3 store", "leave it out")
     dest = spec.partition(begun)
+    patience: _Patience = {
+        "max_outage": max_outage,
+        "control": control,
+        "observer": observer,
+        "rng": rng or Random(),  # noqa: S311  # spreads retries
+        "clock": clock,
+    }
+
+    def place() -> Place:
+        if where.place == "store":
+            return Store(dest, open_store(dest), **patience)
+        return LocalDirectory(Path(dest), spec.file_mode)
+
+    if where.format in TABLES:
+        table = open_table(where.format, dest, spec.columns, place)
+        return TableOutput(spec, Merger(table, **patience), control)
     destination: Destination
-    if where.place == "store":
-        store = Store(
-            dest,
-            open_store(dest),
-            max_outage=max_outage,
-            control=control,
-            observer=observer,
-            rng=rng or Random(),  # noqa: S311  # spreads retries
-            clock=clock,
-        )
-        destination = Directory(store)
-    elif where.place == "directory":
-        destination = Directory(LocalDirectory(Path(dest), spec.file_mode))
-    else:
-        destination = SingleFile(dest, spec.file_mode, control)
+    destination = Directory(place()) if spec.parted else SingleFile(dest, spec.file_mode, control)
     format_ = None if where.format == _DATABASE else format_named(where.format, spec.shape)
     return Output(spec, destination, format_, control)

@@ -60,7 +60,7 @@ def open_store(url: str, environ: Mapping[str, str] = os.environ) -> Any:
     scheme = urlsplit(url).scheme
     exceptions = lake_module("obstore.exceptions", "--output", f"{scheme}://")
     stores = lake_module("obstore.store", "--output", f"{scheme}://")
-    options = {**_TIMES, **_allow_http(scheme, environ)}
+    options = {**_TIMES, **({"allow_http": True} if allows_http(scheme, environ) else {})}
     more = _s3_options(environ) if scheme.startswith("s3") else {}
     try:
         return stores.from_url(url.rstrip("/"), client_options=options, retry_config=_RETRY, **more)
@@ -69,11 +69,11 @@ def open_store(url: str, environ: Mapping[str, str] = os.environ) -> Any:
         raise SettingError("--output", f"{url} is not a store: {refined(error).problem}", hint) from None
 
 
-def _allow_http(scheme: str, environ: Mapping[str, str]) -> dict[str, bool]:
+def allows_http(scheme: str, environ: Mapping[str, str]) -> bool:
     """Plain http is for emulators on this machine; other endpoints need the library's own switch."""
     names = _ENDPOINTS["s3" if scheme.startswith("s3") else scheme if scheme == "gs" else "az"]
     endpoint = next((environ[name] for name in names if environ.get(name)), "")
-    return {"allow_http": True} if urlsplit(endpoint).hostname in _LOOPBACK else {}
+    return urlsplit(endpoint).hostname in _LOOPBACK
 
 
 def _s3_options(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -39,8 +39,8 @@ class Encoder:
     def __init__(self, write: Write, content: Content) -> None:
         arrow, *_ = [lake_module(name, "--format", "parquet") for name in MODULES]
         self._kinds = columns(content)
-        self._convert = _converter(arrow, self._kinds, content)
-        schema = arrow.schema([(name, _type(arrow, kind)) for name, kind in self._kinds.items()])
+        self._convert = converter(arrow, self._kinds, content)
+        schema = arrow.schema([(name, arrow_type(arrow, kind)) for name, kind in self._kinds.items()])
         self._file = arrow.BufferedOutputStream(arrow.PythonFile(_Sink(write), mode="w"), _BUFFER)
         self._writer = arrow.parquet.ParquetWriter(
             self._file, schema, compression="zstd", compression_level=_LEVEL
@@ -94,7 +94,8 @@ class _Sink:
         """Whoever opened the file closes it."""
 
 
-def _type(arrow: Any, kind: Kind) -> pa.DataType:
+def arrow_type(arrow: Any, kind: Kind) -> pa.DataType:
+    """The type of a column of this kind."""
     types: dict[Kind, Callable[[], pa.DataType]] = {
         Kind.BOOLEAN: arrow.bool_,
         Kind.INTEGER: arrow.int64,
@@ -105,9 +106,8 @@ def _type(arrow: Any, kind: Kind) -> pa.DataType:
     return types.get(kind, arrow.string)()
 
 
-def _converter(
-    arrow: Any, kinds: dict[str, Kind], content: Content
-) -> Callable[[Sequence[Record]], pa.Table]:
+def converter(arrow: Any, kinds: dict[str, Kind], content: Content) -> Callable[[Sequence[Record]], pa.Table]:
+    """What makes a table of records, with the columns `kinds`."""
     usual = set(content.properties) <= {"date", "count", *content.added} and not content.changes
     fitting = kinds["date"] is Kind.DATE and kinds["count"] is Kind.INTEGER
     convert = _parsed if usual and fitting else _converted
@@ -129,7 +129,7 @@ def _converter(
 
 def _parsed(arrow: Any, kinds: dict[str, Kind], records: Sequence[Record]) -> pa.Table:
     lines = b"".join([rows(record) for record in records])
-    types = [(name, _type(arrow, _as_text(kind))) for name, kind in kinds.items()]
+    types = [(name, arrow_type(arrow, _as_text(kind))) for name, kind in kinds.items()]
     table = arrow.json.read_json(
         arrow.BufferReader(lines),
         read_options=arrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
@@ -147,7 +147,7 @@ def _as_text(kind: Kind) -> Kind:
 def _cast(arrow: Any, column: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
     if kind is Kind.DATE:  # a time of day behind it says nothing about a month
         column = arrow.compute.utf8_slice_codeunits(column, 0, 10)
-    return column.cast(_type(arrow, kind))
+    return column.cast(arrow_type(arrow, kind))
 
 
 # --- any properties
@@ -168,7 +168,7 @@ def _converted(arrow: Any, kinds: dict[str, Kind], records: Sequence[Record]) ->
 
 def _column(arrow: Any, values: list[Any], kind: Kind) -> pa.ChunkedArray:
     if kind not in (Kind.DATE, Kind.MOMENT):
-        return arrow.chunked_array([arrow.array(values, _type(arrow, kind))])
+        return arrow.chunked_array([arrow.array(values, arrow_type(arrow, kind))])
     return _cast(arrow, arrow.chunked_array([arrow.array(values, arrow.string())]), kind)
 
 

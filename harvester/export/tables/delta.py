@@ -1,0 +1,155 @@
+"""A Delta table, partitioned by month: the months that change are overwritten in one commit.
+
+`DeltaTable.merge` is not used: it takes gigabytes where many rows change. An overwrite needs the rows that
+stay, too, which are read a month at a time; delta-rs refuses it if another writer has added to these months
+since they were read. The commit has two application transactions: ``harvester``, which counts merges, and
+``harvester:RUN``, whose version is that count.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from harvester.errors import OutputError, SettingError, StoppedEarly
+from harvester.export.destinations.base import Place
+from harvester.export.destinations.cloud import allows_http
+from harvester.export.extras import lake_module
+from harvester.export.tables.months import Lake, Months, by_month
+from harvester.export.tables.table import MONTH, Harvested, TableFault
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_OLDEST: Final = (1, 6, 6)
+"""Older versions duplicate rows or refuse good ones."""
+_APP: Final = "harvester"
+_OWN: Final = (f"{MONTH}=", "_delta_log", "_harvester_probe")
+"""How the names begin of what a first merge leaves behind that was killed."""
+
+
+class Delta:
+    """The table at `dest`, a directory or the URL of a store; `place` is the same for other files."""
+
+    def __init__(self, dest: str, place: Place) -> None:
+        self.name = place.name
+        self._url = dest
+        self._place = place
+        scheme = urlsplit(dest).scheme
+        self._is_remote = bool(scheme)
+        self._options = {"allow_http": "true"} if scheme and allows_http(scheme, os.environ) else {}
+        self._delta: Any = lake_module("deltalake", "--format", "delta", "delta")
+        self._errors: Any = lake_module("deltalake.exceptions", "--format", "delta", "delta")
+        if _version(self._delta.__version__) < _OLDEST:
+            problem = (
+                f"delta needs deltalake {'.'.join(map(str, _OLDEST))}, and {self._delta.__version__} is here"
+            )
+            raise SettingError("--format", problem, "pip install -U 'account-usage-harvester[delta]'")
+        self._lake = Lake("delta")
+
+    def try_out(self) -> None:
+        """Look at the table, and write and remove a small file beside it."""
+        self._place.try_out()
+        try:
+            table = self._open()
+        except (TableFault, StoppedEarly) as fault:
+            raise OutputError(f"cannot be read as a Delta table: {fault.problem}") from None
+        if table is not None:
+            schema = self._lake.arrow.schema(table.schema())
+            self._lake.check(self.name, schema, table.metadata().partition_columns)
+        elif any(not name.startswith(_OWN) for name in self._place.names("")):
+            raise OutputError(f"{self.name}: holds files, but no Delta table", "name an empty directory")
+
+    def merge(self, harvested: Harvested) -> int:
+        """Overwrite the months in which rows differ."""
+        table = self._open()
+        last = self._last(table, harvested)
+        run = f"{_APP}:{harvested.identity}"
+        if table is not None and table.transaction_version(run) is not None:
+            return 0
+        there = None if table is None else self._lake.arrow.schema(table.schema())
+        schema = self._lake.schema(harvested.content, there)
+        with (
+            by_month(self._lake, harvested, last, schema, self.name) as found,
+            Months(self._lake, schema) as renewed,
+        ):
+            changed = 0
+            for month in found.names:
+                rows, differing = self._lake.renewed(self._rows(table, month, found), found.table(month))
+                if differing:
+                    renewed.add(month, rows)
+                    changed += differing
+            renewed.close()
+            if changed:
+                self._commit(table, renewed, run)
+        return changed
+
+    def _open(self) -> DeltaTable | None:
+        with self._faults():
+            if not self._delta.DeltaTable.is_deltatable(self._url, self._options):
+                return None
+            table: DeltaTable = self._delta.DeltaTable(self._url, storage_options=self._options)
+            return table
+
+    def _last(self, table: DeltaTable | None, harvested: Harvested) -> str | None:
+        """The identity of the earlier harvest, if it was merged last."""
+        if table is None or harvested.earlier is None:
+            return None
+        earlier = harvested.earlier.content_id()
+        merges = table.transaction_version(_APP)
+        is_last = merges is not None and merges == table.transaction_version(f"{_APP}:{earlier}")
+        return earlier if is_last else None
+
+    def _rows(self, table: DeltaTable | None, month: str, found: Months) -> Any:
+        """The rows of a month that are there."""
+        if table is None:
+            return found.schema.empty_table()
+        with self._faults():
+            rows = table.to_pyarrow_table(filters=[(MONTH, "=", month)])
+        return self._lake.conform(rows, found.schema, self.name)
+
+    def _commit(self, table: DeltaTable | None, renewed: Months, run: str) -> None:
+        merges = 1 if table is None else (table.transaction_version(_APP) or 0) + 1
+        where = " OR ".join([f"{MONTH} = '{month}'" for month in renewed.names])
+        transactions = [self._delta.Transaction(app, merges) for app in (_APP, run)]
+        overwrite = {"mode": "overwrite", "predicate": where, "schema_mode": "merge"}
+        with self._faults():
+            self._delta.write_deltalake(
+                self._url if table is None else table,
+                renewed.reader(),
+                **({"mode": "error", "partition_by": [MONTH]} if table is None else overwrite),
+                storage_options=self._options,
+                writer_properties=self._delta.WriterProperties(compression="ZSTD"),
+                commit_properties=self._delta.CommitProperties(
+                    custom_metadata={"harvester.run": run.partition(":")[2]}, app_transactions=transactions
+                ),
+            )
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Within it, an error of delta-rs says whether waiting may help."""
+        errors = self._errors
+        try:
+            yield
+        except errors.CommitFailedError:
+            raise TableFault("another writer was faster") from None
+        except (errors.SchemaMismatchError, errors.DeltaProtocolError) as error:
+            raise StoppedEarly(f"{self.name}: {_sentence(error)}", "see what has changed the table") from None
+        except (errors.DeltaError, errors.TableNotFoundError, OSError) as error:
+            if "already exists" in str(error):
+                raise TableFault("another writer was faster") from None
+            if self._is_remote:
+                raise TableFault(_sentence(error)) from None
+            hint = "run the same command again once that is fixed"
+            raise StoppedEarly(f"{self.name}: {_sentence(error)}", hint) from None
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:3] if part.isdecimal())
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(" .")

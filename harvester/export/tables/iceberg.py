@@ -1,0 +1,209 @@
+"""An Iceberg table, partitioned by month: the months that change are overwritten in one transaction.
+
+`Table.upsert` is not used: its time grows with the square of the rows. The library would repeat an append
+on top of what another writer has appended to the same month, so its own retries are switched off: a merge
+is repeated as a whole. Each snapshot of a merge has the run in its summary, so that a table which was
+rolled back is known to be; the property ``harvester.run`` says it to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from harvester.errors import OutputError, SettingError, StoppedEarly, StopRun
+from harvester.export.extras import lake_module
+from harvester.export.tables.months import Lake, Months, by_month
+from harvester.export.tables.table import MONTH, Harvested, TableFault
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table, Transaction
+
+_RUN: Final = "harvester.run"
+_RETRIES: Final = "commit.retry.num-retries"
+
+
+class Iceberg:
+    """The table ``CATALOG:namespace.table``; the catalog is configured as pyiceberg wants it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._catalog_name, _, self._table_name = name.partition(":")
+        parts = ("", ".catalog", ".exceptions", ".expressions", ".partitioning", ".schema", ".transforms")
+        for part in (*parts, ".types", ".io.pyarrow"):
+            lake_module(f"pyiceberg{part}", "--format", "iceberg", "iceberg")
+        self._library: Any = lake_module("pyiceberg", "--format", "iceberg", "iceberg")
+        self._lake = Lake("iceberg")
+        self._loaded: Any = None
+
+    def try_out(self) -> None:
+        """Ask the catalog for the table, and write and remove a small file where its metadata is."""
+        table = self._tried(self._open)
+        if table is None:
+            return
+        schema = table.schema().as_arrow()
+        self._lake.check(self.name, self._plain(schema), _partitions(table))
+        probe = table.io.new_output(f"{table.location()}/metadata/harvester-probe")
+        try:
+            with probe.create(overwrite=True) as stream:
+                stream.write(b"written and removed by harvester\n")
+            table.io.delete(probe)
+        except Exception as error:
+            problem = f"{self.name}: {table.location()} cannot be written to ({_sentence(error)})"
+            raise OutputError(problem, "check the credentials of the catalog's warehouse") from error
+
+    def merge(self, harvested: Harvested) -> int:
+        """Overwrite the months in which rows differ."""
+        with self._faults():
+            return self._merged(self._open(), harvested)
+
+    def _merged(self, table: Table | None, harvested: Harvested) -> int:
+        runs = list(_runs(table)) if table is not None else []
+        if harvested.identity in runs:
+            return 0
+        there = None if table is None else self._plain(table.schema().as_arrow())
+        schema = self._lake.schema(harvested.content, there)
+        last = next(iter(runs), None)
+        with by_month(self._lake, harvested, last, schema, self.name) as found:
+            transaction = self._transaction(table, schema)
+            summary = {_RUN: harvested.identity}
+            changed = 0
+            for month in found.names:
+                before = self._rows(table, month, found)
+                rows, differing = self._lake.renewed(before, found.table(month))
+                if differing and before.num_rows:
+                    where = self._library.expressions.EqualTo(MONTH, month)
+                    transaction.overwrite(rows, where, snapshot_properties=summary)
+                elif differing:
+                    transaction.append(rows, snapshot_properties=summary)
+                changed += differing
+            if changed:
+                transaction.set_properties(summary)
+                transaction.commit_transaction()
+        return changed
+
+    def _catalog(self) -> Any:
+        if self._loaded is None:
+            self._loaded = self._library.catalog.load_catalog(self._catalog_name)
+        return self._loaded
+
+    def _open(self) -> Table | None:
+        """The table as it is now; with retries of its own switched off, in memory only."""
+        try:
+            table: Table = self._catalog().load_table(self._table_name)
+        except (
+            self._library.exceptions.NoSuchTableError,
+            self._library.exceptions.NoSuchNamespaceError,
+        ):
+            return None
+        table.metadata.properties[_RETRIES] = "0"
+        return table
+
+    def _tried(self, call: Any) -> Any:
+        """What `call` returns; before the first request, whatever fails is an error in how it is set up."""
+        try:
+            return call()
+        except self._library.exceptions.NotInstalledError as error:
+            hint = "pip install 'account-usage-harvester[iceberg]'"
+            raise SettingError("--output", f"{self.name}: {_sentence(error)}", hint) from error
+        except StopRun:
+            raise
+        except Exception as error:
+            hint = (
+                f"configure it with PYICEBERG_CATALOG__{self._catalog_name.upper()}__URI or ~/.pyiceberg.yaml"
+            )
+            problem = f"{self.name}: the catalog {self._catalog_name!r} does not answer ({_sentence(error)})"
+            raise SettingError("--output", problem, hint) from error
+
+    def _transaction(self, table: Table | None, schema: Any) -> Transaction:
+        if table is not None:
+            transaction = table.transaction()
+            if set(schema.names) - {field.name for field in table.schema().fields}:
+                with transaction.update_schema() as update:
+                    update.union_by_name(schema)
+            return transaction
+        self._catalog().create_namespace_if_not_exists(self._table_name.rpartition(".")[0])
+        partition = self._library.partitioning.PartitionField(
+            schema.names.index(MONTH) + 1, 1000, self._library.transforms.IdentityTransform(), MONTH
+        )
+        created: Transaction = self._catalog().create_table_transaction(
+            self._table_name,
+            self._schema(schema),
+            partition_spec=self._library.partitioning.PartitionSpec(partition),
+        )
+        return created
+
+    def _rows(self, table: Table | None, month: str, found: Months) -> Any:
+        """The rows of a month that are there."""
+        if table is None:
+            return found.schema.empty_table()
+        rows = table.scan(self._library.expressions.EqualTo(MONTH, month)).to_arrow()
+        return self._lake.conform(rows, found.schema, self.name)
+
+    def _schema(self, schema: Any) -> Any:
+        """As Iceberg has it, with the fields numbered from 1."""
+        types = self._library.types
+        known = {
+            "string": types.StringType(),
+            "date32[day]": types.DateType(),
+            "int64": types.LongType(),
+            "double": types.DoubleType(),
+            "bool": types.BooleanType(),
+            "timestamp[us, tz=UTC]": types.TimestamptzType(),
+        }
+        fields = [
+            types.NestedField(number, field.name, known[str(field.type)], required=False)
+            for number, field in enumerate(schema, 1)
+        ]
+        return self._library.schema.Schema(*fields)
+
+    def _plain(self, schema: Any) -> Any:
+        """An Arrow schema without the large types that the library prefers, and without its metadata."""
+        arrow = self._lake.arrow
+        text = arrow.string()
+        return arrow.schema(
+            [(one.name, text if arrow.types.is_large_string(one.type) else one.type) for one in schema]
+        )
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Within it, an error of the library says whether waiting may help."""
+        errors = self._library.exceptions
+        try:
+            yield
+        except StopRun:
+            raise
+        except (errors.CommitFailedException, errors.ValidationException, errors.TableAlreadyExistsError):
+            raise TableFault("another writer was faster") from None
+        except (errors.ValidationError, ValueError, TypeError, NotImplementedError) as error:
+            raise StoppedEarly(
+                f"{self.name}: {_sentence(error)}", "see what has changed the table"
+            ) from error
+        except Exception as error:  # of the catalog, its HTTP client or database, or the store
+            raise TableFault(_sentence(error)) from error
+
+
+def _runs(table: Table) -> Iterator[str]:
+    """The runs that were merged into the table as it is now, the last one first."""
+    snapshot = table.current_snapshot()
+    while snapshot is not None:
+        if snapshot.summary is not None and (run := snapshot.summary.get(_RUN)):
+            yield run
+        parent = snapshot.parent_snapshot_id
+        snapshot = None if parent is None else table.snapshot_by_id(parent)
+
+
+def _partitions(table: Table) -> list[str]:
+    """The columns by whose values it is partitioned."""
+    schema = table.schema()
+    return [
+        schema.find_column_name(field.source_id) or field.name
+        if str(field.transform) == "identity"
+        else f"{field.transform} of {field.name}"
+        for field in table.spec().fields
+    ]
+
+
+def _sentence(error: Exception) -> str:
+    return (str(error) or type(error).__name__).partition("\n")[0].rstrip(" .")

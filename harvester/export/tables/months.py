@@ -1,0 +1,187 @@
+"""A harvest by month, the unit in which tables in a lake are rewritten: one month at a time is in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from harvester.errors import OutputError
+from harvester.export.extras import lake_module
+from harvester.export.formats.columns import Kind, columns
+from harvester.export.formats.parquet import arrow_type, converter
+from harvester.export.records import COLUMNS, Content, Record
+from harvester.export.tables.table import MONTH, Harvested, misfit
+from harvester.files import disk_errors
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ID: Final = "accountId"
+_AT_ONCE: Final = 50_000
+"""Rows converted at once: about 10 MB."""
+_KEY: Final = {ID: Kind.STRING, "date": Kind.DATE, "count": Kind.INTEGER, MONTH: Kind.STRING}
+
+
+class Lake:
+    """pyarrow, and what both kinds of tables do with it; `extra` and `form` are the table's."""
+
+    def __init__(self, form: str) -> None:
+        self.arrow, self._compute, *_ = [
+            lake_module(f"pyarrow{part}", "--format", form, form)
+            for part in ("", ".compute", ".json", ".parquet")
+        ]
+
+    def schema(self, content: Content, there: pa.Schema | None) -> pa.Schema:
+        """The columns that the table is to have: those that are `there`, then those that are not yet."""
+        kinds = _KEY | {
+            name: kind
+            for name, kind in columns(content).items()
+            if name not in _KEY and content.properties.get(name) != Kind.NULL
+        }
+        types = {name: self._type(kind) for name, kind in kinds.items()}
+        if there is not None:
+            types = {field.name: field.type for field in there} | {
+                name: found for name, found in types.items() if name not in there.names
+            }
+        return self.arrow.schema(list(types.items()))
+
+    def check(self, table: str, there: pa.Schema, partitions: Iterable[str]) -> None:
+        """Refuse a table that is not one of harvester's. Raises OutputError."""
+        hint = "name another table, or one that does not exist yet"
+        for name, kind in _KEY.items():
+            if name not in there.names:
+                raise OutputError(f"{table}: the table has no column {name}", hint)
+            if (found := there.field(name).type) != self._type(kind):
+                raise OutputError(f"{table}: {name} is {found}, not {self._type(kind)}", hint)
+        if list(partitions) != [MONTH]:
+            shown = ", ".join(partitions) or "nothing"
+            raise OutputError(f"{table}: the table is partitioned by {shown}, not by {MONTH}", hint)
+
+    def conform(self, rows: pa.Table, schema: pa.Schema, table: str) -> pa.Table:
+        """Rows with the columns of `schema`. Raises StoppedEarly where a value does not fit."""
+        found = []
+        for field in schema:
+            if field.name not in rows.column_names:
+                found.append(self.arrow.nulls(rows.num_rows, field.type))
+                continue
+            try:
+                found.append(rows[field.name].cast(field.type))
+            except (self.arrow.ArrowInvalid, self.arrow.ArrowNotImplementedError) as error:
+                raise misfit(table, f"{field.name} is {field.type}: {error}") from error
+        return self.arrow.table(found, schema=schema)
+
+    def renewed(self, there: pa.Table, found: pa.Table) -> tuple[pa.Table, int]:
+        """A month with the rows that are `there` and those of a harvest in place of them.
+
+        Also returns how many of these are new or differ.
+        """
+        compute = self._compute
+        before = there.take(compute.index_in(found[ID], value_set=there[ID].combine_chunks()))
+        same = compute.is_valid(before[ID])
+        for name in set(found.column_names) - {*COLUMNS}:
+            same = compute.and_(same, self._equal(found[name], before[name]))
+        changed = found.filter(compute.invert(same))
+        own = compute.is_in(there[ID], value_set=changed[ID].combine_chunks())
+        whole = self.arrow.concat_tables([there.filter(compute.invert(own)), changed])
+        return whole.sort_by(ID), changed.num_rows
+
+    def with_month(self, rows: pa.Table) -> pa.Table:
+        """Rows with their month, which those without a date do not have."""
+        month = self._compute.utf8_slice_codeunits(rows["date"].cast(self.arrow.string()), 0, len("2026-10"))
+        return rows.append_column(MONTH, month)
+
+    def of_month(self, rows: pa.Table, month: str) -> pa.Table:
+        """The rows of one month."""
+        return rows.filter(self._compute.equal(rows[MONTH], month))
+
+    def _equal(self, one: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.ChunkedArray:
+        compute = self._compute
+        both_null = compute.and_(compute.is_null(one), compute.is_null(other))
+        return compute.or_(compute.fill_null(compute.equal(one, other), fill_value=False), both_null)
+
+    def _type(self, kind: Kind) -> pa.DataType:
+        """Tables in a lake count microseconds."""
+        return self.arrow.timestamp("us", "UTC") if kind is Kind.MOMENT else arrow_type(self.arrow, kind)
+
+
+class Months:
+    """Rows by month, in temporary files without names: a kill leaves nothing behind."""
+
+    def __init__(self, lake: Lake, schema: pa.Schema) -> None:
+        self.schema = schema
+        self._lake = lake
+        self._options = lake.arrow.ipc.IpcWriteOptions(compression="zstd")
+        self._files: dict[str, Any] = {}
+        self._writers: dict[str, Any] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def names(self) -> list[str]:
+        """The months that have rows."""
+        return sorted(self._files)
+
+    def add(self, month: str, rows: pa.Table) -> None:
+        """Add rows of one month."""
+        with disk_errors(Path(tempfile.gettempdir()), "the rows by month", started=True):
+            if month not in self._files:
+                file = tempfile.TemporaryFile(prefix="harvester-")  # noqa: SIM115  # closed at the end
+                self._stack.enter_context(file)
+                writer = self._lake.arrow.ipc.new_stream(file, self.schema, options=self._options)
+                self._files[month], self._writers[month] = file, writer
+            self._writers[month].write_table(rows)
+
+    def close(self) -> None:
+        """All rows are added."""
+        with disk_errors(Path(tempfile.gettempdir()), "the rows by month", started=True):
+            for writer in self._writers.values():
+                writer.close()
+
+    def batches(self, month: str) -> Iterator[pa.RecordBatch]:
+        """The rows of one month."""
+        self._files[month].seek(0)
+        yield from self._lake.arrow.ipc.open_stream(self._files[month])
+
+    def table(self, month: str) -> pa.Table:
+        """The same as one table."""
+        return self._lake.arrow.Table.from_batches(self.batches(month), self.schema)
+
+    def reader(self) -> pa.RecordBatchReader:
+        """All rows, a month after the other."""
+        batches = (batch for month in self.names for batch in self.batches(month))
+        return self._lake.arrow.RecordBatchReader.from_batches(self.schema, batches)
+
+
+def by_month(lake: Lake, harvested: Harvested, last: str | None, schema: pa.Schema, table: str) -> Months:
+    """The rows of a harvest that may differ from those in the table (see `Harvested.records`)."""
+    kinds = {name: kind for name, kind in columns(harvested.content).items() if name != MONTH}
+    months = Months(lake, schema)
+    convert = converter(lake.arrow, kinds, harvested.content)
+    for records in _groups(harvested.records(last)):
+        rows = lake.with_month(convert(records))
+        for month in rows[MONTH].unique().to_pylist():
+            if month is not None:
+                months.add(month, lake.conform(lake.of_month(rows, month), schema, table))
+    months.close()
+    return months
+
+
+def _groups(those: Iterable[list[Record]]) -> Iterator[list[Record]]:
+    group: list[Record] = []
+    rows = 0
+    for records in those:
+        group += records
+        rows += sum([record.rows for record in records])
+        if rows >= _AT_ONCE:
+            yield group
+            group, rows = [], 0
+    if group:
+        yield group

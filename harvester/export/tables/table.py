@@ -1,0 +1,96 @@
+"""The protocol that every table keeps, and what a harvest brings to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from harvester.errors import StoppedEarly
+from harvester.export.blob import EMPTY, join, split
+from harvester.export.records import Content, Record, Stamper
+from harvester.ledger import Entry, FailureRecord, LedgerReader
+
+MONTH: Final = "month"
+"""The column that is, with the account, the key of a table. A property of this name is left out."""
+
+
+class TableFault(Exception):  # on its way to becoming an error of the program
+    """The table did not take the rows, but may do so later; `problem` says why in words for a person."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Harvested:
+    """What a harvest brings to a table, read anew for each attempt.
+
+    `identity` names its content: a table that records it has all of it. `earlier` is the ledger of the
+    harvest before, if it is known.
+    """
+
+    identity: str
+    content: Content
+    tenant: str
+    slices: Callable[[], Iterator[list[Entry]]]
+    failures: Callable[[], Iterator[FailureRecord]]
+    earlier: LedgerReader | None = None
+
+    def records(self, last: str | None) -> Iterator[list[Record]]:
+        """The accounts with rows. `last` is the identity of what was merged into the table last.
+
+        If that was the earlier harvest, they have only the rows that were not in it.
+        """
+        known = self.earlier
+        if known is not None and (last is None or known.content_id() != last):
+            known = None
+        make = Stamper(self.content.columns, self.tenant).records
+        for entries in self.slices():
+            found = entries if known is None else list(_news(entries, known))
+            yield [record for record in make(found) if record.rows]
+
+
+class Table(Protocol):
+    """A table. Each merge is one commit: killed at any instant, the table is as it was or as it is to be."""
+
+    name: str
+    """As messages name it."""
+
+    def try_out(self) -> None:
+        """See that a harvest can be merged into it; nothing that is there is changed.
+
+        Raises:
+            UsageError: it cannot, for a reason that waiting would not fix.
+        """
+        ...
+
+    def merge(self, harvested: Harvested) -> int:
+        """Merge a harvest into it, and make it if there is none. Returns how many rows are new or changed.
+
+        Without any, and where the harvest was merged before, nothing is committed.
+
+        Raises:
+            TableFault: it is not available, or another writer was faster.
+            StoppedEarly: the rows do not fit into it.
+        """
+        ...
+
+
+def _news(entries: Iterable[Entry], earlier: LedgerReader) -> Iterator[Entry]:
+    """The accounts with rows that were not in the earlier harvest, and these rows alone."""
+    before = earlier.rows_of([entry.id for entry in entries])
+    for entry in entries:
+        if entry.rows is not None and entry.rows != before.get(entry.id):
+            known = frozenset(split(before.get(entry.id, EMPTY)))
+            rows = [row for row in split(entry.rows) if row not in known]
+            yield entry._replace(rows=join(rows), row_count=len(rows))
+
+
+def misfit(table: str, why: object) -> StoppedEarly:
+    """The rows do not fit into the table."""
+    return StoppedEarly(
+        f"{table}: what was harvested does not fit into the table ({why})",
+        "the ledger is kept: export it into another table, or alter this one and run the same command again",
+    )
