@@ -198,7 +198,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The run starts no more accounts and lets requests in flight finish, for at most `grace` seconds.
+    """The run starts no more accounts and lets requests in flight finish, for at most `grace` seconds (0: none are).
 
     `by_signal` says that SIGINT or SIGTERM stopped it, and that a second one exits at once.
     """

@@ -171,7 +171,8 @@ class Engine:
         """Let what is in flight finish for a while, then leave it."""
         why = self._conductor.stopping
         if why is not None and not isinstance(why, ClosedPipe):  # which ends any command quietly
-            self._observer(Stopping(why.problem, self._stop_grace, isinstance(why, Interrupted)))
+            grace = self._stop_grace if self._scheduler.in_flight else 0.0
+            self._observer(Stopping(why.problem, grace, isinstance(why, Interrupted)))
         self._scheduler.close()
         for pool in self._pools:
             pool.rest()

@@ -71,7 +71,7 @@ class Limits:
 
 def _unavailable(seconds: float, trouble: Trouble) -> StoppedEarly:
     if trouble.waiting_for is not None:
-        problem = f"waited {seconds:.0f} s in vain for {trouble.waiting_for}"
+        problem = f"waited {seconds:.0f} s for {trouble.waiting_for}"
     elif isinstance(trouble.last, Throttled):
         problem = f"every request was answered with 429 for {seconds:.0f} s"
     else:

@@ -101,6 +101,8 @@ def _token_renewed(event: events.TokenRenewed) -> str:
 
 def _stopping(event: events.Stopping) -> str:
     again = "; a second signal exits at once" if event.by_signal else ""
+    if not event.grace:
+        return f"stopping ({event.detail}){again}"
     return f"stopping ({event.detail}): requests in flight get up to {span(event.grace)} to finish{again}"
 
 

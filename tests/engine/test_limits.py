@@ -29,7 +29,7 @@ def test_the_deadline_passes() -> None:
     [
         (Trouble(0.0, Throttled(0.0, None), None), "every request was answered with 429 for 100 s"),
         (Trouble(0.0, fault(), None), "not been available for 100 s (HTTP 500)"),
-        (Trouble(0.0, None, "a token (HTTP 503)"), "waited 100 s in vain for a token (HTTP 503)"),
+        (Trouble(0.0, None, "a token (HTTP 503)"), "waited 100 s for a token (HTTP 503)"),
         (Trouble(0.0, None, None), "not been available for 100 s"),
     ],
 )
