@@ -198,9 +198,9 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The run starts no more accounts and lets requests in flight finish, for at most `grace` seconds (0: none are).
+    """The run starts no more accounts, and lets requests in flight finish for at most `grace` seconds.
 
-    `by_signal` says that SIGINT or SIGTERM stopped it, and that a second one exits at once.
+    `grace` is 0 where there are none. `by_signal` says that SIGINT or SIGTERM stopped it, and that a second one exits at once.
     """
 
     detail: str
