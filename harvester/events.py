@@ -200,7 +200,8 @@ class Warned:
 class Stopping:
     """The run starts no more accounts, and lets requests in flight finish for at most `grace` seconds.
 
-    `grace` is 0 where there are none. `by_signal` says that SIGINT or SIGTERM stopped it, and that a second one exits at once.
+    `grace` is 0 where there are none. `by_signal` says that SIGINT or SIGTERM stopped it, and that a
+    second one exits at once.
     """
 
     detail: str
