@@ -227,13 +227,14 @@ class FakeLane:
 
 
 class FakeLedger:
-    """A list and its outcomes in memory. A transaction takes `delay` seconds; `broken` makes it fail."""
+    """A list and its outcomes in memory. A query takes `delay` seconds; `broken` makes a transaction fail."""
 
     def __init__(self, accounts: Iterable[Account], *, known_good: str | None = None) -> None:
         self.accounts = {account.position: account for account in accounts}
         self.settled: dict[int, Settled] = {}
         self.facts: dict[str, Any] = {}
         self.delay = 0.01
+        self.settle_delay: float | None = None
         self.broken: StopRun | None = None
         self.known: str | None = known_good
         self.batches: list[int] = []
@@ -252,7 +253,7 @@ class FakeLedger:
         *,
         release_before: int | None = None,
     ) -> None:
-        await asyncio.sleep(self.delay)
+        await asyncio.sleep(self.delay if self.settle_delay is None else self.settle_delay)
         if self.broken is not None:
             raise self.broken
         for settled in batch:

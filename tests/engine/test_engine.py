@@ -599,6 +599,21 @@ def test_an_outage_is_probed_by_one_request_at_a_time() -> None:
     assert 590 < world.of(OutageEnded)[0].seconds < 620
 
 
+def test_a_probe_that_is_told_429_is_followed_by_another() -> None:
+    """A 429 in the middle of an outage says nothing about the tenant, and ends no probing."""
+
+    def reply(*_: object) -> Reply:
+        if 10 < world.now() < 50:
+            return THROTTLED
+        return UNAVAILABLE if world.now() < 100 else GOOD
+
+    world = World(reply, accounts=30)
+    result = harvest(world)
+    assert result.stop is None
+    assert 100 < result.seconds < 125
+    assert not world.ledger.failures()
+
+
 def test_an_outage_that_does_not_end_stops_the_run_after_max_outage() -> None:
     """The tenant never answers: status 5 with what was seen, and nothing is settled."""
     world = World(lambda *_: UNAVAILABLE, accounts=100)
@@ -755,7 +770,7 @@ def test_a_slow_disk_holds_requests_back() -> None:
     world.reply = lambda *_: Reply(latency=0.001)
 
     def script(world: World) -> None:
-        world.ledger.delay = 20.0
+        world.ledger.settle_delay = 20.0
 
     assert harvest(world, script=script).stop is None
     assert max(world.ledger.batches) <= 2000 + world.concurrency

@@ -192,6 +192,25 @@ def test_a_client_on_trial_gets_nothing_but_its_check() -> None:
     assert (check.kind, check.account.id) == (Kind.CHECK, "good")
 
 
+def test_a_check_returns_to_lanes_it_has_tried_if_no_other_is_left() -> None:
+    """The lane that it was for may be dropped, before or after it is put back."""
+    for drop_first in (True, False):
+        lanes = standings(versions=2)
+        subject = scheduler(lanes, known_good="good")
+        subject.check(lanes.lanes[0].client)
+        check = taken(subject, 0, purpose="probe")
+        check.avoid = 0b01
+        if drop_first:
+            plain(lanes.lanes[1]).gone = True
+            subject.again(check)
+        else:
+            subject.again(check)
+            assert take(subject, 0, purpose="probe") is None
+            plain(lanes.lanes[1]).gone = True
+            subject.lane_dropped()
+        assert taken(subject, 0, purpose="probe") is check
+
+
 def test_pages_are_wanted_before_the_last_one_is_used_up() -> None:
     """And no more when the list is at its end."""
     subject = Scheduler(standings(), CircuitBreaker(1, Random(1)), Pages, ahead=None)
