@@ -155,11 +155,14 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class FilePublished:
-    """A file of the output has its final name."""
+    """A file of the output has its final name.
+
+    For a table, `rows` are those that were new or changed, and `bytes` is None.
+    """
 
     name: str
     rows: int
-    bytes: int
+    bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,7 +314,7 @@ class Run:
         if self._settings.changes is not None:
             state = await asyncio.to_thread(self._prepare_state, self._state_path(self._settings.changes))
         is_state = self._settings.changes == "last"
-        is_output = self._output.format is None and self._settings.ledger is None
+        is_output = self._spec.where.format == "sqlite" and self._settings.ledger is None
         if self._settings.keep_ledger and not is_state and not is_output:
             await self._ledger.publish(found.finished, copy=found.copy)
         if state is not None:

@@ -176,7 +176,7 @@ def _merge(
     )
     rows = output.merge(harvested)
     accounts = sum(reader.totals().accounts for reader in readers)
-    observer(FilePublished(output.name, rows, 0))
+    observer(FilePublished(output.name, rows, None))
     return Exported((OutputFile(output.name, rows, accounts, 0, ""),), rows, accounts, _complete(readers))
 
 

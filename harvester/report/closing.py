@@ -221,7 +221,12 @@ def _output_figures(summary: Mapping[str, Any]) -> list[Figure]:
     if len(outputs) > 1:
         where = f"in {plural(len(outputs), 'file')} in {_near(summary['output'])}"
         return [Figure("written", size(summary["bytesWritten"]), where)]
-    return [Figure("written", size(output["bytes"]), _near(output["name"])) for output in outputs]
+    return [Figure("written", _written(output), _near(output["name"])) for output in outputs]
+
+
+def _written(output: Mapping[str, Any]) -> str:
+    """A table has no bytes of its own: what counts are the rows that were new or changed."""
+    return size(output["bytes"]) if output["sha256"] else plural(output["rows"], "row")
 
 
 def _group(reason: str, group: Mapping[str, Any], answered: bool) -> tuple[str, str, str, str]:

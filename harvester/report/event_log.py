@@ -127,7 +127,10 @@ _LINES: Final[Mapping[type, _Line]] = {
     events.FilePublished: (
         INFO,
         "file_published",
-        lambda event: f"{event.name} is complete: {plural(event.rows, 'row')}, {size(event.bytes)}",
+        lambda event: (
+            f"{event.name} is complete: {plural(event.rows, 'row')}"
+            + (f", {size(event.bytes)}" if event.bytes is not None else " new or changed")
+        ),
     ),
     events.ClientDropped: (
         WARNING,
