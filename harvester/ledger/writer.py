@@ -22,6 +22,8 @@ from harvester.ledger.reader import Queries
 from harvester.ledger.records import LaneRecord, ListSummary, SourceStatus
 from harvester.model import Account, AccountOutcome, Failure, Harvested, ListedAccount, Settled
 
+_CACHE_KIB: Final = 8 * 1024
+"""Of SQLite, once the list is read: from then on accounts are met in their order."""
 _SHORT_WAIT: Final = 1_000
 """Milliseconds to wait for a reader of a ledger that is about to be removed."""
 _RUN_COLUMNS: Final = ("started", "ended", "status", "version", "requests")
@@ -96,6 +98,8 @@ class Writer(Queries):
         """
         summary = self._list.end()
         self.database.started = True
+        self.database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self.database.rows("PRAGMA shrink_memory")
         return summary
 
     def next_pending(self, after: int, limit: int) -> list[Account]:

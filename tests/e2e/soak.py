@@ -135,7 +135,8 @@ def _disturb_each_call(folder: Path) -> None:
                 shutil.rmtree(place, ignore_errors=True)
                 place.mkdir()
 
-            arguments = ("run", ids, "-o", f"{place}/{output}", "--quota", "none")
+            # --replace: a kill may come when all is done, and a complete directory is not replaced without
+            arguments = ("run", ids, "-o", f"{place}/{output}", "--quota", "none", "--replace")
             command = Command(arguments, place, place / output.rstrip("/"), clear)
             tracer = Tracer(programs, there, command, folder)
             sites = tracer.sites(calls)

@@ -138,7 +138,7 @@ class Tracer:
         summary = orjson.loads(path.read_bytes())
         assert summary["status"] == status, (summary["status"], self.said)
         for one in summary["outputs"]:
-            assert Path(one["name"]).exists(), one
+            assert (self.command.output / one["name"]).exists(), one  # a part's name, or an absolute one
 
     def survives(self, site: Site, fault: str) -> str:
         """Nothing if the program takes this fault as it should, and can be run again; else what is wrong."""
