@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias, assert_never
 
@@ -17,57 +16,26 @@ from harvester.engine.access import Access
 from harvester.engine.circuit_breaker import CircuitBreaker, ProbeFailed
 from harvester.engine.policy import Again, Condemn, Decision, Fail, Hold, Last, OtherLane, Retry, Stop
 from harvester.engine.recorder import Recorder
+from harvester.engine.rules import Rules
 from harvester.engine.scheduler import Scheduler, Stall
 from harvester.engine.standing import LaneStanding, Standings
-from harvester.engine.work import Kind, Work
+from harvester.engine.work import Kind, Work, failure_of
 from harvester.errors import InternalError, StopRun
 from harvester.events import Observer, OutageBegan, OutageEnded, OutageProbed, RetryScheduled, Warned
 from harvester.model import (
     AccountOutcome,
     Answered,
-    Failure,
     Fault,
     Harvested,
     Outcome,
-    Reason,
     Refused,
     Throttled,
     TokenRejected,
 )
-from harvester.tenant.paging import Contradiction, Pages, Progress
-from harvester.tenant.request import Request
-from harvester.tenant.usages import Page, usage_request
+from harvester.tenant.paging import Contradiction, Progress
+from harvester.tenant.usages import Page
 
 Trouble: TypeAlias = Fault | Throttled | TokenRejected | Refused
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The settings of a run that decide what is requested, and when to give up."""
-
-    attempts: int
-    page_size: int
-    sorters: str
-    since: str | None
-    count: bool
-    max_failures: int | None
-    check_list: bool
-    """Whether to stop when none of the first accounts on the list exists."""
-
-    def pages(self) -> Pages:
-        """An account's pages, before the first one has come."""
-        return Pages(page_size=self.page_size, sorters=self.sorters, since=self.since, count=self.count)
-
-    def request(self, work: Work, lane: LaneStanding) -> Request[Page]:
-        """The next request of `work` on `lane`."""
-        return usage_request(
-            work.account.id,
-            work.pages.offset,
-            api_version=lane.lane.api_version,
-            page_size=self.page_size,
-            sorters=self.sorters,
-            count=self.count,
-        )
 
 
 class Conductor:
@@ -371,25 +339,3 @@ class Conductor:
             case _:
                 assert_never(stall)
         self.look()
-
-
-def failure_of(work: Work, failed_at: float) -> Failure:
-    """The line of the failures file for an account that is given up."""
-    status: int | None = None
-    reason, tracking_id = Reason.THROTTLED, None
-    match work.last:
-        case Fault() | Refused() as last:
-            status, reason, tracking_id = last.status, last.reason, last.tracking_id
-        case TokenRejected():
-            status, reason = 401, Reason.UNAUTHORIZED
-        case Throttled():
-            status = 429
-    return Failure(
-        account=work.account,
-        status=status,
-        reason=reason,
-        detail="" if work.last is None else work.last.detail,
-        tracking_id=tracking_id,
-        attempts=max(work.attempts, 1),
-        failed_at=failed_at,
-    )

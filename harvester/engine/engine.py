@@ -10,9 +10,10 @@ from random import Random
 from typing import Any, Final
 
 from harvester.engine.circuit_breaker import CircuitBreaker
-from harvester.engine.conductor import Conductor, Rules
+from harvester.engine.conductor import Conductor
 from harvester.engine.limits import Limits, Trouble
 from harvester.engine.recorder import Recorder
+from harvester.engine.rules import Rules
 from harvester.engine.scheduler import PAGE, Scheduler, Stall
 from harvester.engine.standing import Standings
 from harvester.engine.workers import WorkerPool

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from harvester.engine.standing import ClientStanding, LaneStanding, VersionStanding
-from harvester.model import Account, Fault, Refused, Throttled, TokenRejected
+from harvester.model import Account, Failure, Fault, Reason, Refused, Throttled, TokenRejected
 from harvester.tenant.paging import Pages
 
 
@@ -59,3 +59,25 @@ class Work:
         if self.pages.offset > self.furthest:
             self.furthest = self.pages.offset
             self.attempts = 0
+
+
+def failure_of(work: Work, failed_at: float) -> Failure:
+    """The line of the failures file for an account that is given up."""
+    status: int | None = None
+    reason, tracking_id = Reason.THROTTLED, None
+    match work.last:
+        case Fault() | Refused() as last:
+            status, reason, tracking_id = last.status, last.reason, last.tracking_id
+        case TokenRejected():
+            status, reason = 401, Reason.UNAUTHORIZED
+        case Throttled():
+            status = 429
+    return Failure(
+        account=work.account,
+        status=status,
+        reason=reason,
+        detail="" if work.last is None else work.last.detail,
+        tracking_id=tracking_id,
+        attempts=max(work.attempts, 1),
+        failed_at=failed_at,
+    )
