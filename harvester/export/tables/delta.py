@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _OLDEST: Final = (1, 6, 6)
 """Older versions duplicate rows or refuse good ones."""
 _APP: Final = "harvester"
+_STORE: Final = {"max_retries": "3", "retry_timeout": "20s", "connect_timeout": "5s", "timeout": "120s"}
+"""Of one request; for how long to wait for a store beyond that is decided in `merging`."""
 _OWN: Final = (f"{MONTH}=", "_delta_log", "_harvester_probe")
 """How the names begin of what a first merge leaves behind that was killed."""
 
@@ -40,7 +42,9 @@ class Delta:
         self._place = place
         scheme = urlsplit(dest).scheme
         self._is_remote = bool(scheme)
-        self._options = {"allow_http": "true"} if scheme and allows_http(scheme, os.environ) else {}
+        self._options = dict(_STORE) if scheme else {}
+        if scheme and allows_http(scheme, os.environ):
+            self._options["allow_http"] = "true"
         self._delta: Any = lake_module("deltalake", "--format", "delta", "delta")
         self._errors: Any = lake_module("deltalake.exceptions", "--format", "delta", "delta")
         if _version(self._delta.__version__) < _OLDEST:
