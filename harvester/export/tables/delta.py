@@ -2,8 +2,8 @@
 
 `DeltaTable.merge` is not used: it takes gigabytes where many rows change. An overwrite needs the rows that
 stay, too, which are read a month at a time; delta-rs refuses it if another writer has added to these months
-since they were read. The commit has two application transactions: ``harvester``, which counts merges, and
-``harvester:RUN``, whose version is that count.
+since they were read. The commit has the application transaction ``harvester:RUN``, by which a repeated export
+is recognized, and the run in its metadata, by which it is known whether anybody has written since.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 _OLDEST: Final = (1, 6, 6)
 """Older versions duplicate rows or refuse good ones."""
-_APP: Final = "harvester"
+_APP: Final = "harvester:"
+_RUN: Final = "harvester.run"
+_UPKEEP: Final = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
+"""Operations that change no row."""
+_LOOKED_AT: Final = 20
+"""Commits, from the last one back, among which the last that changed rows is looked for."""
 _STORE: Final = {"max_retries": "3", "retry_timeout": "20s", "connect_timeout": "5s", "timeout": "120s"}
 """Of one request; for how long to wait for a store beyond that is decided in `merging`."""
 _OWN: Final = (f"{MONTH}=", "_delta_log", "_harvester_probe")
@@ -61,23 +66,18 @@ class Delta:
             table = self._open()
         except (TableFault, StoppedEarly) as fault:
             raise OutputError(f"cannot be read as a Delta table: {fault.problem}") from None
-        if table is not None:
-            schema = self._lake.arrow.schema(table.schema())
-            self._lake.check(self.name, schema, table.metadata().partition_columns)
-        elif any(not name.startswith(_OWN) for name in self._place.names("")):
+        if table is None and any(not name.startswith(_OWN) for name in self._place.names("")):
             raise OutputError(f"{self.name}: holds files, but no Delta table", "name an empty directory")
 
     def merge(self, harvested: Harvested) -> int:
         """Overwrite the months in which rows differ."""
         table = self._open()
-        last = self._last(table, harvested)
-        run = f"{_APP}:{harvested.identity}"
-        if table is not None and table.transaction_version(run) is not None:
+        if table is not None and table.transaction_version(_APP + harvested.identity) is not None:
             return 0
         there = None if table is None else self._lake.arrow.schema(table.schema())
         schema = self._lake.schema(harvested.content, there)
         with (
-            by_month(self._lake, harvested, last, schema, self.name) as found,
+            by_month(self._lake, harvested, self._last(table), schema, self.name) as found,
             Months(self._lake, schema) as renewed,
         ):
             changed = 0
@@ -88,7 +88,7 @@ class Delta:
                     changed += differing
             renewed.close()
             if changed:
-                self._commit(table, renewed, run)
+                self._commit(table, renewed, harvested.identity)
         return changed
 
     def _open(self) -> DeltaTable | None:
@@ -96,16 +96,18 @@ class Delta:
             if not self._delta.DeltaTable.is_deltatable(self._url, self._options):
                 return None
             table: DeltaTable = self._delta.DeltaTable(self._url, storage_options=self._options)
-            return table
+            columns = table.metadata().partition_columns
+        self._lake.check(self.name, self._lake.arrow.schema(table.schema()), columns)
+        return table
 
-    def _last(self, table: DeltaTable | None, harvested: Harvested) -> str | None:
-        """The identity of the earlier harvest, if it was merged last."""
-        if table is None or harvested.earlier is None:
+    def _last(self, table: DeltaTable | None) -> str | None:
+        """The harvest that was merged last, unless somebody else has changed rows since."""
+        if table is None:
             return None
-        earlier = harvested.earlier.content_id()
-        merges = table.transaction_version(_APP)
-        is_last = merges is not None and merges == table.transaction_version(f"{_APP}:{earlier}")
-        return earlier if is_last else None
+        with self._faults():
+            commits = table.history(_LOOKED_AT)
+        run = next((one.get(_RUN) for one in commits if one.get("operation") not in _UPKEEP), None)
+        return None if run is None else str(run)
 
     def _rows(self, table: DeltaTable | None, month: str, found: Months) -> Any:
         """The rows of a month that are there."""
@@ -115,11 +117,13 @@ class Delta:
             rows = table.to_pyarrow_table(filters=[(MONTH, "=", month)])
         return self._lake.conform(rows, found.schema, self.name)
 
-    def _commit(self, table: DeltaTable | None, renewed: Months, run: str) -> None:
-        merges = 1 if table is None else (table.transaction_version(_APP) or 0) + 1
+    def _commit(self, table: DeltaTable | None, renewed: Months, identity: str) -> None:
         where = " OR ".join([f"{MONTH} = '{month}'" for month in renewed.names])
-        transactions = [self._delta.Transaction(app, merges) for app in (_APP, run)]
         overwrite = {"mode": "overwrite", "predicate": where, "schema_mode": "merge"}
+        properties = self._delta.CommitProperties(
+            custom_metadata={_RUN: identity},
+            app_transactions=[self._delta.Transaction(_APP + identity, 1)],
+        )
         with self._faults():
             self._delta.write_deltalake(
                 self._url if table is None else table,
@@ -127,9 +131,7 @@ class Delta:
                 **({"mode": "error", "partition_by": [MONTH]} if table is None else overwrite),
                 storage_options=self._options,
                 writer_properties=self._delta.WriterProperties(compression="ZSTD"),
-                commit_properties=self._delta.CommitProperties(
-                    custom_metadata={"harvester.run": run.partition(":")[2]}, app_transactions=transactions
-                ),
+                commit_properties=properties,
             )
 
     @contextmanager

@@ -3,7 +3,7 @@
 `Table.upsert` is not used: its time grows with the square of the rows. The library would repeat an append
 on top of what another writer has appended to the same month, so its own retries are switched off: a merge
 is repeated as a whole. Each snapshot of a merge has the run in its summary, so that a table which was
-rolled back is known to be; the property ``harvester.run`` says it to people.
+rolled back, or which somebody else has changed, is known to be; the property ``harvester.run`` tells people.
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ class Iceberg:
         table = self._tried(self._open)
         if table is None:
             return
-        schema = table.schema().as_arrow()
-        self._lake.check(self.name, self._plain(schema), _partitions(table))
         probe = table.io.new_output(f"{table.location()}/metadata/harvester-probe")
         try:
             with probe.create(overwrite=True) as stream:
@@ -62,9 +60,9 @@ class Iceberg:
         runs = list(_runs(table)) if table is not None else []
         if harvested.identity in runs:
             return 0
+        last = next(iter(runs), None)
         there = None if table is None else self._plain(table.schema().as_arrow())
         schema = self._lake.schema(harvested.content, there)
-        last = next(iter(runs), None)
         with by_month(self._lake, harvested, last, schema, self.name) as found:
             transaction = self._transaction(table, schema)
             summary = {_RUN: harvested.identity}
@@ -97,6 +95,7 @@ class Iceberg:
             self._library.exceptions.NoSuchNamespaceError,
         ):
             return None
+        self._lake.check(self.name, self._plain(table.schema().as_arrow()), _partitions(table))
         table.metadata.properties[_RETRIES] = "0"
         return table
 
@@ -184,12 +183,13 @@ class Iceberg:
             raise TableFault(_sentence(error)) from error
 
 
-def _runs(table: Table) -> Iterator[str]:
-    """The runs that were merged into the table as it is now, the last one first."""
+def _runs(table: Table) -> Iterator[str | None]:
+    """The runs that led to the table as it is now, the last one first; None for what others have changed."""
     snapshot = table.current_snapshot()
     while snapshot is not None:
-        if snapshot.summary is not None and (run := snapshot.summary.get(_RUN)):
-            yield run
+        summary = snapshot.summary
+        if summary is None or summary.operation.value != "replace":  # which changes no row
+            yield None if summary is None else summary.get(_RUN)
         parent = snapshot.parent_snapshot_id
         snapshot = None if parent is None else table.snapshot_by_id(parent)
 

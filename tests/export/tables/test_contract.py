@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from harvester.export.tables.months import Lake
 from tests.export.tables.harvests import after, differing, ledger, night, usage
-from tests.export.tables.kits import Kit, merge
+from tests.export.tables.kits import DeltaKit, IcebergKit, Kit, merge
 
 
 def test_a_first_load_is_what_was_harvested(kit: Kit, tmp_path: Path) -> None:
@@ -79,6 +80,24 @@ def test_rows_of_other_writers_are_put_right(kit: Kit, tmp_path: Path) -> None:
     merge(kit, ledger(tmp_path / "x.ledger", other, "run-x"))
     merge(kit, ledger(tmp_path / "b.ledger", first, "run-2"), a)
     assert kit.rows() == after({}, first)
+
+
+def test_a_lake_that_somebody_else_has_changed(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Rows that were removed by hand are back after the next night, though it knows the last ledger."""
+    delta: DeltaKit = request.getfixturevalue("delta")
+    iceberg: IcebergKit = request.getfixturevalue("iceberg")
+    first, second = night(20), night(20, changed=2)
+    a, b = ledger(tmp_path / "a.ledger", first), ledger(tmp_path / "b.ledger", second, "run-2")
+    for kit in (delta, iceberg):
+        merge(kit, a)
+    DeltaTable(delta.dest).delete("month = '2026-10'")
+    table = iceberg.table()
+    assert table is not None
+    table.delete("month = '2026-10'")
+    for kit in (delta, iceberg):
+        assert len(kit.rows()) < len(after({}, first))
+        merge(kit, b, a)
+        assert kit.rows() == after({}, second)
 
 
 def test_only_what_differs_is_sent(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
