@@ -19,7 +19,7 @@ from harvester.export.destinations.base import Place
 from harvester.export.destinations.cloud import allows_http
 from harvester.export.extras import lake_module
 from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, TableFault
+from harvester.export.tables.table import MONTH, Harvested, TableFault, stamps
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -80,9 +80,11 @@ class Delta:
             by_month(self._lake, harvested, self._last(table), schema, self.name) as found,
             Months(self._lake, schema) as renewed,
         ):
-            changed = 0
+            changed, ignored = 0, stamps(harvested.content)
             for month in found.names:
-                rows, differing = self._lake.renewed(self._rows(table, month, found), found.table(month))
+                rows, differing = self._lake.renewed(
+                    self._rows(table, month, found), found.table(month), ignored
+                )
                 if differing:
                     renewed.add(month, rows)
                     changed += differing

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harvester.errors import OutputError, SettingError, StoppedEarly, StopRun
 from harvester.export.extras import lake_module
 from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, TableFault
+from harvester.export.tables.table import MONTH, Harvested, TableFault, stamps
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
@@ -69,7 +69,7 @@ class Iceberg:
             changed = 0
             for month in found.names:
                 before = self._rows(table, month, found)
-                rows, differing = self._lake.renewed(before, found.table(month))
+                rows, differing = self._lake.renewed(before, found.table(month), stamps(harvested.content))
                 if differing and before.num_rows:
                     where = self._library.expressions.EqualTo(MONTH, month)
                     transaction.overwrite(rows, where, snapshot_properties=summary)

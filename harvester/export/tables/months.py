@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -12,7 +12,7 @@ from harvester.errors import OutputError
 from harvester.export.extras import lake_module
 from harvester.export.formats.columns import Kind, columns
 from harvester.export.formats.parquet import arrow_type, converter
-from harvester.export.records import COLUMNS, Content, Record
+from harvester.export.records import Content, Record
 from harvester.export.tables.table import MONTH, Harvested, misfit
 from harvester.files import disk_errors
 
@@ -73,15 +73,15 @@ class Lake:
                 raise misfit(table, f"{field.name} is {field.type}: {error}") from error
         return self.arrow.table(found, schema=schema)
 
-    def renewed(self, there: pa.Table, found: pa.Table) -> tuple[pa.Table, int]:
+    def renewed(self, there: pa.Table, found: pa.Table, ignored: Collection[str]) -> tuple[pa.Table, int]:
         """A month with the rows that are `there` and those of a harvest in place of them.
 
-        Also returns how many of these are new or differ.
+        Also returns how many of these are new or differ, in a column that is not `ignored`.
         """
         compute = self._compute
         before = there.take(compute.index_in(found[ID], value_set=there[ID].combine_chunks()))
         same = compute.is_valid(before[ID])
-        for name in set(found.column_names) - {*COLUMNS}:
+        for name in set(found.column_names).difference(ignored):
             same = compute.and_(same, self._equal(found[name], before[name]))
         changed = found.filter(compute.invert(same))
         own = compute.is_in(there[ID], value_set=changed[ID].combine_chunks())

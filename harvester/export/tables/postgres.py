@@ -8,7 +8,7 @@ unknown properties those of their values. Writers of one table wait for each oth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -18,7 +18,7 @@ from harvester.errors import OutputError, StoppedEarly
 from harvester.export.extras import lake_module
 from harvester.export.formats.columns import Kind, columns
 from harvester.export.records import COLUMNS, Content
-from harvester.export.tables.table import MONTH, Harvested, TableFault, misfit
+from harvester.export.tables.table import MONTH, Harvested, TableFault, misfit, stamps
 
 if TYPE_CHECKING:
     import psycopg
@@ -127,7 +127,7 @@ class Postgres:
             if (harvested.identity,) in runs:
                 return 0
             self._copy_rows(connection, harvested, runs[0][0] if runs else None)
-            changed = self._merge_rows(connection, found)
+            changed = self._merge_rows(connection, found, stamps(harvested.content))
             self._merge_accounts(connection, harvested)
             insert = "INSERT INTO {runs} (run, rows_changed) VALUES (%s, %s)"
             self._execute(connection, insert, harvested.identity, changed)
@@ -191,28 +191,30 @@ class Postgres:
             if name in found or name in _KEY or len(name.encode()) > _LONGEST:
                 raise misfit(self.name, f"the property {source!r} would be the column {name!r}")
             found[name] = _Column(source, name, there.get(name, _TYPES.get(kind, "text")))
-        stamps = {_snake_case(source): source for source in COLUMNS}
+        sources = {_snake_case(source): source for source in COLUMNS}
         gone = [name for name in there if name not in found and name not in _KEY]
-        return [*found.values(), *[_Column(stamps.get(name, name), name, there[name]) for name in gone]]
+        return [*found.values(), *[_Column(sources.get(name, name), name, there[name]) for name in gone]]
 
     # --- the rows
 
     def _copy_rows(self, connection: Connection, harvested: Harvested, last: str | None) -> None:
-        stamps = self._list([self._sql.SQL("{} text").format(self._sql.Identifier(name)) for name in COLUMNS])
+        stamped = self._list(
+            [self._sql.SQL("{} text").format(self._sql.Identifier(name)) for name in COLUMNS]
+        )
         make = "CREATE TEMPORARY TABLE harvested (account_id text, rows jsonb{stamps}) ON COMMIT DROP"
-        self._execute(connection, make, stamps=stamps)
+        self._execute(connection, make, stamps=stamped)
         with connection.cursor() as cursor, cursor.copy("COPY harvested FROM STDIN") as copy:
             for records in harvested.records(last):
                 for record in records:
                     values = [record.stamp.values.get(name) for name in COLUMNS]
                     copy.write_row([_text(record.account_id), _storable(record.blob), *values])
 
-    def _merge_rows(self, connection: Connection, wanted: Sequence[_Column]) -> int:
+    def _merge_rows(self, connection: Connection, wanted: Sequence[_Column], ignored: Collection[str]) -> int:
         sql, name = self._sql.SQL, self._sql.Identifier
-        stamps = [column for column in wanted if column.source in COLUMNS]
-        others = [column for column in wanted if column.source not in COLUMNS]
-        every = [*stamps, *others]
-        values = [sql("{}::{}").format(name("harvested", one.source), sql(one.type)) for one in stamps]
+        stamped = [column for column in wanted if column.source in ignored]
+        others = [column for column in wanted if column.source not in ignored]
+        every = [*stamped, *others]
+        values = [sql("{}::{}").format(name("harvested", one.source), sql(one.type)) for one in stamped]
         return self._execute(
             connection,
             _MERGE_ROWS,

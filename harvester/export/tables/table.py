@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from harvester.errors import StoppedEarly
 from harvester.export.blob import EMPTY, join, split
-from harvester.export.records import Content, Record, Stamper
+from harvester.export.records import COLUMNS, Content, Record, Stamper
 from harvester.ledger import Entry, FailureRecord, LedgerReader
 
 MONTH: Final = "month"
@@ -86,6 +86,11 @@ def _news(entries: Iterable[Entry], earlier: LedgerReader) -> Iterator[Entry]:
             known = frozenset(split(before.get(entry.id, EMPTY)))
             rows = [row for row in split(entry.rows) if row not in known]
             yield entry._replace(rows=join(rows), row_count=len(rows))
+
+
+def stamps(content: Content) -> frozenset[str]:
+    """Columns that make no difference by themselves: all of ``--columns``, unless the API has them, too."""
+    return frozenset(COLUMNS) - (content.properties.keys() - {*content.columns})
 
 
 def misfit(table: str, why: object) -> StoppedEarly:

@@ -108,9 +108,11 @@ def test_only_what_differs_is_sent(kit: Kit, tmp_path: Path, monkeypatch: pytest
     read = []
     renewed = Lake.renewed
 
-    def recorded(lake: Lake, there: pa.Table, found: pa.Table) -> tuple[pa.Table, int]:
+    def recorded(
+        lake: Lake, there: pa.Table, found: pa.Table, ignored: frozenset[str]
+    ) -> tuple[pa.Table, int]:
         read.append(found.num_rows)
-        return renewed(lake, there, found)
+        return renewed(lake, there, found, ignored)
 
     monkeypatch.setattr(Lake, "renewed", recorded)
     assert merge(kit, b, a).rows == 3
@@ -145,6 +147,15 @@ def test_columns_say_when_a_value_was_found(kit: Kit, tmp_path: Path) -> None:
         ("account-00001", "2026-11"),
     }
     assert set(runs.values()) == {"run-1", "run-2"}
+
+
+def test_a_property_that_is_called_like_a_column(kit: Kit, tmp_path: Path) -> None:
+    """It is the API's own, unless that column was asked for."""
+    first, second = {"a": usage([11], tenant="one")}, {"a": usage([11], tenant="two")}
+    a, b = ledger(tmp_path / "a.ledger", first), ledger(tmp_path / "b.ledger", second, "run-2")
+    merge(kit, a)
+    assert merge(kit, b, a).rows == 1
+    assert kit.rows() == kit.rows_by_others() == after({}, second)
 
 
 def test_rows_without_a_date_are_left_out(kit: Kit, tmp_path: Path) -> None:
