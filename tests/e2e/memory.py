@@ -1,10 +1,19 @@
-"""The peak memory of a run over a very long list, as the kernel has counted it for the process."""
+"""The peak memory of a run over a very long list, as the kernel has counted it for the process.
+
+    python -m tests.e2e.memory
+
+It is a process of its own, and a small one: the kernel counts a child's peak from what its parent had.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
+
+import orjson
 
 from tests.e2e.processes import PROGRAM, surroundings, tenant
 
@@ -34,3 +43,8 @@ def _peak(environment: dict[str, str], *arguments: str | Path) -> float:
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode in (0, 5)
     return usage.ru_maxrss * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="harvester-memory-") as name:
+        sys.stdout.buffer.write(orjson.dumps(peak_of_a_million(Path(name))))
