@@ -17,6 +17,12 @@ T = TypeVar("T")
 _RESUMABLE: Final = "run the same command again: it continues where it stopped"
 
 
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error in a group, however deeply nested: what a task group's caller wants raised."""
+    first = group.exceptions[0]
+    return first_error(first) if isinstance(first, BaseExceptionGroup) else first
+
+
 def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run `main()` on a new event loop: uvloop's where it runs, which takes half the CPU time."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

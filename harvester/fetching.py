@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from harvester import parts
 from harvester.engine import Engine
 from harvester.errors import StopRun
+from harvester.event_loop import first_error
 from harvester.events import ListChanged, ListRead, Observer, Warned
 from harvester.ledger import LaneRecord, Ledger, ListSummary
 from harvester.model import ListedAccount
@@ -250,15 +251,7 @@ async def _with_tokens(tenant: Tenant, work: Coroutine[object, object, T]) -> T:
             tenant.stop()
             return result
     except BaseExceptionGroup as group:
-        raise next(_leaves(group)) from None
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for inner in group.exceptions:
-        if isinstance(inner, BaseExceptionGroup):
-            yield from _leaves(inner)
-        else:
-            yield inner
+        raise first_error(group) from None
 
 
 def list_of(settings: Settings) -> Iterator[list[ListedAccount]]:

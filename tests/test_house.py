@@ -19,7 +19,7 @@ LAZY = {PACKAGE / "__init__.py", PACKAGE / "cli" / "__init__.py"}
 """Where the library's names and the commands are imported when they are asked for."""
 LONGEST = 400
 OLD_WORDS = re.compile(
-    r"\b(crew|baton|roster|enrol|acquit|condemned to|hearing|judge named|spool|mend)\b", re.IGNORECASE
+    r"\b(crew|baton|roster|enrol|acquit|condemn\w*|hearing|judge named|spool|mend)\b", re.IGNORECASE
 )
 """Words of version 1 that nobody else uses."""
 

@@ -3,7 +3,7 @@
 Faults are charged provisionally. Those that come in an unbroken row, on one lane or on all together,
 first raise a suspicion: nothing is sent but one probe. If the probes fail as well, there is an outage,
 and every attempt charged since the lane was last alive is refunded. An account without attempts left is
-condemned, not failed, until its lane is alive again: only then was the fault the account's own.
+exhausted, not failed, until its lane is alive again: only then was the fault the account's own.
 Pure: the clock is passed in, and it decides without carrying anything out.
 """
 
@@ -87,19 +87,19 @@ class Circuit:
 class _Lane:
     circuit: Circuit = field(default_factory=Circuit)
     charges: dict[Work, int] = field(default_factory=dict)
-    condemned: dict[Work, float] = field(default_factory=dict)
+    exhausted: dict[Work, float] = field(default_factory=dict)
     live: bool = True
     troubled: bool = False
     """Whether a sign of life would change anything."""
 
     def refund(self) -> list[Work]:
-        """Take the provisional charges back; return the condemned accounts that may be requested again."""
+        """Take the provisional charges back; return the exhausted accounts that may be requested again."""
         released: list[Work] = []
         for work, attempts in self.charges.items():
             if work.refunds < MOST_REFUNDS:
                 work.refunds += 1
                 work.attempts = max(0, work.attempts - attempts)
-                if self.condemned.pop(work, None) is not None:
+                if self.exhausted.pop(work, None) is not None:
                     released.append(work)
         self.charges.clear()
         return released
@@ -113,19 +113,19 @@ class ProbeFailed:
     next_in: float
     outage_began: bool
     refunded: list[Work]
-    """Accounts that were condemned, and may be requested again."""
+    """Accounts that were exhausted, and may be requested again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Condemned:
-    """What becomes of condemned accounts now that the tenant is alive."""
+class Exhausted:
+    """What becomes of exhausted accounts now that the tenant is alive."""
 
     failed: Sequence[Work] = ()
     spared: Sequence[Work] = ()
     """May be requested once more."""
 
 
-_NONE: Final = Condemned()
+_NONE: Final = Exhausted()
 
 
 class CircuitBreaker:
@@ -160,7 +160,7 @@ class CircuitBreaker:
         return min((c.next_probe for c in circuits if c.probe is None and c.next_probe > now), default=None)
 
     def suspect(self, lane: int, now: float) -> None:
-        """Have the lane probed: accounts are condemned on it, and nothing else will show if it is alive."""
+        """Have the lane probed: accounts are exhausted on it, and nothing else will show if it is alive."""
         self._lanes[lane].circuit.suspect(now)
         self._lanes[lane].troubled = True
         self._hold_tenant(now)
@@ -190,14 +190,14 @@ class CircuitBreaker:
         refunded = [work for each in affected for work in each.refund()] if began else []
         return ProbeFailed(lane, next_in, began, refunded)
 
-    def condemn(self, lane: int, work: Work, now: float) -> None:
+    def exhaust(self, lane: int, work: Work, now: float) -> None:
         """`work` has no attempts left; what comes next on the lane decides whose fault that was."""
-        self._lanes[lane].condemned[work] = now
+        self._lanes[lane].exhausted[work] = now
 
-    def alive(self, lane: int, sent_at: float) -> Condemned:
+    def alive(self, lane: int, sent_at: float) -> Exhausted:
         """The tenant gave an answer (other than 429) on the lane, so the lane's charges stand.
 
-        Its condemned accounts are decided about: they fail, unless some of their faults may have been the
+        Its exhausted accounts are decided about: they fail, unless some of their faults may have been the
         tenant's after all.
         """
         here = self._lanes[lane]
@@ -205,13 +205,13 @@ class CircuitBreaker:
             return _NONE
         self.tenant.alive(sent_at)
         here.circuit.alive(sent_at)
-        decided = [work for work, at in here.condemned.items() if at <= sent_at]
+        decided = [work for work, at in here.exhausted.items() if at <= sent_at]
         spared = [work for work in decided if self._spares(here, work)]
         for work in decided:
-            del here.condemned[work]
-        here.charges = {work: here.charges.get(work, 0) for work in here.condemned}
-        here.troubled = bool(here.condemned) or not here.circuit.closed
-        return Condemned([work for work in decided if work not in spared], spared)
+            del here.exhausted[work]
+        here.charges = {work: here.charges.get(work, 0) for work in here.exhausted}
+        here.troubled = bool(here.exhausted) or not here.circuit.closed
+        return Exhausted([work for work in decided if work not in spared], spared)
 
     def _spares(self, here: _Lane, work: Work) -> bool:
         """Give attempts back that may have been the tenant's fault.
@@ -231,18 +231,18 @@ class CircuitBreaker:
                 circuit.probe = None
 
     def drop(self, lane: int, now: float) -> list[Work]:
-        """The lane is not used any more. Returns its condemned accounts, refunded: others may have them."""
+        """The lane is not used any more. Returns its exhausted accounts, refunded: others may have them."""
         here = self._lanes[lane]
         here.live = False
-        released = here.refund() + list(here.condemned)
-        here.condemned.clear()
+        released = here.refund() + list(here.exhausted)
+        here.exhausted.clear()
         self._hold_tenant(now)
         return released
 
-    def condemned(self) -> Iterator[tuple[int, Work]]:
-        """The condemned accounts, with their lanes."""
+    def exhausted(self) -> Iterator[tuple[int, Work]]:
+        """The exhausted accounts, with their lanes."""
         for index, lane in enumerate(self._lanes):
-            for work in lane.condemned:
+            for work in lane.exhausted:
                 yield index, work
 
     def _hold_tenant(self, now: float) -> None:

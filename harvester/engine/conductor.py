@@ -14,7 +14,7 @@ from typing import TypeAlias, assert_never
 from harvester.engine import policy
 from harvester.engine.access import Access
 from harvester.engine.circuit_breaker import CircuitBreaker, ProbeFailed
-from harvester.engine.policy import Again, Condemn, Decision, Fail, Hold, Last, OtherLane, Retry, Stop
+from harvester.engine.policy import Again, Decision, Exhaust, Fail, Hold, Last, OtherLane, Retry, Stop
 from harvester.engine.recorder import Recorder
 from harvester.engine.rules import Rules
 from harvester.engine.scheduler import Scheduler, Stall
@@ -143,9 +143,9 @@ class Conductor:
         self.scheduler.answered(work)
         breaker = self._breaker
         outage_began = breaker.tenant.suspected_at if breaker.tenant.open else None
-        condemned = breaker.alive(lane.index, sent_at)
-        self._fail_all(condemned.failed)
-        for spared in condemned.spared:
+        exhausted = breaker.alive(lane.index, sent_at)
+        self._fail_all(exhausted.failed)
+        for spared in exhausted.spared:
             self.scheduler.again(spared)
         if outage_began is not None and breaker.tenant.closed:
             self._observer(OutageEnded(self._clock() - outage_began))
@@ -170,7 +170,7 @@ class Conductor:
         work.last = fault
         work.attempts += 1
         decision = self._decide(lane, work, fault)
-        self._carry_out(lane, work, fault, Fail() if isinstance(decision, Condemn) else decision)
+        self._carry_out(lane, work, fault, Fail() if isinstance(decision, Exhaust) else decision)
 
     def _warn_of_rows(self, account_id: str) -> None:
         if self._warned:
@@ -255,8 +255,8 @@ class Conductor:
             case Last(charged):
                 work.attempts += charged
                 self.scheduler.last(work)
-            case Condemn():
-                self._breaker.condemn(lane.index, work, self._clock())
+            case Exhaust():
+                self._breaker.exhaust(lane.index, work, self._clock())
             case Hold():
                 self.access.hold(lane, work)
             case OtherLane(avoid):
@@ -327,8 +327,8 @@ class Conductor:
         match stall:
             case Stall.NO_LANE:
                 self.stop(self.access.denied or InternalError("no lane is left, and no client was dropped"))
-            case Stall.CONDEMNED:
-                for index in {index for index, _ in self._breaker.condemned()}:
+            case Stall.EXHAUSTED:
+                for index in {index for index, _ in self._breaker.exhausted()}:
                     self._breaker.suspect(index, self._clock())
             case Stall.DENIED:
                 self.access.decide()

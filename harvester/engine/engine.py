@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from harvester.engine.scheduler import PAGE, Scheduler, Stall
 from harvester.engine.standing import Standings
 from harvester.engine.workers import WorkerPool
 from harvester.errors import ClosedPipe, Interrupted, StopRun
+from harvester.event_loop import first_error
 from harvester.events import Observer, Stopping
 from harvester.ledger import Ledger
 from harvester.tenant.client import Lane
@@ -123,7 +124,7 @@ class Engine:
             async with asyncio.TaskGroup() as tasks:
                 await self._run(tasks)
         except BaseExceptionGroup as group:
-            raise next(_leaves(group)) from group
+            raise first_error(group) from group
         if self._ledger_fault is not None:
             return self._ledger_fault
         return None if self._scheduler.finished else self._conductor.stopping
@@ -227,11 +228,3 @@ class Engine:
         paused = any(lane.lane.limiter.resumes_in() for lane in waiting)
         waiting_for = None if paused or not waiting else waiting[0].lane.waiting_for
         return Trouble(conductor.failing_since, conductor.last_trouble, waiting_for)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for inner in group.exceptions:
-        if isinstance(inner, BaseExceptionGroup):
-            yield from _leaves(inner)
-        else:
-            yield inner

@@ -44,7 +44,7 @@ class Last:
 
 
 @dataclass(frozen=True, slots=True)
-class Condemn:
+class Exhaust:
     """Its attempts are used up: it fails once the tenant has shown that it is alive."""
 
 
@@ -72,7 +72,7 @@ class Stop:
     why: StopRun
 
 
-Decision: TypeAlias = Again | Retry | Last | Condemn | Hold | OtherLane | Fail | Stop
+Decision: TypeAlias = Again | Retry | Last | Exhaust | Hold | OtherLane | Fail | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _faulted(work: Work, fault: Fault, attempts: int, rng: Random) -> Decision:
     if fault.permanent:
         return Stop(UsageError(fault.detail))
     if work.attempts >= attempts:
-        return Condemn()
+        return Exhaust()
     return Retry(delay(work.attempts, rng))
 
 

@@ -1,7 +1,7 @@
 """Which account is next: the list, accounts to be requested again, and those that wait for something.
 
 Every account that is begun and not settled is in exactly one place: in flight, to be requested again at
-once, later, behind others or on another lane, held with its client, or condemned by the circuit breaker.
+once, later, behind others or on another lane, held with its client, or exhausted by the circuit breaker.
 The list itself stays in the ledger; a page of it is kept here. Pure: the clock is passed in.
 """
 
@@ -45,7 +45,7 @@ class Stall(Enum):
     """All lanes were dropped."""
     LANES = auto()
     """There is work, but no lane that may take it can send: no token, or a pause."""
-    CONDEMNED = auto()
+    EXHAUSTED = auto()
     """Accounts without attempts left wait for a sign of life."""
     DENIED = auto()
     """Accounts that were denied wait for a decision about their client."""
@@ -95,7 +95,7 @@ class Scheduler:
         self._again_probe = self._as_probe(self._take_again, USAGE)
         self._elsewhere_probe = self._as_probe(self._take_elsewhere, USAGE)
         self._throttled_probe = self._as_probe(self._take_throttled, USAGE)
-        self._condemned_probe = self._as_probe(self._take_condemned)
+        self._exhausted_probe = self._as_probe(self._take_exhausted)
         self.held: dict[ClientStanding, list[Work]] = {}
         self.known_good = known_good
         """An account answered with rows, in this run or an earlier one: whoever has the right gets it."""
@@ -262,7 +262,7 @@ class Scheduler:
             return self._elsewhere_probe
         if self._first_throttled(lane) is not None:
             return self._throttled_probe
-        return self._condemned_probe if any(True for _ in self._breaker.condemned()) else None
+        return self._exhausted_probe if any(True for _ in self._breaker.exhausted()) else None
 
     def _as_probe(self, take: Callable[[LaneStanding], Work], purpose: str = PROBE) -> Source:
         """The source, with the circuit breaker told that what it gives is a probe."""
@@ -277,10 +277,10 @@ class Scheduler:
     def _take_known_good(self, _lane: LaneStanding) -> Work:
         return self._request_known_good(Kind.PROBE)
 
-    def _take_condemned(self, _lane: LaneStanding) -> Work:
-        condemned = [work for _, work in self._breaker.condemned()]
+    def _take_exhausted(self, _lane: LaneStanding) -> Work:
+        exhausted = [work for _, work in self._breaker.exhausted()]
         self._probes += 1
-        return self._request_only(Kind.PROBE, condemned[self._probes % len(condemned)].account.id)
+        return self._request_only(Kind.PROBE, exhausted[self._probes % len(exhausted)].account.id)
 
     def check(self, client: ClientStanding, *, avoid: int = 0) -> None:
         """Request the known-good account on a lane of `client`, before anything else."""
@@ -387,8 +387,8 @@ class Scheduler:
         return [lane for lane in self._standings.live if self._source(lane, now) is not None]
 
     def _waiting(self) -> Stall:
-        if any(True for _ in self._breaker.condemned()):
-            return Stall.CONDEMNED
+        if any(True for _ in self._breaker.exhausted()):
+            return Stall.EXHAUSTED
         if self.undecided() is not None:
             return Stall.DENIED
         return Stall.READER if self._reader_is_behind() else Stall.LOST

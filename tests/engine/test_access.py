@@ -49,19 +49,19 @@ def test_what_another_lane_denied_is_requested_where_the_client_is_proven() -> N
 
 
 def test_a_dropped_client_leaves_everything_to_the_others() -> None:
-    """What was held for it, what was condemned on it, and what comes back from it later."""
+    """What was held for it, what was exhausted on it, and what comes back from it later."""
     lanes = standings(clients=2)
     subject, scheduler, breaker = access(lanes)
     gone, other = lanes.lanes
     held = denied(subject, gone)
-    condemned = work(7)
-    breaker.faulted(0, condemned, fault(), 1.0)
-    breaker.condemn(0, condemned, 1.0)
+    exhausted = work(7)
+    breaker.faulted(0, exhausted, fault(), 1.0)
+    breaker.exhaust(0, exhausted, 1.0)
     why = AccessDenied("no")
     subject.drop_client(gone.client, why)
     assert gone.lane.client.dropped is why
     late = denied(subject, gone)
-    assert [scheduler.take(other, 1.0) for _ in range(3)] == [held, condemned, late]
+    assert [scheduler.take(other, 1.0) for _ in range(3)] == [held, exhausted, late]
     assert subject.denied is why
 
 

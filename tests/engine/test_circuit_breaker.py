@@ -1,4 +1,4 @@
-"""The circuit breaker without a clock: suspicions, probes, refunds, condemned accounts."""
+"""The circuit breaker without a clock: suspicions, probes, refunds, exhausted accounts."""
 
 from __future__ import annotations
 
@@ -188,32 +188,32 @@ def test_the_next_probe_is_known() -> None:
     assert subject.next_probe(100.0) is None
 
 
-# --- condemned accounts
+# --- exhausted accounts
 
 
-def condemned_at(subject: CircuitBreaker, at: float, *, charges: int = 1, lane: int = 0) -> Work:
+def exhausted_at(subject: CircuitBreaker, at: float, *, charges: int = 1, lane: int = 0) -> Work:
     one = work(7, attempts=5 - charges)
     for _ in range(charges):
         subject.faulted(lane, one, fault(), at)
     assert one.attempts == 5
-    subject.condemn(lane, one, at)
+    subject.exhaust(lane, one, at)
     return one
 
 
-def test_a_condemned_account_fails_with_the_next_sign_of_life_on_its_lane() -> None:
+def test_a_exhausted_account_fails_with_the_next_sign_of_life_on_its_lane() -> None:
     """Not with one from before, nor with one on another lane."""
     subject = breaker(2)
-    one = condemned_at(subject, 5.0)
+    one = exhausted_at(subject, 5.0)
     assert not subject.alive(0, 4.9).failed
     assert not subject.alive(1, 6.0).failed
     assert subject.alive(0, 6.0).failed == [one]
-    assert not list(subject.condemned())
+    assert not list(subject.exhausted())
 
 
-def test_an_outage_sets_a_condemned_account_free() -> None:
+def test_an_outage_sets_a_exhausted_account_free() -> None:
     """Its attempts are refunded, and it may be requested again."""
     subject = breaker()
-    one = condemned_at(subject, 1.0)
+    one = exhausted_at(subject, 1.0)
     subject.suspect(0, 1.0)
     subject.faulted(0, probe(subject), fault(), 2.0)
     failed = subject.faulted(0, probe(subject), fault(), 3.0)
@@ -225,11 +225,11 @@ def test_an_outage_sets_a_condemned_account_free() -> None:
 def test_an_account_that_faulted_more_than_once_in_silence_is_spared_once() -> None:
     """It may have been a short outage: one attempt more, then it fails."""
     subject = breaker()
-    one = condemned_at(subject, 1.0, charges=3)
+    one = exhausted_at(subject, 1.0, charges=3)
     assert subject.alive(0, 2.0).spared == [one]
     assert one.attempts == 4
     subject.faulted(0, one, fault(), 3.0)
-    subject.condemn(0, one, 3.0)
+    subject.exhaust(0, one, 3.0)
     assert subject.alive(0, 4.0).failed == [one]
 
 
@@ -240,7 +240,7 @@ def test_what_a_silent_lane_charged_is_given_back() -> None:
     for lane, times in ((1, 4), (0, 1)):
         for _ in range(times):
             subject.faulted(lane, one, fault(), 1.0)
-    subject.condemn(0, one, 1.0)
+    subject.exhaust(0, one, 1.0)
     assert subject.alive(0, 2.0).spared == [one]
     assert one.attempts == 1
 
@@ -259,10 +259,10 @@ def test_refunds_are_bounded() -> None:
         subject.alive(0, now + 1)
 
 
-def test_a_dropped_lane_leaves_its_condemned_accounts_to_the_others() -> None:
+def test_a_dropped_lane_leaves_its_exhausted_accounts_to_the_others() -> None:
     """Refunded: nobody can tell any more whose fault it was."""
     subject = breaker(2)
-    one = condemned_at(subject, 1.0)
+    one = exhausted_at(subject, 1.0)
     assert subject.drop(0, 2.0) == [one]
     assert one.attempts == 4
     subject.faulted(0, one, fault(), 3.0)
@@ -285,10 +285,10 @@ class RandomTenant(RuleBasedStateMachine):
     def a_fault(self, lane: int, which: int, connected: bool) -> None:
         self.tick()
         one = self.works[which]
-        if not any(one is condemned for _, condemned in self.subject.condemned()):
+        if not any(one is exhausted for _, exhausted in self.subject.exhausted()):
             self.subject.faulted(lane, one, fault(connected=connected), self.now)
             if one.attempts >= 5:
-                self.subject.condemn(lane, one, self.now)
+                self.subject.exhaust(lane, one, self.now)
 
     @rule(lane=st.integers(0, 1), age=st.floats(0, 3))
     def an_answer(self, lane: int, age: float) -> None:

@@ -14,10 +14,10 @@ from harvester.engine.policy import (
     Again,
     AskOthers,
     Check,
-    Condemn,
     Decision,
     DropClient,
     DropLane,
+    Exhaust,
     Fail,
     Hold,
     Last,
@@ -68,9 +68,9 @@ def test_a_fault_is_retried_with_full_jitter(attempts: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("attempts", [5, 6])
-def test_the_last_attempt_condemns(attempts: int) -> None:
+def test_the_last_attempt_exhausts(attempts: int) -> None:
     """Whose fault it was is decided by a sign of life, not here."""
-    assert decide(work(attempts=attempts), fault()) == Condemn()
+    assert decide(work(attempts=attempts), fault()) == Exhaust()
 
 
 def test_a_permanent_fault_stops_the_run() -> None:

@@ -252,13 +252,13 @@ def test_a_held_tenant_is_probed_with_one_request(known_good: str | None) -> Non
     assert take(subject, purpose=purpose) is None
 
 
-def test_condemned_accounts_are_probed_in_turn_if_nothing_else_is_left() -> None:
+def test_exhausted_accounts_are_probed_in_turn_if_nothing_else_is_left() -> None:
     """One of them may be answered after all."""
     subject = scheduler(accounts=3)
     for _ in range(3):
         one = taken(subject)
         land(subject)
-        subject._breaker.condemn(0, one, 0.0)
+        subject._breaker.exhaust(0, one, 0.0)
     subject._breaker.suspect(0, 0.0)
     seen = set()
     for _ in range(3):
@@ -304,17 +304,17 @@ def test_what_is_due_later_is_no_stall() -> None:
     assert subject.stalled(0.0) is None
 
 
-def test_condemned_and_held_accounts_stall() -> None:
-    """Condemned ones are decided about first: that sign of life may decide the others."""
+def test_exhausted_and_held_accounts_stall() -> None:
+    """Exhausted ones are decided about first: that sign of life may decide the others."""
     subject = scheduler(accounts=2)
     one, two = taken(subject), taken(subject)
     land(subject)
     land(subject)
-    subject._breaker.condemn(0, one, 0.0)
+    subject._breaker.exhaust(0, one, 0.0)
     subject.hold(subject._standings.lanes[0].client, two)
-    assert subject.stalled(0.0) is Stall.CONDEMNED
+    assert subject.stalled(0.0) is Stall.EXHAUSTED
     subject._breaker.alive(0, 1.0)
-    subject._breaker._lanes[0].condemned.clear()
+    subject._breaker._lanes[0].exhausted.clear()
     assert subject.stalled(0.0) is Stall.DENIED
 
 
