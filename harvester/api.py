@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Self, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -49,12 +50,14 @@ _SOME_FAILED: Final = 3
 class AccountUsages:
     """One account as `Harvest.accounts` gives it. `rows` is empty for an account without usage.
 
-    `outcome` is HARVESTED, EMPTY, UNREPORTED or FAILED; the events and the tally say why an account failed.
+    `outcome` is HARVESTED, EMPTY, UNREPORTED or FAILED; `reason` says in a word why an account failed (those
+    of `failuresByReason` in the summary), the events say it in a sentence.
     """
 
     account_id: str
     outcome: AccountOutcome
     rows: list[UsageRow] = field(default_factory=list)
+    reason: str | None = None
 
 
 class Harvest:
@@ -203,10 +206,22 @@ class Harvest:
         Raises:
             StopRun: the run ended before its list; everything handed out until then is good.
         """
+        batches = inputs_of(self.settings) if ids is None else self._batches(ids)
+        async with aclosing(self.entries(batches)) as found:
+            async for entries in found:
+                for entry in entries:
+                    yield _usages(entry)
+
+    async def entries(
+        self, batches: Batches | None, directory: Path | None = None
+    ) -> AsyncGenerator[list[Entry], None]:
+        """As `accounts`, of a list in batches (None: the tenant's own), as the ledger has the accounts.
+
+        The ledger is a temporary one in `directory` (``$TMPDIR``).
+        """
         fetching = Fetching(self.settings, self._observe)
         self._start(fetching)
-        batches = inputs_of(self.settings) if ids is None else self._batches(ids)
-        async with await Ledger.temporary() as ledger:
+        async with await Ledger.temporary(directory) as ledger:
             await ledger.save_facts(parts.data_facts(self.settings))
             await ledger.begin_run({"started": datetime.now(UTC).timestamp()})
             control = Control()
@@ -215,8 +230,7 @@ class Harvest:
                 await fetching.until_list_read(running)
                 async with aclosing(slices(ledger.path, control=control)) as found:
                     async for entries in found:
-                        for entry in entries:
-                            yield _usages(entry)
+                        yield entries
                         fetching.reader_at(entries[-1].position)
                 if (stop := await running) is not None:
                     raise stop
@@ -260,7 +274,7 @@ async def _filled(
 
 def _usages(entry: Entry) -> AccountUsages:
     outcome = entry.outcome or AccountOutcome.FAILED
-    return AccountUsages(entry.id, outcome, cast("list[UsageRow]", decoded(entry)))
+    return AccountUsages(entry.id, outcome, cast("list[UsageRow]", decoded(entry)), entry.reason)
 
 
 def _text(path: object) -> str | None:

@@ -160,6 +160,7 @@ async def test_accounts_come_with_their_outcome(there: Tenant) -> None:
     assert [one.account_id for one in found] == ids_of(there)
     assert sum(one.outcome is AccountOutcome.FAILED for one in found) == 3
     assert all(bool(one.rows) == (one.outcome is AccountOutcome.HARVESTED) for one in found)
+    assert {one.reason for one in found if one.outcome is AccountOutcome.FAILED} == {"not_found"}
 
 
 async def _async(ids: list[str]) -> AsyncIterator[str]:

@@ -12,7 +12,7 @@ import orjson
 from harvester.errors import LedgerUnreadable
 from harvester.ledger.database import Database
 from harvester.ledger.lock import Descriptor
-from harvester.ledger.records import Entry, FailureRecord, RunRecord, SourceStatus, Totals
+from harvester.ledger.records import AccountSummary, Entry, FailureRecord, RunRecord, SourceStatus, Totals
 from harvester.model import AccountOutcome, Counts, FailureGroup
 
 FINISHED: Final = "finished"
@@ -34,13 +34,20 @@ FROM (SELECT position, outcome, rows FROM entry WHERE position > ? ORDER BY posi
 _SLICE: Final = """
 SELECT
     json_group_array(
-        json_array(position, id, outcome, length(rows), rowCount, settledAt, lane, run, kept)
+        json_array(
+            position, id, outcome, length(rows), rowCount, settledAt, lane, run, kept,
+            CASE outcome WHEN 4 THEN json_extract(failure, '$.reason') END
+        )
     ),
     CAST(group_concat(CAST(rows AS TEXT), '') AS BLOB)
 FROM (
-    SELECT position, id, outcome, rows, rowCount, settledAt, lane, run, kept FROM entry
+    SELECT position, id, outcome, rows, rowCount, settledAt, lane, run, kept, failure FROM entry
     WHERE position > ? AND position < ? ORDER BY position LIMIT ?
 )
+"""
+_SUMMARIES: Final = """
+SELECT position, id, outcome, lastMonth, months, days, settledAt, sourceId, kept FROM entry
+WHERE position > ? ORDER BY position LIMIT ?
 """
 _ROWS_AT: Final = """
 SELECT position, rows FROM entry WHERE position IN (SELECT value FROM json_each(?)) AND length(rows) > 2
@@ -228,11 +235,11 @@ class LedgerReader(Queries):
         lanes, runs = self._lanes, self._runs
         entries = []
         end = 0
-        for position, id_, outcome, length, row_count, settled_at, lane, run, kept in found:
+        for position, id_, outcome, length, row_count, settled_at, lane, run, kept, reason in found:
             rows = None if length is None else blob[end : end + length]
             end += length or 0
             answered = (_OUTCOMES[outcome or 0], rows, row_count, settled_at, *lanes[lane], runs[run])
-            entries.append(Entry(position, id_, *answered, kept and kept.encode()))
+            entries.append(Entry(position, id_, *answered, kept and kept.encode(), reason))
         return _settled_prefix(entries) if settled_only_prefix else entries
 
     def _measure(self, after: int, limit: int) -> tuple[int, int | None]:
@@ -249,6 +256,13 @@ class LedgerReader(Queries):
             self._lanes |= {number: (label, api_version) for number, label, api_version in found}
         if not runs <= self._runs.keys():
             self._runs |= dict(self.database.rows("SELECT number, id FROM run"))
+
+    def summaries(self, after: int, limit: int) -> list[AccountSummary]:
+        """At most `limit` accounts with positions greater than `after`, in the order of the list."""
+        return [
+            AccountSummary(position, id_, _OUTCOMES[outcome or 0], *others)
+            for position, id_, outcome, *others in self.database.rows(_SUMMARIES, after, limit)
+        ]
 
     def rows_at(self, positions: Sequence[int]) -> dict[int, bytes]:
         """The usage rows of the accounts at these positions (see `Entry`), of those that have any (still)."""

@@ -52,7 +52,8 @@ class Entry(NamedTuple):
 
     `rows` is a JSON array with one row a line (``[{…},\n{…}]``, see `model.UsageRows`), ``[]`` for an
     answer without rows, and None for an account that was never answered. `settled_at` is a Unix time,
-    exact to the millisecond. `kept` is the JSON object of the properties kept from the list.
+    exact to the millisecond. `kept` is the JSON object of the properties kept from the list. `reason` is
+    why an account failed, a word of `model.Reason`.
     """
 
     position: int
@@ -65,6 +66,21 @@ class Entry(NamedTuple):
     api_version: str | None
     run_id: str | None
     kept: bytes | None
+    reason: str | None = None
+
+
+class AccountSummary(NamedTuple):
+    """One account of the list without its rows; `last_month`, `months` and `days` are about active days."""
+
+    position: int
+    id: str
+    outcome: AccountOutcome | None
+    last_month: str | None
+    months: int | None
+    days: int | None
+    settled_at: float | None
+    source_id: str | None
+    kept: str | None
 
 
 class FailureRecord(NamedTuple):
