@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROGRAM := $(VENV)/.program
 TOOLS := $(VENV)/.tools
 
-.PHONY: program setup demo test parts check bench soak docs clean
+.PHONY: program setup lock demo test parts check bench soak docs clean
 
 # The program alone, which is all that the demo needs.
 program: $(PROGRAM)
@@ -16,13 +16,18 @@ $(PROGRAM): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-# What development needs besides.
+# The rest of what development needs, in the versions that the lock names.
 setup: $(TOOLS)
 
-$(TOOLS): $(PROGRAM) pyproject.toml
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+$(TOOLS): $(PROGRAM) requirements-dev.txt
+	@echo "Installing what the tests need into $(VENV) (once; takes a few minutes) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
 	@touch $@
+
+# The newest versions of everything that development needs, for each supported Python: `make lock test`, then commit.
+lock: setup
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
+		--custom-compile-command 'make lock' --output-file requirements-dev.txt pyproject.toml
 
 demo: program
 	$(BIN)/harvester demo
