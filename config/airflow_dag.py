@@ -26,7 +26,7 @@ USAGES = DIRECTORY / "usages.ndjson.zst"
 
 FINISHED = {0, 3}
 """3: finished; some accounts failed, and the failures file has them."""
-CONTINUES = {5, 130, 143}
+CONTINUES = {5, 129, 130, 143}
 """Stopped early: the same command continues."""
 
 

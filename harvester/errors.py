@@ -14,7 +14,7 @@
     │   ├── AccessDenied      (4)  not authenticated or not authorized
     │   ├── ClosedPipe      (141)  the reader of stdout closed it; the run ends quietly
     │   ├── StoppedEarly      (5)  resumable: deadline, failures, full disk, outage
-    │   │   └── Interrupted (130/143)  SIGINT or SIGTERM
+    │   │   └── Interrupted (129/130/143)  SIGHUP, SIGINT or SIGTERM
     │   └── InternalError     (1)  a promise the program checks itself does not hold: a bug
     └── InvalidAccountId           an account ID given to the library is empty or no text (a ValueError)
 
@@ -23,7 +23,10 @@ What the tenant answers is not an error but a value: see `harvester.model.Outcom
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+RESUMABLE: Final = "run the same command again: it continues where it stopped"
+"""The hint of whatever ends a run early; not true of a harvest whose ledger is temporary."""
 
 
 class HarvesterError(Exception):

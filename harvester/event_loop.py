@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
 
-from harvester.errors import Interrupted, StopRun
+from harvester.errors import RESUMABLE, Interrupted, StopRun
 
 T = TypeVar("T")
 
-_RESUMABLE: Final = "run the same command again: it continues where it stopped"
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -46,8 +46,11 @@ class Stoppable(Protocol):
 
 
 @contextmanager
-def signals_stopping(work: Stoppable, hint: str = _RESUMABLE) -> Iterator[None]:
-    """Within it, SIGINT and SIGTERM stop the work in good order; a second one exits at once."""
+def signals_stopping(work: Stoppable, hint: str = RESUMABLE) -> Iterator[None]:
+    """Within it, SIGINT, SIGTERM and SIGHUP stop the work in good order; a second one exits at once.
+
+    A signal that whoever started the process has it ignore (`nohup`) is still ignored.
+    """
     loop = asyncio.get_running_loop()
     asked = False
 
@@ -59,7 +62,7 @@ def signals_stopping(work: Stoppable, hint: str = _RESUMABLE) -> Iterator[None]:
         name = signal.Signals(signum).name
         work.stop(Interrupted(signum, f"stopped by {name}", hint))
 
-    signums = (signal.SIGINT, signal.SIGTERM)
+    signums = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
     for signum in signums:
         loop.add_signal_handler(signum, stop, signum)
     try:

@@ -7,7 +7,8 @@ import os
 import re
 import select
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
@@ -16,6 +17,7 @@ from harvester.errors import ClosedPipe, OutputError, SettingError, StoppedEarly
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _STDOUT: Final = 1
+_LOOK_FOR_READER: Final = 0.1
 _MOST_LINKS: Final = 40
 """As many symbolic links as Linux follows."""
 _DESCRIPTOR: Final = re.compile(
@@ -85,6 +87,14 @@ def descriptor_of(path: Path) -> int | None:
         except (OSError, ValueError):  # not a link, none that we may read, or no path at all
             return None
     return None
+
+
+def is_stream(path: Path) -> bool:
+    """Whether `path` is written to as it is (a descriptor, a FIFO, a device): it has no place next to it."""
+    if descriptor_of(path) is not None:
+        return True
+    found = _stat(resolve(path))
+    return found is not None and not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode)
 
 
 def distinct_paths(named: Mapping[str, Path], inputs: Iterable[Path] = ()) -> dict[str, Path]:
@@ -268,13 +278,18 @@ class Destination:
 
 
 def open_destination(
-    path: Path | str, mode: int = 0o600, *, what: str = "the output", started: bool = False
+    path: Path | str,
+    mode: int = 0o600,
+    *,
+    what: str = "the output",
+    started: bool = False,
+    wait: Callable[[float], object] = time.sleep,
 ) -> Destination:
     """Open the destination of any option of any command.
 
     ``-`` and ``/dev/stdout`` are stdout; ``/dev/fd/N`` is that descriptor; a device or FIFO is written
     to; a link is followed to its target; a directory is refused; a regular file is replaced when it is
-    complete, and gets `mode`.
+    complete, and gets `mode`. As long as nobody reads a FIFO, it is opened again after `wait` has returned.
 
     Raises:
         OutputError, StoppedEarly: see `disk_error`.
@@ -287,8 +302,7 @@ def open_destination(
         target = resolve(Path(path))
         found = _stat(target)
         if found is not None and not stat.S_ISREG(found.st_mode):
-            opened = os.open(target, os.O_WRONLY | os.O_CLOEXEC)  # a directory is refused here
-            return Destination(name, opened, None, what, started=started)
+            return Destination(name, _open_special(target, wait), None, what, started=started)
         return Destination(name, _create(partial(target), mode), target, what, started=started)
 
 
@@ -312,6 +326,20 @@ def try_out(path: Path | str, mode: int = 0o600, *, what: str = "the output") ->
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         elif not os.access(target, os.W_OK):  # not opened: a FIFO's reader would see its end
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _open_special(path: Path, wait: Callable[[float], object]) -> int:
+    """A device, or a FIFO once somebody reads it. Raises OSError, for a directory, too."""
+    while True:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO or not path.is_fifo():
+                raise
+            wait(_LOOK_FOR_READER)
+        else:
+            os.set_blocking(fd, True)
+            return fd
 
 
 def _create(path: Path, mode: int) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,14 +107,14 @@ def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
     if spec.kind not in ("store", "table") and not same:
         own = {"--output": Path(settings.output), **own}
     inputs = [Path(name) for name in settings.inputs if name != "-"]
-    distinct_paths({**own, **mine, **_on_the_way({**own, **mine}, ledger)}, inputs)
+    resolved = distinct_paths({**own, **mine, **_on_the_way({**own, **mine}, ledger)}, inputs)
     if spec.kind == "directory":
         _refuse_inside(Path(settings.output), mine, inputs)
     for name, path in mine.items():
         try_out(path, settings.file_mode, what=f"what {name} asks for")
     if ledger is not None:
         ledger.prepare()
-    return files
+    return replace(files, failures=resolved.get("--failures"), summary=resolved.get("--summary"))
 
 
 def _on_the_way(named: Mapping[str, Path], ledger: LedgerPaths | None) -> dict[str, Path]:

@@ -15,8 +15,16 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from harvester import parts
-from harvester.errors import AccessDenied, LedgerUnreadable, SettingError, StoppedEarly, StopRun, UsageError
-from harvester.events import Observer, Resumed
+from harvester.errors import (
+    AccessDenied,
+    Interrupted,
+    LedgerUnreadable,
+    SettingError,
+    StoppedEarly,
+    StopRun,
+    UsageError,
+)
+from harvester.events import Observer, Resumed, Stopping
 from harvester.export.changes import Changes
 from harvester.export.control import Control
 from harvester.export.export import Exported, export
@@ -71,6 +79,7 @@ class Run:
         """End the run early, resumable. Once everything is fetched, what ends is the export."""
         self.fetching.stop(why)
         if self._fetched:
+            self._observe(Stopping(why.problem, 0, isinstance(why, Interrupted)))
             self._control.stop(why)
 
     def kept_ledger(self, *, complete: bool) -> Path | None:

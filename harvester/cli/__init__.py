@@ -54,7 +54,7 @@ Exit statuses:
   3        finished, but some accounts failed (they are in the failures file)
   4        not authenticated or not authorized
   5        stopped early; the same command continues where it stopped
-  130/143  stopped by SIGINT/SIGTERM, likewise
+  130/143  stopped by SIGINT/SIGTERM (129: SIGHUP), likewise
   141      the reader of stdout closed it"""
 
 _COLLECT_AFTER = (20_000, 20, 20)

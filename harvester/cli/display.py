@@ -96,10 +96,13 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
 
 
 def failures_of(settings: Settings) -> str | None:
-    """The failures file, None where failures are only logged."""
+    """The failures file, in words; None where failures are only logged."""
     if settings.failures is not None:
         return str(settings.failures)
-    return None if settings.destination.place == "stdout" else f"{settings.output}.failures.ndjson"
+    spec = output_spec(settings)
+    if spec.parted:
+        return f"_failures.ndjson in {settings.output}"
+    return f"{settings.output}.failures.ndjson" if spec.kind == "file" else None
 
 
 def _about(settings: Settings) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _TABLE: Final[tuple[tuple[type[BaseException], _Status], ...]] = (
     (click.exceptions.Abort, lambda _: 130),  # click's word for Ctrl-C
     (KeyboardInterrupt, lambda _: 130),
     (click.ClickException, lambda _: 2),
-    (StopRun, lambda error: error.exit_status),  # 2, 4, 5, 130, 141, 143: see `harvester.errors`
+    (StopRun, lambda error: error.exit_status),  # 2, 4, 5, 129, 130, 141, 143: see `harvester.errors`
     (HarvesterError, lambda _: 2),  # an account ID that is none
     (BrokenPipeError, lambda _: 141),
     (OSError, lambda _: 5),  # a file or stream failed that nobody expected to

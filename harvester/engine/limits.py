@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from harvester.engine.standing import LaneStanding
-from harvester.errors import StoppedEarly, StopRun, UsageError
+from harvester.errors import RESUMABLE, StoppedEarly, StopRun, UsageError
 from harvester.model import Fault, Throttled
 
-_CONTINUE: Final = "run the same command again: it continues where it stopped"
 _TOLERANCE: Final = 1.0
 """Seconds by which a pause may be longer than allowed: limiters add a little to a `Retry-After`."""
 
@@ -37,7 +36,7 @@ class Limits:
     def exceeded(self, now: float, lanes: Sequence[LaneStanding], trouble: Trouble | None) -> StopRun | None:
         """Why the run must end now, if it must. `lanes` are those in use."""
         if self.deadline is not None and now >= self.deadline:
-            return StoppedEarly("the deadline has passed", _CONTINUE)
+            return StoppedEarly("the deadline has passed", RESUMABLE)
         for lane in lanes:
             if (fault := lane.lane.permanent_fault) is not None:
                 return UsageError(fault.detail)
@@ -66,7 +65,7 @@ class Limits:
         else:
             return None
         what = lane.waiting_for or "a pause"
-        return StoppedEarly(f"waiting for {what} would last {resumes_in:.0f} s, beyond {limit}", _CONTINUE)
+        return StoppedEarly(f"waiting for {what} would last {resumes_in:.0f} s, beyond {limit}", RESUMABLE)
 
 
 def _unavailable(seconds: float, trouble: Trouble) -> StoppedEarly:
@@ -77,4 +76,4 @@ def _unavailable(seconds: float, trouble: Trouble) -> StoppedEarly:
     else:
         detail = f" ({trouble.last.detail})" if trouble.last is not None else ""
         problem = f"the tenant has not been available for {seconds:.0f} s{detail}"
-    return StoppedEarly(problem, _CONTINUE)
+    return StoppedEarly(problem, RESUMABLE)

@@ -24,7 +24,7 @@ from harvester.export.formats.compress import SUFFIXES
 from harvester.export.records import COLUMNS
 from harvester.export.tables.merging import TABLES, Merger, open_table
 from harvester.export.tables.table import Harvested
-from harvester.files import descriptor_of
+from harvester.files import is_stream
 from harvester.settings.destination import Destination as Where
 
 Kind: TypeAlias = Literal["stream", "file", "directory", "store", "table"]
@@ -61,10 +61,11 @@ class OutputSpec:
 
     @property
     def kind(self) -> Kind:
-        """What kind of place it goes to: a stream is stdout, or whatever descriptor a path names."""
-        if self.where.place in ("stdout", "file") and descriptor_of(Path(self.where.dest)) is not None:
+        """What kind of place it goes to: a stream is stdout, or a descriptor, FIFO or device."""
+        place = self.where.place
+        if place == "stdout" or (place == "file" and is_stream(Path(self.where.dest))):
             return "stream"
-        return "file" if self.where.place == "stdout" else self.where.place
+        return place
 
     @property
     def parted(self) -> bool:
@@ -198,6 +199,8 @@ def open_output(
     where, control = spec.where, control or Control()
     if where.format not in (_DATABASE, *TABLES) and (where.format, spec.shape) not in FORMATS:
         raise SettingError("--format", f"{where.format} has no shape {spec.shape!r}", "see --help")
+    if where.format == _DATABASE and spec.kind == "stream":
+        raise SettingError("--output", f"{where.dest} is not a regular file", "a database needs one")
     if spec.redshift and (where.format, where.place) != ("parquet", "store"):
         raise SettingError("--redshift-manifest", "needs Parquet in an S3 store", "leave it out")
     dest = spec.partition(begun)

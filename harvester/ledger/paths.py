@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from harvester.errors import OutputError, SettingError
-from harvester.files import descriptor_of, disk_errors, partial, resolve
+from harvester.files import disk_errors, is_stream, partial, resolve
 from harvester.ledger.lock import Descriptor
 
 _APPLICATION: Final = "account-usage-harvester"
@@ -53,18 +53,19 @@ def ledger_paths(
     `ledger` is the user's own choice. `remote` says whether `output` is an object store or a table.
 
     Raises:
-        SettingError: the ledger would be in the home directory, and there is none.
+        SettingError: `ledger` cannot be one, or it would be in the home directory, and there is none.
         OutputError: `output` cannot be a path.
     """
     if ledger is not None:
         own = resolve(ledger)
+        if is_stream(ledger) or own.is_dir():
+            raise SettingError("--ledger", f"{ledger} is not a regular file", "name another")
         return LedgerPaths(partial(own), own, own.with_name(own.name + ".copy.partial"))
     if remote:
         return _in_state_directory(output, base_url, environ)
-    target = resolve(Path(output))
-    is_special = target.exists() and not target.is_file() and not target.is_dir()
-    if is_special or descriptor_of(Path(output)) is not None:
+    if is_stream(Path(output)):
         return None
+    target = resolve(Path(output))
     if not target.name:
         raise OutputError(f"{output}: is the root of the file system", "name a directory in it")
     beside = target.with_name(target.name + ".ledger")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from logging import ERROR, INFO, WARNING
 from typing import Any, Final, Literal, NamedTuple
 
-from harvester.errors import ClosedPipe, Interrupted
+from harvester.errors import RESUMABLE, ClosedPipe, Interrupted
 from harvester.report.figures import percent, plural, rate, size, span
 from harvester.report.log import Lines, say
 from harvester.report.reasons import meaning
@@ -30,7 +30,7 @@ _INDENT: Final = 2
 _MORE: Final = " …"
 _LISTS: Final = frozenset({"timeline", "outputs"})
 """Keys of the summary that are too long for a log line."""
-_LEVELS: Final = {0: INFO, 3: WARNING, 5: WARNING, 130: WARNING, 143: WARNING}
+_LEVELS: Final = {0: INFO} | dict.fromkeys((3, 5, 129, 130, 143), WARNING)
 
 
 class Figure(NamedTuple):
@@ -157,6 +157,8 @@ def _advice(summary: Mapping[str, Any]) -> str:
     counts, ledger, failures = summary["counts"], summary["ledger"], summary["failures"]
     if summary["stop"]:
         hint: str = summary["stop"]["hint"]
+        if hint == RESUMABLE and not ledger:
+            hint = "nothing is kept of this harvest: to be able to continue one, add --ledger FILE"
         return hint[:1].upper() + hint[1:]
     if counts["failed"] and ledger:
         return "To retry the failed accounts, run the same command with --retry-failed"

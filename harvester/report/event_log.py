@@ -35,7 +35,7 @@
 
 `-v` adds debug lines; `-q` leaves warnings and errors. All durations are in seconds; `reason` is a word of
 `model.Reason`. `progress` also has `inFlight`, `secondsLeft` and `state`; null is what is not known.
-`run_ended` is info for status 0, warning for 3, 5, 130 and 143, error for the rest.
+`run_ended` is info for status 0, warning for 3, 5, 129, 130 and 143, error for the rest.
 """
 
 from __future__ import annotations

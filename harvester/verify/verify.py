@@ -117,12 +117,14 @@ def _by_summary(output: Path, path: Path | None, verdict: Verdict) -> _Declared:
         verdict.add(path, f"does not mention {output.name}: it is the summary of another output")
     elif summary["status"] not in (0, 3):
         verdict.add(path, f"says that the harvest did not finish (status {summary['status']})")
+    failures = Path(summary.get("failures") or f"{output}.failures.ndjson")
+    moved = path.with_name(failures.name)  # with its summary
     return _Declared(
         path,
         {output: own[0] if own else {}},
         summary.get("counts", {}),
         frozenset(filter(None, [summary.get("runId")])),
-        Path(summary.get("failures") or f"{output}.failures.ndjson"),
+        moved if moved.is_file() and not failures.is_file() else failures,
         Path(summary["ledger"]) if summary.get("ledger") else None,
     )
 

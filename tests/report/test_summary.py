@@ -61,7 +61,7 @@ SCHEMA = record(
     tenant=TEXT,
     apiVersions=every(TEXT),
     shard=nullable({"type": "string", "pattern": r"^\d+/\d+$"}),
-    status={"enum": [0, 1, 2, 3, 4, 5, 130, 141, 143]},
+    status={"enum": [0, 1, 2, 3, 4, 5, 129, 130, 141, 143]},
     stop=nullable(record(error=TEXT, problem=TEXT, hint=TEXT)),
     start=MOMENT,
     end=MOMENT,

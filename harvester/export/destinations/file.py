@@ -58,11 +58,16 @@ class SingleFile:
 
     def open(self, number: int, suffix: str) -> Sink:  # noqa: ARG002  # there is one file, named by the user
         """Waits until somebody reads a FIFO."""
-        opened = files.open_destination(self.name, self._mode, started=True)
+        opened = files.open_destination(self.name, self._mode, started=True, wait=self._wait)
         self._opened = opened
         if opened.path is None:
             return Stream(opened.fileno(), self.name, self._control)
         return opened
+
+    def _wait(self, seconds: float) -> None:
+        self._control.sleep(seconds)
+        if self._control.ended:
+            raise StoppedEarly(f"{self.name}: nobody reads it", "run the same command again, with a reader")
 
     def publish(self, manifest: Mapping[str, Any]) -> None:  # noqa: ARG002  # a file has none
         """Synced and renamed."""
