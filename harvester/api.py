@@ -31,7 +31,7 @@ from harvester.export.slices import decoded, slices
 from harvester.fetching import Batches, Fetching, inputs_of
 from harvester.ledger import Entry, Ledger
 from harvester.model import AccountOutcome, ListedAccount, UsageRow
-from harvester.report.observers import Listener, fan_out
+from harvester.report.observers import fan_out
 from harvester.report.redaction import Redactor
 from harvester.report.result import Report, check_counts, program_version
 from harvester.report.summary import summary_json
@@ -66,10 +66,10 @@ class Harvest:
     `observers` get every event, in the loop's thread. `tally` has the figures as they grow.
     """
 
-    def __init__(self, settings: Settings, *observers: Listener | Observer) -> None:
+    def __init__(self, settings: Settings, *observers: Observer) -> None:
         self.settings = settings
         self.tally = Tally()
-        self._observe = fan_out(self.tally, *observers)
+        self._observe = fan_out(self.tally.observe, *observers)
         self._running: Run | Fetching | None = None
         self._stop: StopRun | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -12,14 +12,14 @@ from harvester.export.export import Exported, export
 from harvester.export.output import open_output
 from harvester.files import distinct_paths, try_out
 from harvester.ledger import LedgerReader
-from harvester.report.observers import Listener, fan_out
+from harvester.report.observers import fan_out
 from harvester.settings.settings import Settings
 
 
 def export_ledgers(
     ledgers: Sequence[Path],
     settings: Settings,
-    *observers: Listener | Observer,
+    *observers: Observer,
     unfinished: bool = False,
     follow: bool = False,
     redshift: bool = False,

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict
 from harvester import parts
 from harvester.events import Observer
 from harvester.ledger.records import UsageStatus
-from harvester.report.observers import Listener, fan_out
+from harvester.report.observers import fan_out
 from harvester.settings.settings import Settings
 from harvester.tenant.account_list import account_pages
 from harvester.tenant.client import Tenant
@@ -48,7 +48,7 @@ class SourceRecord(TypedDict):
 
 
 async def list_accounts(
-    settings: Settings, *observers: Listener | Observer, detail: Detail = "slim"
+    settings: Settings, *observers: Observer, detail: Detail = "slim"
 ) -> AsyncGenerator[list[Record], None]:
     """The tenant's accounts in the order of their IDs, each once, page by page as they come.
 
@@ -77,7 +77,7 @@ async def list_accounts(
 
 
 async def list_sources(
-    settings: Settings, *observers: Listener | Observer, filters: str = ""
+    settings: Settings, *observers: Observer, filters: str = ""
 ) -> AsyncGenerator[SourceRecord, None]:
     """The tenant's sources that `filters` selects, and whether each reports usage.
 

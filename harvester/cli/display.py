@@ -61,7 +61,7 @@ def errors_logged(settings: Settings, redact: Redactor) -> Iterator[None]:
 async def _harvest(settings: Settings, lines: Lines) -> Report:
     log = EventLog(failures_of(settings))
     async with AsyncExitStack() as stack:
-        harvest = await stack.enter_async_context(Harvest(settings, log))
+        harvest = await stack.enter_async_context(Harvest(settings, log.observe))
         stack.enter_context(signals_stopping(harvest))
         _say_start(settings)
         quotas = lane_quotas(settings)

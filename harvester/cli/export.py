@@ -49,7 +49,7 @@ def command(
         exported = export_ledgers(
             [ledger_named(name) for name in ledgers],
             settings,
-            EventLog(),
+            EventLog().observe,
             unfinished=unfinished,
             follow=follow,
             redshift=redshift,

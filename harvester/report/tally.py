@@ -1,11 +1,12 @@
-"""The figures of one run as they grow: typed counters, fed by events."""
+"""The figures of one run as they grow: typed counters, fed by events, and what a run did over time."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from harvester.events import (
     AccountSettled,
@@ -29,13 +30,54 @@ from harvester.events import (
 )
 from harvester.model import AccountOutcome, FailureGroup, Quota, Reason
 from harvester.report.histogram import Histogram
-from harvester.report.observers import Handlers
-from harvester.report.timeline import Sample, Timeline
 
 _OF_ACCOUNTS: Final = frozenset({"usage", "probe"})
 """Purposes of the requests for accounts' usage: latency and the share of the quota are theirs."""
 _TOKEN: Final = "token"  # noqa: S105  # a purpose
 """Goes to the token endpoint, which no lane's quota covers."""
+_MOST_SAMPLES: Final = 180
+"""As many as a chart can show; even, as thinning keeps every second one. 64 s apart after three hours."""
+
+
+class Sample(NamedTuple):
+    """Totals since the run began. `granted` is as in `LaneFigures`; `paused` is in seconds."""
+
+    requests: int = 0
+    granted: int = 0
+    throttled: int = 0
+    settled: int = 0
+    failed: int = 0
+    rows: int = 0
+    paused: float = 0.0
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Samples at `step`, `2·step`, … seconds after the start: few, however long the run takes."""
+
+    step: float = 1.0
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def due(self) -> float:
+        """When the next sample must be taken."""
+        return (len(self.samples) + 1) * self.step
+
+    def add(self, sample: Sample) -> None:
+        """Add the sample that is due."""
+        self.samples.append(sample)
+        if len(self.samples) == _MOST_SAMPLES:
+            # The k-th sample belongs to time k·step, counted from 1: the even ones stay.
+            self.samples = self.samples[1::2]
+            self.step *= 2
+
+    def increments(self, last: Sample) -> list[Sample]:
+        """What each step added, and what the unfinished one did until `last`."""
+        ends = [*self.samples, last]
+        return [
+            Sample._make(after - before for before, after in zip(begin, end, strict=True))
+            for begin, end in zip([Sample(), *ends[:-1]], ends, strict=True)
+        ]
 
 
 @dataclass(slots=True)
@@ -50,7 +92,6 @@ class LaneFigures:
     granted: int = 0
     throttled: int = 0
     rate: float | None = None
-    dropped_at: float | None = None
     paused_until: float = 0.0
     _paused: float = 0.0
 
@@ -67,10 +108,7 @@ class LaneFigures:
 
 @dataclass(slots=True)
 class Tally:
-    """Everything counted in one run. Times are seconds of `clock`, a monotonic one.
-
-    There is an event for each request and each account, so these two methods do as little as they can.
-    """
+    """Everything counted in one run. Times are seconds of `clock`, a monotonic one."""
 
     clock: Callable[[], float] = monotonic
     started: float = field(init=False)
@@ -78,8 +116,8 @@ class Tally:
 
     # requests: every one that was sent, whoever sent it
     requests: int = 0
-    requests_by_purpose: dict[str, int] = field(default_factory=dict)
-    unsuccessful_by_reason: dict[str, int] = field(default_factory=dict)
+    requests_by_purpose: Counter[str] = field(default_factory=Counter)
+    unsuccessful_by_reason: Counter[str] = field(default_factory=Counter)
     """Requests without a good answer, by a word of `model.Reason` or `canceled`."""
     throttled: int = 0
     """Requests answered with 429."""
@@ -95,7 +133,7 @@ class Tally:
     outcomes: dict[AccountOutcome, int] = field(default_factory=lambda: dict.fromkeys(AccountOutcome, 0))
     rows: int = 0
     failures: dict[str, FailureGroup] = field(default_factory=dict)
-    retries_by_reason: dict[str, int] = field(default_factory=dict)
+    retries_by_reason: Counter[str] = field(default_factory=Counter)
 
     # the list, None until it was read to its end
     distinct: int | None = None
@@ -112,49 +150,114 @@ class Tally:
 
     commits: int = 0
     commit_seconds: float = 0.0
-    warnings_by_code: dict[str, int] = field(default_factory=dict)
+    warnings_by_code: Counter[str] = field(default_factory=Counter)
     stopping: bool = False
 
     timeline: Timeline = field(default_factory=Timeline)
-    handlers: Handlers = field(init=False, repr=False)
     _outage_seconds: float = 0.0
-    _dropped_clients: dict[str, float] = field(default_factory=dict)
+    _dropped: dict[str, float] = field(default_factory=dict)
+    """When lanes and clients were dropped, by label."""
     _due: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.started = self.clock()
         self._due = self.started + self.timeline.due
-        self.handlers = {
-            RequestEnded: self._request_ended,
-            AccountSettled: self._account_settled,
-            RetryScheduled: self._retry_scheduled,
-            LanePaused: self._lane_paused,
-            RateChanged: self._rate_changed,
-            LaneDropped: self._lane_dropped,
-            ClientDropped: self._client_dropped,
-            TokenRenewed: self._token_renewed,
-            TokenFailed: self._token_failed,
-            OutageBegan: self._outage_began,
-            OutageProbed: self._outage_probed,
-            OutageEnded: self._outage_ended,
-            ListRead: self._list_read,
-            Resumed: self._resumed,
-            Committed: self._committed,
-            Warned: self._warned,
-            Stopping: self._stopping,
-        }
 
-    def observe(self, event: Event) -> None:
-        """Count one event; `fan_out` calls the method for it directly."""
-        method = self.handlers.get(type(event))
-        if method is not None:
-            method(event)
+    def observe(self, event: Event) -> None:  # noqa: C901, PLR0912  # one line for each event
+        """Count one event: the most frequent first, as there is one for each request and each account."""
+        match event:
+            case RequestEnded():
+                self._request_ended(event)
+            case AccountSettled():
+                self._account_settled(event)
+            case RetryScheduled():
+                self.retries_by_reason[event.reason] += 1
+            case Committed():
+                self.commits += 1
+                self.commit_seconds += event.seconds
+            case LanePaused():
+                self.catch_up(self.clock())
+                self._lane(event.lane).pause(self.clock(), event.seconds)
+            case RateChanged():
+                self._lane(event.lane).rate = event.per_second
+            case LaneDropped():
+                self._dropped[event.lane] = self.clock()
+            case ClientDropped():
+                self._dropped[event.client] = self.clock()
+                self.token_failing.pop(event.client, None)
+            case TokenRenewed():
+                self.tokens += 1
+                self.token_failing.pop(event.client, None)
+            case TokenFailed():
+                self.token_failing[event.client] = event.detail
+            case OutageBegan():
+                self.outages += 1
+                self.outage_since, self.next_probe = self.clock(), None
+            case OutageProbed():
+                self.next_probe = self.clock() + event.next_in
+            case OutageEnded():
+                self._outage_seconds += event.seconds
+                self.outage_since = self.next_probe = None
+            case ListRead():
+                self.distinct, self.repeated = event.distinct, event.repeated
+                self.settled_earlier = event.settled_earlier
+            case Resumed() if self.distinct is None:
+                self.settled_earlier = event.settled
+            case Warned():
+                self.warnings_by_code[event.code] += 1
+            case Stopping():
+                self.stopping = True
+
+    def _request_ended(self, event: RequestEnded) -> None:
+        label, purpose, status, reason, seconds, body_bytes = event
+        now = self.clock()
+        if now >= self._due:
+            self.catch_up(now)
+        self.requests += 1
+        self.bytes_received += body_bytes
+        self.requests_by_purpose[purpose] += 1
+        if reason is not None:
+            self.unsuccessful_by_reason[reason] += 1
+        if purpose == _TOKEN:
+            return
+        lane = self.lanes.get(label) or self._lane(label)
+        lane.requests += 1
+        throttled = reason == Reason.THROTTLED
+        if throttled:
+            self.throttled += 1
+            lane.throttled += 1
+        if purpose in _OF_ACCOUNTS:
+            if self.first_sent is None:
+                self.first_sent = now - seconds
+            self.last_ended = now
+            if status is not None and not throttled:
+                self.latency.add(seconds)
+            if not throttled and reason != Reason.CONNECT:
+                lane.granted += 1
+
+    def _account_settled(self, event: AccountSettled) -> None:
+        account_id, outcome, rows, reason, detail = event
+        self.outcomes[outcome] += 1
+        self.rows += rows
+        if outcome is AccountOutcome.FAILED:
+            key = reason or "unknown"
+            first = self.failures.get(key) or FailureGroup(0, account_id, detail)
+            self.failures[key] = replace(first, count=first.count + 1)
+
+    def _lane(self, label: str) -> LaneFigures:
+        return self.lanes.setdefault(label, LaneFigures())
 
     def finish(self) -> None:
         """The run has ended: from now on every figure is that of this moment."""
         if self.ended is None:
             self.ended = self.clock()
             self.catch_up(self.ended)
+
+    def catch_up(self, now: float) -> None:
+        """Take every sample due by `now`: silence leaves equal ones, so that the points stay even."""
+        while self._due <= now:
+            self.timeline.add(self.sample(self._due))
+            self._due = self.started + self.timeline.due
 
     # --- derived figures
 
@@ -181,7 +284,7 @@ class Tally:
     @property
     def retries(self) -> int:
         """Accounts requested again after a fault."""
-        return sum(self.retries_by_reason.values())
+        return self.retries_by_reason.total()
 
     @property
     def granted(self) -> int:
@@ -191,12 +294,16 @@ class Tally:
     @property
     def granted_per_second(self) -> float | None:
         """The same per second, from the first to the last; None where that is not even a second."""
-        seconds = self.last_ended - (self.last_ended if self.first_sent is None else self.first_sent)
+        seconds = 0.0 if self.first_sent is None else self.last_ended - self.first_sent
         return self.granted / seconds if seconds >= 1 else None
 
     def lane_dropped(self, label: str) -> bool:
         """Whether the lane, or its client, is not used any more."""
         return self._dropped_at(label) is not None
+
+    def _dropped_at(self, label: str) -> float | None:
+        # A lane is called as its client, or `client/version`.
+        return self._dropped.get(label, self._dropped.get(label.rpartition("/")[0]))
 
     def permitted(self, label: str, quota: Quota | None) -> float | None:
         """Requests a second that a lane with this quota may send, as adapted; None without a quota."""
@@ -237,117 +344,3 @@ class Tally:
         paused = sum(lane.paused_seconds(now) for lane in self.lanes.values())
         totals = (self.requests, self.granted, self.throttled, self.settled, self.failed, self.rows)
         return Sample(*totals, paused)
-
-    def catch_up(self, now: float) -> None:
-        """Take every sample due by `now`: silence leaves equal ones, so that the points stay even."""
-        while self._due <= now:
-            self.timeline.add(self.sample(self._due))
-            self._due = self.started + self.timeline.due
-
-    # --- events
-
-    def _request_ended(self, event: RequestEnded) -> None:
-        label, purpose, status, reason, seconds, body_bytes = event
-        now = self.clock()
-        if now >= self._due:
-            self.catch_up(now)
-        self.requests += 1
-        self.bytes_received += body_bytes
-        _count(self.requests_by_purpose, purpose)
-        if reason is not None:
-            _count(self.unsuccessful_by_reason, reason)
-        if purpose == _TOKEN:
-            return
-        lane = self.lanes.get(label) or self._lane(label)
-        lane.requests += 1
-        throttled = reason == Reason.THROTTLED
-        if throttled:
-            self.throttled += 1
-            lane.throttled += 1
-        if purpose in _OF_ACCOUNTS:
-            if self.first_sent is None:
-                self.first_sent = now - seconds
-            self.last_ended = now
-            if status is not None and not throttled:
-                self.latency.add(seconds)
-            if not throttled and reason != Reason.CONNECT:
-                lane.granted += 1
-
-    def _account_settled(self, event: AccountSettled) -> None:
-        account_id, outcome, rows, reason, detail = event
-        self.outcomes[outcome] += 1
-        self.rows += rows
-        if outcome is AccountOutcome.FAILED:
-            key = reason or "unknown"
-            first = self.failures.get(key) or FailureGroup(0, account_id, detail)
-            self.failures[key] = replace(first, count=first.count + 1)
-
-    def _retry_scheduled(self, event: RetryScheduled) -> None:
-        _count(self.retries_by_reason, event.reason)
-
-    def _lane(self, label: str) -> LaneFigures:
-        return self.lanes.setdefault(label, LaneFigures())
-
-    def _lane_paused(self, event: LanePaused) -> None:
-        now = self.clock()
-        self.catch_up(now)
-        self._lane(event.lane).pause(now, event.seconds)
-
-    def _rate_changed(self, event: RateChanged) -> None:
-        self._lane(event.lane).rate = event.per_second
-
-    def _lane_dropped(self, event: LaneDropped) -> None:
-        self._lane(event.lane).dropped_at = self.clock()
-
-    def _client_dropped(self, event: ClientDropped) -> None:
-        self._dropped_clients[event.client] = self.clock()
-        self.token_failing.pop(event.client, None)
-
-    def _dropped_at(self, label: str) -> float | None:
-        lane = self.lanes.get(label)
-        if lane is not None and lane.dropped_at is not None:
-            return lane.dropped_at
-        # A lane is called as its client, or `client/version`.
-        return self._dropped_clients.get(label, self._dropped_clients.get(label.rpartition("/")[0]))
-
-    def _token_renewed(self, event: TokenRenewed) -> None:
-        self.tokens += 1
-        self.token_failing.pop(event.client, None)
-
-    def _token_failed(self, event: TokenFailed) -> None:
-        self.token_failing[event.client] = event.detail
-
-    def _outage_began(self, _event: OutageBegan) -> None:
-        self.outages += 1
-        self.outage_since = self.clock()
-        self.next_probe = None
-
-    def _outage_probed(self, event: OutageProbed) -> None:
-        self.next_probe = self.clock() + event.next_in
-
-    def _outage_ended(self, event: OutageEnded) -> None:
-        self._outage_seconds += event.seconds
-        self.outage_since = self.next_probe = None
-
-    def _list_read(self, event: ListRead) -> None:
-        self.distinct = event.distinct
-        self.repeated = event.repeated
-        self.settled_earlier = event.settled_earlier
-
-    def _resumed(self, event: Resumed) -> None:
-        if self.distinct is None:
-            self.settled_earlier = event.settled
-
-    def _committed(self, event: Committed) -> None:
-        self.commits += 1
-        self.commit_seconds += event.seconds
-
-    def _warned(self, event: Warned) -> None:
-        _count(self.warnings_by_code, event.code)
-
-    def _stopping(self, _event: Stopping) -> None:
-        self.stopping = True
-
-
-def _count(counts: dict[str, int], word: str) -> None:
-    counts[word] = counts.get(word, 0) + 1
