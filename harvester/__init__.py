@@ -30,11 +30,9 @@ if TYPE_CHECKING:
     from harvester.listing import SourceRecord, list_accounts, list_sources
     from harvester.model import AccountOutcome, Counts, OutputFile, Quota, Shard, UsageRow
     from harvester.report.result import Report
-    from harvester.review.account import ReviewedAccount
-    from harvester.review.excluded import Exclusion, read_exclusions
     from harvester.review.output import Wanted, write_answer
-    from harvester.review.question import Question
-    from harvester.review.review import Review
+    from harvester.review.question import Exclusion, Question, read_exclusions
+    from harvester.review.review import Review, ReviewedAccount
     from harvester.review.states import Judgment, State, Why
     from harvester.review.totals import Totals
     from harvester.settings.load import load_settings
@@ -53,11 +51,9 @@ _PLACES = {
     "listing": "SourceRecord list_accounts list_sources",
     "model": "AccountOutcome Counts OutputFile Quota Shard UsageRow",
     "report.result": "Report",
-    "review.account": "ReviewedAccount",
-    "review.excluded": "Exclusion read_exclusions",
     "review.output": "Wanted write_answer",
-    "review.question": "Question",
-    "review.review": "Review",
+    "review.question": "Exclusion Question read_exclusions",
+    "review.review": "Review ReviewedAccount",
     "review.states": "Judgment State Why",
     "review.totals": "Totals",
     "settings.load": "load_settings",

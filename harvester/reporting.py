@@ -6,9 +6,7 @@ The page opens with the answer to which accounts nobody uses; a list of all of t
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +16,9 @@ from harvester.ledger import LedgerReader
 from harvester.report.html.answer import Answer as PageAnswer
 from harvester.report.html.answer import Totals as PageTotals
 from harvester.report.html.page import RUN_ONLY, list_beside, require_drawing, write_page
-from harvester.review import Answer, Question, Review, ReviewedAccount, Totals
-from harvester.review.account import COLUMNS, values_of
-from harvester.review.months import last_day, month_text
-from harvester.review.output import write_lines
-from harvester.review.spreadsheet import csv_lines
-from harvester.review.states import State
+from harvester.review import COLUMNS, Answer, Question, Review, ReviewedAccount, State, Totals
+from harvester.review.lines import account_lines, csv_header
+from harvester.review.states import first_day, month_text
 
 _MOST_SHOWN: Final = 25
 """Accounts on the page: the ones that matter most."""
@@ -71,9 +66,11 @@ def _answer(review: Review, listed: Path | None, mode: int, *, started: bool) ->
         for _ in figures.accounts():
             pass
     else:
-        rows = map(values_of(COLUMNS), figures.accounts())
         with open_destination(listed, mode, what="the list of accounts", started=started) as file:
-            write_lines(file, csv_lines(COLUMNS, rows))
+            file.write(csv_header(COLUMNS).encode())
+            for accounts in figures.accounts():
+                lines = "".join(account_lines(accounts, "csv", COLUMNS))
+                file.write(lines.encode("utf-8", "surrogatepass"))
     return figures.answer(None if listed is None else listed.name)
 
 
@@ -82,57 +79,42 @@ class _Figures:
 
     def __init__(self, review: Review, *, activity: bool) -> None:
         self._review = review
-        self._answer = Answer(review, activity=activity)
-        self._sources: defaultdict[str, Totals] = defaultdict(Totals)
-        self._managers: defaultdict[str, Totals] = defaultdict(Totals)
-        self._last_active: Counter[str] = Counter()
+        self._answer = Answer(review, by=("sourceName", "managerName", "lastActiveMonth"), activity=activity)
         self._first: list[tuple[int, int, ReviewedAccount]] = []
 
-    def accounts(self) -> Iterator[ReviewedAccount]:
+    def accounts(self) -> Iterator[list[ReviewedAccount]]:
         """The accounts that nobody uses, in the order of the list; all are counted on the way."""
-        for account in self._answer.accounts(self._count):
-            self._rank(account)
-            yield account
-
-    def _count(self, account: ReviewedAccount) -> None:
-        self._sources[account.source_name or ""].add(account.judgment)
-        self._managers[account.manager_name or ""].add(account.judgment)
-        if account.state in (State.ACTIVE, State.UNUSED) and account.last_active_month is not None:
-            self._last_active[account.last_active_month] += 1
-
-    def _rank(self, account: ReviewedAccount) -> None:
-        """Keep those not used for longest; of equals, the first on the list."""
-        entry = (self._days(account), -account.position, account)
-        if len(self._first) < _MOST_SHOWN:
-            heapq.heappush(self._first, entry)
-        else:
-            heapq.heappushpop(self._first, entry)
+        for accounts in self._answer.accounts():
+            ranked = [(self._days(account), -account.position, account) for account in accounts]
+            self._first = heapq.nlargest(_MOST_SHOWN, self._first + ranked)
+            yield accounts
 
     def _days(self, account: ReviewedAccount) -> int:
         """Days without use, at least."""
         month = account.judgment.observed_since
         if month is None:
             return account.judgment.unused_days_at_least or 0
-        return (self._review.began.date() - _first_day(month)).days
+        return (self._review.began.date() - first_day(month)).days
 
     def answer(self, accounts_file: str | None) -> PageAnswer:
         """Everything, once all accounts have passed."""
         review, totals = self._review, self._answer.totals
         statuses = [source.status for source in review.sources.values()]
-        named = {name for name in self._managers if name}
+        sources, managers, months = map(self._answer.groups, ("sourceName", "managerName", "lastActiveMonth"))
+        last_active = {month: one.states[State.ACTIVE] + one.states[State.UNUSED] for month, one in months}
         return PageAnswer(
             as_of=month_text(review.window.as_of),
             since=month_text(review.window.first),
             all=_totals("", totals),
             reasons={reason.partition(": ")[2]: number for reason, number in totals.reasons.items()},
-            last_active=dict(self._last_active),
-            sources=[_totals(name, each) for name, each in self._sources.items()],
-            managers=[_totals(name, each) for name, each in self._managers.items()] if named else (),
+            last_active={month: number for month, number in last_active.items() if number},
+            sources=[_totals(*one) for one in sources],
+            managers=[_totals(*one) for one in managers] if any(name for name, _ in managers) else (),
             sources_reporting=statuses.count("COMPLETE"),
             sources_known=len(statuses) if any(statuses) else None,
             accounts=[
                 {column: account.get(column) for column in _SHOWN} | _never(account)
-                for _, _, account in sorted(self._first, key=lambda one: (-one[0], -one[1]))
+                for _, _, account in self._first
             ],
             selected=self._answer.selected,
             accounts_file=accounts_file,
@@ -147,7 +129,3 @@ def _never(account: ReviewedAccount) -> dict[str, str]:
 def _totals(name: str, totals: Totals) -> PageTotals:
     states = {str(state): totals.states[state] for state in State}
     return PageTotals(name=name, states=states, unused_share=totals.unused_share)
-
-
-def _first_day(month: int) -> date:
-    return last_day(month).replace(day=1)

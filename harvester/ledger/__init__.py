@@ -26,6 +26,7 @@ from harvester.ledger.ledger import Ledger
 from harvester.ledger.paths import LedgerPaths, find_ledger, ledger_paths
 from harvester.ledger.reader import LedgerReader
 from harvester.ledger.records import (
+    AccountSummary,
     Entry,
     FailureRecord,
     LaneRecord,
@@ -37,6 +38,7 @@ from harvester.ledger.records import (
 )
 
 __all__ = [
+    "AccountSummary",
     "Entry",
     "FailureRecord",
     "LaneRecord",

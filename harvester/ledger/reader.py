@@ -259,10 +259,7 @@ class LedgerReader(Queries):
 
     def summaries(self, after: int, limit: int) -> list[AccountSummary]:
         """At most `limit` accounts with positions greater than `after`, in the order of the list."""
-        return [
-            AccountSummary(position, id_, _OUTCOMES[outcome or 0], *others)
-            for position, id_, outcome, *others in self.database.rows(_SUMMARIES, after, limit)
-        ]
+        return list(map(AccountSummary._make, self.database.rows(_SUMMARIES, after, limit)))
 
     def rows_at(self, positions: Sequence[int]) -> dict[int, bytes]:
         """The usage rows of the accounts at these positions (see `Entry`), of those that have any (still)."""

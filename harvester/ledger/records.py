@@ -70,11 +70,14 @@ class Entry(NamedTuple):
 
 
 class AccountSummary(NamedTuple):
-    """One account of the list without its rows; `last_month`, `months` and `days` are about active days."""
+    """One account of the list without its rows; `last_month`, `months` and `days` are about active days.
+
+    `outcome` is the number of an `AccountOutcome`, None for an account that is not settled.
+    """
 
     position: int
     id: str
-    outcome: AccountOutcome | None
+    outcome: int | None
     last_month: str | None
     months: int | None
     days: int | None

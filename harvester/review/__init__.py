@@ -2,27 +2,21 @@
 
 ::
 
-    states.py       the judgment of one account: pure functions
-    question.py     what is asked, and the window of months that follows from it
-    review.py       a finished ledger and a question -> judged accounts
-    evidence.py     what the ledger says of an account, as the judgment takes it
-    account.py, activity.py, totals.py, months.py
-                    what is said of an account, of its months, of many accounts
-    excluded.py     the file of accounts that reviewers have excluded
-    answer.py       one pass over a review: the accounts asked for, totals, the auditors' summary
-    limits.py       the gate: how many accounts may be unused, or unknown
-    output.py       an answer written: lines.py and spreadsheet.py say how, split.py and file_names.py where
+    states.py     the judgment of one account: pure functions
+    question.py   what is asked: the window of months, and the file of accounts that reviewers have excluded
+    review.py     a finished ledger and a question -> judged accounts
+    totals.py     accounts by state; the gate: how many may be unused, or unknown
+    answer.py     one pass over a review: the accounts asked for, totals, the auditors' summary
+    lines.py      how accounts and totals are written: CSV, NDJSON, IDs, a table
+    output.py     an answer written, to one place or, by split.py, to a file for each value
 """
 
-from harvester.review.account import COLUMNS, ReviewedAccount
 from harvester.review.answer import Answer
-from harvester.review.excluded import Exclusion, read_exclusions
-from harvester.review.limits import Limit, status_of
 from harvester.review.output import FORMS, Wanted, write_answer
-from harvester.review.question import Question
-from harvester.review.review import Review, unmatched_warning
+from harvester.review.question import Exclusion, Question, read_exclusions
+from harvester.review.review import COLUMNS, Review, ReviewedAccount, unmatched_warning
 from harvester.review.states import Judgment, State, Why
-from harvester.review.totals import Totals
+from harvester.review.totals import Limit, Totals, status_of
 
 __all__ = [
     "COLUMNS",

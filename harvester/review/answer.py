@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from harvester.review.account import ReviewedAccount, cell_text
-from harvester.review.months import month_text
-from harvester.review.review import Review
-from harvester.review.states import State
+import orjson
+
+from harvester.review.review import Judged, Review, ReviewedAccount, values_of
+from harvester.review.states import State, month_text
 from harvester.review.totals import NOT_USED, Totals, rounded
 
 
 class Answer:
-    """The accounts in `states` and the totals of all, by the column `by` too if given.
+    """The accounts in `states` and the totals of all, by each of the columns `by`, too.
 
-    `totals` is complete once `accounts` has been read to its end. Without `activity`, accounts come without
+    Totals are complete once `accounts` has been read to its end. Without `activity`, accounts come without
     exact figures of the last twelve months, which cost a look at all their rows.
     """
 
@@ -25,51 +25,48 @@ class Answer:
         self,
         review: Review,
         states: Collection[State] = NOT_USED,
-        by: str | None = None,
+        by: Sequence[str] = (),
         *,
         activity: bool = True,
     ) -> None:
         self.review = review
         self.states = frozenset(states)
         self.totals = Totals()
-        self._by = by
+        self._groups: dict[str, defaultdict[str, Totals]] = {column: defaultdict(Totals) for column in by}
         self._activity = activity
-        self._groups: defaultdict[str, Totals] = defaultdict(Totals)
 
     @property
     def selected(self) -> int:
         """Accounts in the states asked for, among those read so far."""
         return sum(self.totals.states[state] for state in self.states)
 
-    def accounts(
-        self, observe: Callable[[ReviewedAccount], object] | None = None
-    ) -> Iterator[ReviewedAccount]:
-        """The accounts in the states asked for, in the order of the list.
-
-        All are counted on the way, and shown to `observe`.
-        """
-        for some in self.review.slices():
+    def accounts(self) -> Iterator[list[ReviewedAccount]]:
+        """The accounts in the states asked for, in the order of the list, many at a time."""
+        for some in self.review.judged():
             self._count(some)
-            if observe is not None:
-                for account in some:
-                    observe(account)
-            selected = [one for one in some if one.state in self.states]
-            yield from self.review.with_activity(selected) if self._activity else selected
+            selected = [one for one in some if one.judgment.state in self.states]
+            if selected:
+                yield self.review.reviewed(selected, activity=self._activity)
 
     def count(self) -> None:
         """Read all accounts for their totals alone."""
-        for some in self.review.slices():
+        for some in self.review.judged():
             self._count(some)
 
-    def _count(self, accounts: Collection[ReviewedAccount]) -> None:
-        for account in accounts:
-            self.totals.add(account.judgment)
-            if self._by is not None:
-                self._groups[cell_text(account.get(self._by))].add(account.judgment)
+    def _count(self, accounts: Sequence[Judged]) -> None:
+        self.totals.count([one.judgment for one in accounts])
+        if not self._groups:
+            return
+        reviewed = self.review.reviewed(accounts, activity=False)
+        for column, groups in self._groups.items():
+            values = map(cell_text, values_of(column, reviewed))
+            counted = Counter(zip(values, [one.judgment for one in accounts], strict=True))
+            for (value, judgment), number in counted.items():
+                groups[value].add(judgment, number)
 
-    def groups(self) -> list[tuple[str, Totals]]:
-        """The totals of each value of `by`, those with the most accounts not used first."""
-        return sorted(self._groups.items(), key=lambda group: (-group[1].not_used, group[0]))
+    def groups(self, by: str) -> list[tuple[str, Totals]]:
+        """The totals of each value of a column, those with the most accounts not used first."""
+        return sorted(self._groups[by].items(), key=lambda group: (-group[1].not_used, group[0]))
 
     def summary(self) -> dict[str, Any]:
         """For auditors: of which harvest the answer is, to which question, and the counts."""
@@ -108,3 +105,12 @@ class Answer:
             }
             for one in self.review.question.exclusions.values()
         ]
+
+
+def cell_text(value: Any) -> str:
+    """A value as text: empty for None, `true` or `false` for a truth value, JSON for an object or array."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return orjson.dumps(value).decode() if isinstance(value, (bool, dict, list)) else str(value)

@@ -1,21 +1,28 @@
-"""An answer as lines of text: CSV for reviewers, NDJSON and IDs for programs, a table for a terminal."""
+"""An answer as lines of text: CSV for reviewers, NDJSON and IDs for programs, a table for a terminal.
+
+CSV is safe to open in a spreadsheet, where a cell that begins like a formula is run as one (see OWASP, "CSV
+Injection"). Numbers and dates never begin like a formula; account IDs stay as they are, since programs join
+by them. Line breaks in a cell are kept, in quotes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from types import NoneType
 from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
 from harvester.report.figures import percent, plural
 from harvester.report.text import cut, safe, safe_json
-from harvester.review.account import ReviewedAccount, cell_text, values_of
-from harvester.review.spreadsheet import csv_lines
+from harvester.review.answer import cell_text
+from harvester.review.review import ReviewedAccount, values_of
 from harvester.review.states import State
 from harvester.review.totals import Totals, rounded
 
 Form: TypeAlias = Literal["table", "csv", "ndjson", "ids"]
+Groups: TypeAlias = Sequence[tuple[str, Totals]]
 
 TABLE_COLUMNS: Final = (
     "state", "accountId", "name", "sourceName", "managerName", "lastActiveMonth", "reason",
@@ -28,66 +35,115 @@ MOST_SHOWN: Final = 50
 _WIDEST_CELL: Final = 32
 _WIDEST_ID: Final = 60
 
-Groups: TypeAlias = Sequence[tuple[str, Totals]]
+BOM: Final = "\ufeff"
+_FORMULA: Final = frozenset("=+-@\t\r")
+_NOT_GUARDED: Final = "accountId"
+_NUMBERS: Final = frozenset({int, float, NoneType})
+"""Types of cells that never act: -5 is no formula."""
+_SPECIAL: Final = ',"\r\n'
+"""A cell with any of these is put in quotes."""
+_KEPT: Final = "\t\r\n"
+"""What acts on a terminal, but belongs into cells."""
 
 
 def account_lines(
-    accounts: Iterable[ReviewedAccount],
-    form: Form,
-    columns: Sequence[str] | None = None,
-    *,
-    guard: bool = True,
-    bom: bool = False,
-) -> Iterator[str]:
-    """The accounts in one of the forms; `columns` None: what is usual for it."""
+    accounts: Sequence[ReviewedAccount], form: Form, columns: Sequence[str], *, guard: bool = True
+) -> list[str]:
+    """The line of each account, in any form but a table."""
     if form == "ids":
-        return (f"{account.account_id}\n" for account in accounts)
-    if form == "table":
-        return _account_table(iter(accounts), columns)
-    columns = columns or ()
-    rows = map(values_of(columns), accounts)
-    if form == "csv":
-        return csv_lines(columns, rows, guard=guard, bom=bom)
-    return (_json_line(zip(columns, row, strict=True)) for row in rows)
+        return [f"{account.account_id}\n" for account in accounts]
+    values = [values_of(column, accounts) for column in columns]
+    return csv_lines(columns, values, guard=guard) if form == "csv" else _json_lines(columns, values)
 
 
-def totals_lines(
-    by: str, groups: Groups, form: Form, *, guard: bool = True, bom: bool = False
-) -> Iterator[str]:
+def totals_lines(by: str, groups: Groups, form: Form, *, guard: bool = True) -> list[str]:
     """A line for each group: its value, all accounts, the accounts in each state, the share not used."""
     header = (by, *TOTALS_COLUMNS)
+    names = [value for value, _ in groups]
+    figures: list[list[float | None]] = [[totals.accounts for _, totals in groups]]
+    figures += [[totals.states[state] for _, totals in groups] for state in State]
+    figures += [[rounded(totals.unused_share) for _, totals in groups]]
     if form == "table":
-        rows = [
-            [cut(safe(value), _WIDEST_CELL) or "(none)", *map(_figure, _numbers(totals))]
-            for value, totals in groups
-        ]
-        return _aligned([header, *rows])
-    cells = ([value, *_numbers(totals)] for value, totals in groups)
+        shown = [[cut(safe(name), _WIDEST_CELL) or "(none)" for name in names]]
+        shown += [list(map(_figure, column)) for column in figures]
+        return _aligned([header, *zip(*shown, strict=True)])
     if form == "csv":
-        return csv_lines(header, cells, guard=guard, bom=bom)
-    return (_json_line(zip(header, row, strict=True)) for row in cells)
+        return [csv_header(header), *csv_lines(header, [names, *figures], guard=guard)]
+    return _json_lines(header, [names, *figures])
 
 
-def _numbers(totals: Totals) -> list[int | float | None]:
-    return [totals.accounts, *(totals.states[one] for one in State), rounded(totals.unused_share)]
+def _json_lines(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> list[str]:
+    documents = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
+    return [safe_json(orjson.dumps(document).decode()) + "\n" for document in documents]
 
 
-def _json_line(pairs: Iterable[tuple[str, Any]]) -> str:
-    return safe_json(orjson.dumps(dict(pairs)).decode()) + "\n"
+# --- CSV
+
+
+def csv_header(columns: Sequence[str], *, bom: bool = False) -> str:
+    """The first line."""
+    return (BOM if bom else "") + ",".join(map(_quoted, columns)) + "\n"
+
+
+def csv_lines(columns: Sequence[str], values: Sequence[Sequence[Any]], *, guard: bool = True) -> list[str]:
+    """A line (or several, where a quoted cell has line breaks) for each row; None is empty.
+
+    `values` has the cells of each column: whether any of them needs care is found out for all at once.
+    """
+    cells = [
+        _cells(some, guard=guard and column != _NOT_GUARDED)
+        for column, some in zip(columns, values, strict=True)
+    ]
+    if len(cells) == 1:  # an empty line would be none at all
+        cells = [[cell or '""' for cell in cells[0]]]
+    return [",".join(row) + "\n" for row in zip(*cells, strict=True)]
+
+
+def _cells(values: Sequence[Any], *, guard: bool) -> Sequence[str]:
+    types = set(map(type, values))
+    texts = values if types == {str} else list(map(cell_text, values))
+    every = "".join(texts)
+    if guard and not types <= _NUMBERS and _may_act(every, texts):
+        pairs = zip(values, texts, strict=True)
+        texts = [text if type(value) in _NUMBERS else guarded(text) for value, text in pairs]
+        every = "".join(texts)
+    return list(map(_quoted, texts)) if any(mark in every for mark in _SPECIAL) else texts
+
+
+def _may_act(every: str, texts: Sequence[str]) -> bool:
+    return not every.isprintable() or not _FORMULA.isdisjoint([text[:1] for text in texts])
+
+
+def _quoted(cell: str) -> str:
+    if any(mark in cell for mark in _SPECIAL):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell
+
+
+def guarded(text: str) -> str:
+    r"""`text`, with an apostrophe in front where a spreadsheet would take it for a formula.
+
+    Escape sequences and marks that reverse the writing direction are written out (`\x1b`, `\u202e`):
+    in a spreadsheet they show one name and mean another, and CSV is also looked at on terminals.
+    """
+    if not text.isprintable():
+        text = "".join(one if one in _KEPT else safe(one) for one in text)
+    return f"'{text}" if text[:1] in _FORMULA else text
 
 
 # --- for a terminal
 
 
-def _account_table(accounts: Iterator[ReviewedAccount], columns: Sequence[str] | None) -> Iterator[str]:
-    shown = list(islice(accounts, MOST_SHOWN))
-    if not shown:
-        for _ in accounts:  # to be counted
-            pass
-        return
-    header = columns or [one for one in TABLE_COLUMNS if any(account.get(one) for account in shown)]
-    yield from _aligned([header, *([_cell(account, column) for column in header] for account in shown)])
-    if more := sum(1 for _ in accounts):
+def account_table(
+    accounts: Iterator[list[ReviewedAccount]], columns: Sequence[str] | None = None
+) -> Iterator[str]:
+    """The first accounts, and how many more there are."""
+    every = chain.from_iterable(accounts)
+    shown = list(islice(every, MOST_SHOWN))
+    if shown:
+        header = columns or [one for one in TABLE_COLUMNS if any(account.get(one) for account in shown)]
+        yield from _aligned([header, *([_cell(account, column) for column in header] for account in shown)])
+    if more := sum(1 for _ in every):
         yield f"… and {plural(more, 'more account')}: write all of them to a file with -o unused.csv\n"
 
 
@@ -104,17 +160,19 @@ def _figure(number: float | None) -> str:
     return f"{number:,}" if isinstance(number, int) else percent(number)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines, each column as wide as it must be; figures are set flush right."""
     columns = list(zip(*rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     right = [at > 0 and all(_is_figure(cell) for cell in column[1:]) for at, column in enumerate(columns)]
+    lines = []
     for row in rows:
         cells = (
             cell.rjust(width) if flush else cell.ljust(width)
             for cell, width, flush in zip(row, widths, right, strict=True)
         )
-        yield "  ".join(cells).rstrip() + "\n"
+        lines.append("  ".join(cells).rstrip() + "\n")
+    return lines
 
 
 def _is_figure(cell: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -13,7 +13,6 @@ import orjson
 
 from harvester.errors import SettingError
 from harvester.files import (
-    Destination,
     descriptor_of,
     distinct_paths,
     open_destination,
@@ -22,18 +21,17 @@ from harvester.files import (
     write_atomically,
 )
 from harvester.report.text import is_terminal
-from harvester.review.account import ACTIVITY_COLUMNS, COLUMNS
 from harvester.review.answer import Answer
-from harvester.review.lines import Form, account_lines, totals_lines
-from harvester.review.review import Review
-from harvester.review.split import SplitFiles, files_of_earlier
+from harvester.review.lines import BOM, Form, account_lines, account_table, csv_header, totals_lines
+from harvester.review.review import COLUMNS, Review
+from harvester.review.split import SplitFiles
 from harvester.review.states import State
 from harvester.review.totals import NOT_USED
 
 FORMS: Final = get_args(Form)
 _SUFFIXES: Final[dict[str, Form]] = {".ndjson": "ndjson", ".jsonl": "ndjson", ".txt": "ids"}
-_AT_ONCE: Final = 1000
-"""Lines written together: some 200 kB."""
+_ACTIVITY: Final = frozenset({"activeDays12m", "activeMonths12m"})
+"""Columns that take a look at all months of an account."""
 _WHAT: Final = "the list"
 
 
@@ -69,22 +67,26 @@ def write_answer(review: Review, wanted: Wanted, inputs: Iterable[Path] = ()) ->
     """
     form = _checked(review, wanted)
     summary = _summary_path(wanted)
+    output = wanted.output or "-"
     if wanted.output is not None:
-        named = {"output": Path(wanted.output)} | ({"its summary": summary} if summary else {})
+        named = {"output": Path(output)} | ({"its summary": summary} if summary else {})
         distinct_paths(named, inputs)
     if summary is not None:
         if wanted.split_by is None:
-            try_out(Path(wanted.output or "-"), wanted.file_mode, what=_WHAT)
+            try_out(Path(output), wanted.file_mode, what=_WHAT)
         try_out(summary, wanted.file_mode, what="the summary")
-    columns = wanted.columns or COLUMNS
-    activity = wanted.by is None and form in ("csv", "ndjson") and not ACTIVITY_COLUMNS.isdisjoint(columns)
-    answer = Answer(review, wanted.states, wanted.by, activity=activity or wanted.columns is not None)
+    columns = wanted.columns or (() if form == "table" else COLUMNS)
+    activity = form != "ids" and wanted.by is None and not _ACTIVITY.isdisjoint(columns)
+    answer = Answer(review, wanted.states, (wanted.by,) if wanted.by else (), activity=activity)
     files: dict[str, Any] = {}
     if wanted.split_by is not None:
-        files = {"files": _write_split(answer, wanted, summary)}
+        with SplitFiles(Path(output), wanted.split_by, columns, wanted.file_mode, wanted.guard) as split:
+            split.write(answer.accounts(), bom=wanted.bom)
+            files = {"files": split.publish(summary)}
     else:
-        with open_destination(wanted.output or "-", wanted.file_mode, what=_WHAT) as destination:
-            write_lines(destination, _lines(answer, wanted, form))
+        with open_destination(output, wanted.file_mode, what=_WHAT) as destination:
+            for lines in _lines(answer, wanted, form, columns):
+                destination.write("".join(lines).encode("utf-8", "surrogatepass"))
     if summary is not None:
         document = orjson.dumps(
             answer.summary() | files, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -93,42 +95,20 @@ def write_answer(review: Review, wanted: Wanted, inputs: Iterable[Path] = ()) ->
     return answer
 
 
-def _lines(answer: Answer, wanted: Wanted, form: Form) -> Iterator[str]:
-    how = {"guard": wanted.guard, "bom": wanted.bom}
+def _lines(
+    answer: Answer, wanted: Wanted, form: Form, columns: Sequence[str]
+) -> Iterator[Sequence[str] | Iterator[str]]:
     if wanted.by is not None:
         answer.count()
-        return totals_lines(wanted.by, answer.groups(), form, **how)
-    columns = wanted.columns if form == "table" else wanted.columns or COLUMNS
-    return account_lines(answer.accounts(), form, columns, **how)
-
-
-def write_lines(destination: Destination, lines: Iterable[str]) -> None:
-    """Write lines, many at a time."""
-    chunk: list[str] = []
-    for line in lines:
-        chunk.append(line)
-        if len(chunk) == _AT_ONCE:
-            destination.write(_encoded(chunk))
-            chunk.clear()
-    destination.write(_encoded(chunk))
-
-
-def _encoded(lines: Iterable[str]) -> bytes:
-    return "".join(lines).encode("utf-8", "surrogatepass")
-
-
-def _write_split(answer: Answer, wanted: Wanted, summary: Path | None) -> dict[str, str]:
-    with SplitFiles(
-        Path(wanted.output or "."),
-        wanted.split_by or "",
-        wanted.columns or COLUMNS,
-        mode=wanted.file_mode,
-        guard=wanted.guard,
-        bom=wanted.bom,
-    ) as files:
-        files.add(answer.accounts())
-        files.publish(files_of_earlier(summary) if summary is not None else ())
-    return dict(files.files)
+        lines = totals_lines(wanted.by, answer.groups(wanted.by), form, guard=wanted.guard)
+        yield [BOM, *lines] if wanted.bom else lines
+    elif form == "table":
+        yield account_table(answer.accounts(), columns)
+    else:
+        if form == "csv":
+            yield [csv_header(columns, bom=wanted.bom)]
+        for accounts in answer.accounts():
+            yield account_lines(accounts, form, columns, guard=wanted.guard)
 
 
 def _summary_path(wanted: Wanted) -> Path | None:
@@ -145,15 +125,12 @@ def _summary_path(wanted: Wanted) -> Path | None:
     return path.with_name(f"{path.name}.summary.json")
 
 
-# --- what is wanted, checked
-
-
 def _checked(review: Review, wanted: Wanted) -> Form:
-    for setting, column in (("by", wanted.by), ("split_by", wanted.split_by)):
-        if column is not None:
-            review.check_column(setting, column)
-    for column in wanted.columns or ():
-        review.check_column("columns", column)
+    """The form, if everything that is wanted goes together."""
+    named = [("columns", column) for column in wanted.columns or ()]
+    for setting, name in (*named, ("by", wanted.by), ("split_by", wanted.split_by)):
+        if name is not None:
+            review.check_column(setting, name)
     form = _form(wanted)
     if wanted.by is not None and wanted.columns is not None:
         raise SettingError(
@@ -168,8 +145,7 @@ def _checked(review: Review, wanted: Wanted) -> Form:
 
 def _form(wanted: Wanted) -> Form:
     if wanted.split_by is not None:
-        _check_split(wanted)
-        return "csv"
+        return _split_form(wanted)
     if wanted.by is not None and wanted.form == "ids":
         raise SettingError("format", "totals have no account IDs", "take table, csv or ndjson")
     if wanted.form is not None:
@@ -179,10 +155,11 @@ def _form(wanted: Wanted) -> Form:
     return _SUFFIXES.get(Path(wanted.output).suffix.lower(), "csv")
 
 
-def _check_split(wanted: Wanted) -> None:
+def _split_form(wanted: Wanted) -> Form:
     if wanted.by is not None:
         raise SettingError("split_by", "contradicts by", "give one of them")
     if wanted.form not in (None, "csv"):
         raise SettingError("format", "a split list is CSV", "leave it out")
     if wanted.output is None or not wanted.output.endswith("/"):
         raise SettingError("split_by", "needs a directory", "let the output end in /, for example unused/")
+    return "csv"

@@ -2,30 +2,142 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
-from typing import Any, Final
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from harvester.errors import SettingError, UsageError
-from harvester.ledger import LedgerReader
-from harvester.review.account import COLUMNS, ReviewedAccount
-from harvester.review.activity import activity_until
-from harvester.review.evidence import ROWS, UNKNOWN_SOURCE, Row, Source, evidence_of
-from harvester.review.excluded import Exclusion
-from harvester.review.months import month_text
-from harvester.review.question import Question, window_of
-from harvester.review.states import State, judge
+from harvester.ledger import AccountSummary, LedgerReader, SourceStatus
+from harvester.review.question import Exclusion, Question, window_of
+from harvester.review.states import Evidence, Judgment, State, Why, judge, month_number, month_text
 from harvester.review.totals import Totals
+
+COLUMNS: Final = (
+    "state", "reason", "accountId", "name", "nativeIdentity", "sourceName", "sourceId", "identityName",
+    "identityId", "managerName", "managerEmail", "ownerName", "lastActiveMonth", "unusedDaysAtLeast",
+    "activeDays12m", "activeMonths12m", "observedSince", "created", "disabled", "isMachine",
+    "hasEntitlements", "harvestedAt",
+)  # fmt: skip  # one name a line would fill the screen
+"""What can be said of each account, in the order in which it is shown."""
+_ALSO: Final = ("usageStatus", "usageSince")
+"""Properties of the list that are no columns unless they are asked for."""
 
 _SLICE: Final = 2000
 """Accounts judged at a time: some 4 MB, and a statement for each is soon paid for."""
 _AT_ONCE: Final = 100
 """Accounts whose rows are read at a time: some have megabytes of them."""
-_ALSO: Final = ("usageStatus", "usageSince")
-"""Properties of the list that are no columns unless they are asked for."""
+_YEAR: Final = 12
+_SECONDS: Final = 86400
+"""Of a day."""
+_TRUE: Final = (True, "true")
+_UNKNOWN_SOURCE: Final = SourceStatus("", None, None, None)
+
+
+class ReviewedAccount(NamedTuple):
+    """One account with its state. What the list does not say is None.
+
+    `kept` has the properties that the list gave, by their names. Months are ``YYYY-MM``, `harvested_at`
+    is RFC 3339 in UTC, None for an account that was never requested. `active_days` and `active_months`
+    are those of the twelve months that end with the window, 0 only where days are reported.
+    `exclusion` is the one that applied.
+    """
+
+    position: int
+    account_id: str
+    judgment: Judgment
+    kept: Mapping[str, Any]
+    source_id: str | None
+    source_name: str | None
+    last_active_month: str | None
+    active_days: int | None
+    active_months: int | None
+    harvested_at: str | None
+    exclusion: Exclusion | None = None
+
+    @property
+    def state(self) -> State:
+        """Which of the six states the account is in."""
+        return self.judgment.state
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is excluded or unknown; with the reviewers' own words where they gave some."""
+        why = self.judgment.why
+        if why is Why.LISTED and self.exclusion is not None and self.exclusion.reason:
+            return f"{why}: {self.exclusion.reason}"
+        return None if why is None else str(why)
+
+    @property
+    def observed_since(self) -> str | None:
+        """The first month of the observation that found no use, for an account that was never used."""
+        month = self.judgment.observed_since
+        return None if month is None else month_text(month)
+
+    @property
+    def name(self) -> str | None:
+        """The account's name on its source."""
+        return self.kept.get("name")
+
+    @property
+    def identity_id(self) -> str | None:
+        """The identity that the account belongs to."""
+        return self.kept.get("identityId")
+
+    @property
+    def manager_name(self) -> str | None:
+        """The manager of that identity."""
+        return self.kept.get("managerName")
+
+    @property
+    def manager_email(self) -> str | None:
+        """The manager's e-mail address."""
+        return self.kept.get("managerEmail")
+
+    def get(self, column: str) -> Any:
+        """The value of one of `COLUMNS`, or of another property that the list gave; None where none is."""
+        (value,) = values_of(column, (self,))
+        return value
+
+
+_VALUES: Final = {
+    "state": attrgetter("judgment.state"),
+    "reason": attrgetter("reason"),
+    "accountId": attrgetter("account_id"),
+    "sourceName": attrgetter("source_name"),
+    "sourceId": attrgetter("source_id"),
+    "lastActiveMonth": attrgetter("last_active_month"),
+    "unusedDaysAtLeast": attrgetter("judgment.unused_days_at_least"),
+    "activeDays12m": attrgetter("active_days"),
+    "activeMonths12m": attrgetter("active_months"),
+    "observedSince": attrgetter("observed_since"),
+    "harvestedAt": attrgetter("harvested_at"),
+}
+"""Everything else is a property that the list gave."""
+
+
+def values_of(column: str, accounts: Sequence[ReviewedAccount]) -> list[Any]:
+    """The value of one column for each of the accounts."""
+    getter = _VALUES.get(column)
+    if getter is not None:
+        return list(map(getter, accounts))
+    return [account.kept.get(column) for account in accounts]
+
+
+class Judged(NamedTuple):
+    """An account of which only the state has been found out yet."""
+
+    summary: AccountSummary
+    last_month: str | None
+    kept: dict[str, Any] | None
+    """None: not looked at yet."""
+    exclusion: Exclusion | None
+    judgment: Judgment
 
 
 class Review:
@@ -61,22 +173,20 @@ class Review:
         self.tenant: str = reader.fact("base_url") or ""
         self.window = window_of(question, self.began.date(), self.since)
         self.sources = {source.id: source for source in reader.sources()}
-        self._known = {source.id: Source.of(source) for source in reader.sources()}
         self.unmatched: frozenset[str] = frozenset(question.exclusions)
         """Exclusions that no account on the list matched, once all accounts have been read."""
         self._reader = reader
 
     def accounts(self, states: Collection[State] = tuple(State)) -> Iterator[ReviewedAccount]:
         """The accounts in these states (all), in the order of the list."""
-        for some in self.slices():
-            yield from self.with_activity([one for one in some if one.state in states])
+        for some in self.judged():
+            yield from self.reviewed([one for one in some if one.judgment.state in states])
 
     def totals(self) -> Totals:
         """All accounts by state and reason."""
         totals = Totals()
-        for some in self.slices():
-            for account in some:
-                totals.add(account.judgment)
+        for some in self.judged():
+            totals.count(one.judgment for one in some)
         return totals
 
     def columns(self) -> tuple[str, ...]:
@@ -92,74 +202,145 @@ class Review:
             hint = f"did you mean {' or '.join(near)}?" if near else f"give any of {', '.join(known)}"
             raise SettingError(setting, f"{column!r} is not a column", hint)
 
-    # --- slices, for whoever counts all accounts and shows few
+    # --- in two steps, for whoever counts all accounts and shows few
 
-    def slices(self) -> Iterator[list[ReviewedAccount]]:
-        """All accounts in lists of bounded length, without what `with_activity` adds."""
+    def judged(self) -> Iterator[list[Judged]]:
+        """All accounts, in lists of bounded length."""
         unmatched = set(self.question.exclusions)
+        as_of = month_text(self.window.as_of)
         after = -1
-        # a slice at a time: an open statement would hold a snapshot for as long as its reader takes
-        while found := self._reader.connection().execute(ROWS, (after, _SLICE)).fetchall():
-            rows = list(map(Row._make, found))
-            unmatched.difference_update(row.account_id for row in rows)
-            yield self._reviewed(rows)
-            after = rows[-1].position
+        while summaries := self._reader.summaries(after, _SLICE):
+            unmatched.difference_update([one.id for one in summaries])
+            later = self._rows([one.position for one in summaries if (one.last_month or "") > as_of])
+            yield [self._judged(one, later) for one in summaries]
+            after = summaries[-1].position
         self.unmatched = frozenset(unmatched)
 
-    def with_activity(self, accounts: Sequence[ReviewedAccount]) -> list[ReviewedAccount]:
-        """These accounts of one slice, with the active days and months of the last twelve months."""
-        blobs = self._blobs([one.position for one in accounts if one.active_months])
-        return [
-            one if (rows := blobs.get(one.position)) is None else self._counted(one, rows) for one in accounts
-        ]
+    def reviewed(self, accounts: Sequence[Judged], *, activity: bool = True) -> list[ReviewedAccount]:
+        """These accounts of one list, with all that is known of them.
 
-    def _counted(self, account: ReviewedAccount, rows: bytes) -> ReviewedAccount:
-        found = activity_until(rows, self.window.as_of)
-        return account._replace(active_days=found.days, active_months=found.months)
+        Without `activity`, days and months are those of all rows, which may be of thirteen months: to know
+        which are within the last twelve takes a look at the rows.
+        """
+        active = [one.summary.position for one in accounts if one.summary.months]
+        rows = self._rows(active) if activity else {}
+        return [self._reviewed(one, rows.get(one.summary.position)) for one in accounts]
 
-    def _blobs(self, positions: Sequence[int]) -> dict[int, bytes]:
-        """The usage rows of the accounts at these positions."""
-        blobs: dict[int, bytes] = {}
-        for start in range(0, len(positions), _AT_ONCE):
-            blobs |= self._reader.rows_at(positions[start : start + _AT_ONCE])
-        return blobs
+    def _judged(self, summary: AccountSummary, later: Mapping[int, bytes]) -> Judged:
+        """`later` has the rows of accounts that were active after the window."""
+        exclusion = self.question.exclusions.get(summary.id)
+        if exclusion is not None and not exclusion.counts_on(self.began.date()):
+            exclusion = None
+        last_month = summary.last_month
+        if summary.position in later:
+            last_month = _activity(later[summary.position], self.window.as_of).last
+        kept = None if last_month is not None and _is_enabled(summary.kept) else _kept(summary)
+        evidence = self._evidence(summary, last_month, kept or {}, listed=exclusion is not None)
+        return Judged(summary, last_month, kept, exclusion, judge(evidence, self.window))
 
-    def _reviewed(self, rows: Sequence[Row]) -> list[ReviewedAccount]:
-        as_of = month_text(self.window.as_of)
-        later = self._blobs([row.position for row in rows if (row.last_month or "") > as_of])
-        day = self.began.date()
-        exclusions = self.question.exclusions
-        reviewed = []
-        for row in rows:
-            exclusion = exclusions.get(row.account_id) if exclusions else None
-            if exclusion is not None and not exclusion.counts_on(day):
-                exclusion = None
-            if row.position in later:
-                last = activity_until(later[row.position], self.window.as_of).last
-                row = row._replace(last_month=None if last is None else month_text(last))  # noqa: PLW2901
-            reviewed.append(self._account(row, exclusion))
-        return reviewed
+    def _evidence(
+        self, summary: AccountSummary, last_month: str | None, kept: Mapping[str, Any], *, listed: bool
+    ) -> Evidence:
+        """What the list says of a source counts where the run did not learn about it."""
+        outcome, disabled = summary.outcome or 0, kept.get("disabled") in _TRUE
+        if last_month is not None:
+            harvested = None if summary.settled_at is None else _day_of(int(summary.settled_at // _SECONDS))
+            return Evidence(outcome, month_number(last_month), None, disabled, listed, None, None, harvested)
+        source = self.sources.get(summary.source_id or "", _UNKNOWN_SOURCE)
+        status = source.status or kept.get("usageStatus")
+        since = month_number(source.since) or month_number(kept.get("usageSince"))
+        return Evidence(outcome, None, _day(kept.get("created")), disabled, listed, status, since)
 
-    def _account(self, row: Row, exclusion: Exclusion | None) -> ReviewedAccount:
-        kept: dict[str, Any] = orjson.loads(row.kept) if row.kept else {}
-        source = self._known.get(row.source_id or "", UNKNOWN_SOURCE)
-        evidence = evidence_of(row, kept, source, listed=exclusion is not None)
-        judgment = judge(evidence, self.window)
-        # no days are 0 days only where they would have been reported
-        counted = bool(row.months) or judgment.state is State.NEVER
+    def _reviewed(self, judged: Judged, rows: bytes | None) -> ReviewedAccount:
+        summary, last_month, kept, exclusion, judgment = judged
+        days, months = summary.days, summary.months
+        if rows is not None:
+            _, days, months = _activity(rows, self.window.as_of)
+        elif not months and judgment.state is not State.NEVER:
+            days = months = None  # no days are 0 days only where they would have been reported
+        if kept is None:
+            kept = _kept(summary)
+        source = self.sources.get(summary.source_id or "", _UNKNOWN_SOURCE)
         return ReviewedAccount(
-            row.position,
-            row.account_id,
+            summary.position,
+            summary.id,
             judgment,
             kept,
-            row.source_id,
+            summary.source_id,
             kept.get("sourceName") or source.name,
-            row.last_month,
-            row.days if counted else None,
-            row.months if counted else None,
-            row.settled_at,
+            last_month,
+            days,
+            months,
+            None if summary.settled_at is None else _moment(int(summary.settled_at)),
             exclusion,
         )
+
+    def _rows(self, positions: Sequence[int]) -> dict[int, bytes]:
+        """The usage rows of the accounts at these positions."""
+        rows: dict[int, bytes] = {}
+        for start in range(0, len(positions), _AT_ONCE):
+            rows |= self._reader.rows_at(positions[start : start + _AT_ONCE])
+        return rows
+
+
+class _Activity(NamedTuple):
+    """What an account did up to some month: its last active one, and the figures of the twelve months."""
+
+    last: str | None
+    days: int
+    months: int
+
+
+def _activity(rows: bytes, as_of: int) -> _Activity:
+    """The activity in `rows` (a JSON array) up to the month `as_of`. A row with count 0 is no active day."""
+    after, until = month_text(as_of - _YEAR), month_text(as_of)
+    last: str | None = None
+    days = months = 0
+    for row in _decoded(rows):
+        count, month = row.get("count") or 0, (row.get("date") or "")[: len(until)]
+        if count > 0 and "" < month <= until:
+            last = month if last is None else max(last, month)
+            if month > after:
+                days += int(count)
+                months += 1
+    return _Activity(last, days, months)
+
+
+def _decoded(rows: bytes) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]]
+    try:
+        found = orjson.loads(rows)
+    except orjson.JSONDecodeError:  # half a character or a number that no double holds, which JSON allows
+        found = json.loads(rows)
+    return found
+
+
+def _day(text: Any) -> date | None:
+    """The date with which a timestamp begins; None where it does not begin with one."""
+    try:
+        return date.fromisoformat(text[:10]) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _moment(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@lru_cache(maxsize=64)
+def _day_of(days: int) -> date:
+    return datetime.fromtimestamp(days * _SECONDS, UTC).date()
+
+
+def _kept(summary: AccountSummary) -> dict[str, Any]:
+    kept: dict[str, Any] = orjson.loads(summary.kept) if summary.kept else {}
+    return kept
+
+
+def _is_enabled(kept: str | None) -> bool:
+    """Whether this much can be said without decoding it: nothing anywhere in it is disabled, or may be."""
+    return kept is None or kept.count('"disabled":') == kept.count('"disabled":false')
 
 
 def _complete(reader: LedgerReader) -> bool:

@@ -1,22 +1,56 @@
 """The state of one account, from what is known about it. Pure: no clock, no files.
 
-Each account is in exactly one state, the first whose rule applies, in the order of `State`.
+Each account is in exactly one state, the first whose rule applies, in the order of `State`. Months are
+numbers, so that they can be compared and counted: 2026-10 is 2026 * 12 + 9.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from harvester.model import AccountOutcome
-from harvester.review.months import last_day, month_of
 
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 _REPORTED_LATE = timedelta(days=1)
 """The API's activity data arrive up to 24 hours late."""
-_MONTHS_REPORTED = 12
-"""Months the API reports, the current one included."""
+
+
+def month_number(text: object) -> int | None:
+    """The month that `text` begins with (``YYYY-MM``, a date, a timestamp); None if it begins with none."""
+    return _number(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=4096)
+def _number(text: str) -> int | None:
+    found = _MONTH.match(text)
+    return None if found is None else int(found[1]) * 12 + int(found[2]) - 1
+
+
+@lru_cache(maxsize=64)
+def month_text(month: int) -> str:
+    """``YYYY-MM``."""
+    return f"{month // 12:04d}-{month % 12 + 1:02d}"
+
+
+def month_of(day: date) -> int:
+    """The month of `day`."""
+    return day.year * 12 + day.month - 1
+
+
+def first_day(month: int) -> date:
+    """The first day of `month`."""
+    return date(month // 12, month % 12 + 1, 1)
+
+
+@lru_cache(maxsize=64)
+def last_day(month: int) -> date:
+    """The last day of `month`."""
+    return first_day(month + 1) - timedelta(days=1)
 
 
 class State(StrEnum):
@@ -43,9 +77,9 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The months `first` to `as_of` (see `months`), and what else a judgment depends on.
+    """The months `first` to `as_of`, and what else a judgment depends on.
 
-    `observed_from` is the first month that the harvest asked for, `new_from` the day from which a
+    `observed_from` is the first month that the harvest can know of, `new_from` the day from which a
     creation makes an account new.
     """
 
@@ -56,38 +90,16 @@ class Window:
     include_disabled: bool = False
     assume_reported: bool = False
 
-    @classmethod
-    def ending(
-        cls,
-        as_of: int,
-        *,
-        first: int,
-        since: int | None = None,
-        grace_from: date | None = None,
-        include_disabled: bool = False,
-        assume_reported: bool = False,
-    ) -> Window:
-        """The window from `first` to `as_of`; `since` is the first month that the harvest can know of."""
-        observed = as_of - _MONTHS_REPORTED + 1
-        return cls(
-            as_of=as_of,
-            first=first,
-            observed_from=observed if since is None else max(observed, since),
-            new_from=grace_from or date(first // 12, first % 12 + 1, 1),
-            include_disabled=include_disabled,
-            assume_reported=assume_reported,
-        )
-
 
 class Evidence(NamedTuple):
-    """What is known about one account. Months are numbers (see `months`).
+    """What is known about one account.
 
-    `last_active` is the latest month up to the window's end with an active day. `source_status` is
-    COMPLETE, INCOMPLETE or None (not known), `source_since` the first month of the source's coverage.
-    `harvested` is the day on which the account's response arrived.
+    `outcome` is an `AccountOutcome`; `last_active` is the latest month up to the window's end with an
+    active day. `source_status` is COMPLETE, INCOMPLETE or None (not known), `source_since` the first month
+    of the source's coverage. `harvested` is the day on which the account's response arrived.
     """
 
-    outcome: AccountOutcome
+    outcome: int
     last_active: int | None = None
     created: date | None = None
     disabled: bool = False
@@ -123,7 +135,7 @@ def judge(evidence: Evidence, window: Window) -> Judgment:
         return _DISABLED
     if evidence.listed:
         return _LISTED
-    if evidence.outcome is AccountOutcome.FAILED:
+    if evidence.outcome == AccountOutcome.FAILED:
         return _FAILED
     last = evidence.last_active
     if last is not None:

@@ -12,7 +12,7 @@ import pytest
 from harvester.errors import SettingError, UsageError
 from harvester.ledger import LedgerReader, opening
 from harvester.review import Exclusion, Question, Review, State, unmatched_warning
-from harvester.review.activity import activity_until
+from harvester.review.review import _activity
 from tests.review.ledgers import LATE, REPORTING, SILENT, UNASKED, Listed, make_ledger, reader_of
 
 YEAR = {f"{number // 12}-{number % 12 + 1:02}": 5 for number in range(2025 * 12 + 10, 2026 * 12 + 11)}
@@ -219,7 +219,7 @@ def test_rows_as_odd_as_json_allows_are_counted(tmp_path: Path) -> None:
     """Rows without a date or a count, and numbers beyond any float."""
     with reader_of(tmp_path, ACCOUNTS[:1]) as reader:
         rows = [b'{"count":3}', b'{"date":"2026-10-01"}', b'{"date":"2026-09-01","count":2,"x":1e999}']
-        assert activity_until(b"[%b]" % b",".join(rows), 2026 * 12 + 10) == (2026 * 12 + 8, 2, 1)
+        assert _activity(b"[%b]" % b",".join(rows), 2026 * 12 + 10) == ("2026-09", 2, 1)
         assert reader.rows_at([0, 99]).keys() == {0}
 
 

@@ -8,8 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvester.model import AccountOutcome
-from harvester.review.months import last_day, month_number, month_of, month_text
-from harvester.review.states import Evidence, State, Why, Window, judge
+from harvester.review.states import (
+    Evidence,
+    State,
+    Why,
+    Window,
+    first_day,
+    judge,
+    last_day,
+    month_number,
+    month_of,
+    month_text,
+)
 
 AS_OF = 2026 * 12 + 10  # 2026-11
 MONTHS = st.integers(AS_OF - 14, AS_OF)
@@ -27,16 +37,16 @@ evidences = st.builds(
     harvested=st.none() | st.dates(date(2026, 11, 1), date(2026, 11, 30)),
 )
 windows = st.builds(
-    lambda n, since, grace, disabled, assume: Window.ending(
-        AS_OF,
+    lambda n, observed, grace, disabled, assume: Window(
+        as_of=AS_OF,
         first=AS_OF - n,
-        since=since,
-        grace_from=grace,
+        observed_from=observed,
+        new_from=grace or first_day(AS_OF - n),
         include_disabled=disabled,
         assume_reported=assume,
     ),
     st.integers(1, 11),
-    st.none() | st.integers(AS_OF - 11, AS_OF),
+    st.integers(AS_OF - 11, AS_OF),
     st.none() | DAYS,
     st.booleans(),
     st.booleans(),
@@ -90,7 +100,7 @@ def test_unused_days_leave_out_what_may_be_reported_late() -> None:
     evidence = Evidence(
         AccountOutcome.HARVESTED, last_active=month_number("2026-07"), harvested=date(2026, 11, 26)
     )
-    judged = judge(evidence, Window.ending(AS_OF, first=AS_OF - 3))
+    judged = judge(evidence, Window(AS_OF, AS_OF - 3, AS_OF - 11, first_day(AS_OF - 3)))
     assert judged.unused_days_at_least == (date(2026, 11, 24) - date(2026, 7, 31)).days == 116
 
 
