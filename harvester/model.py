@@ -139,8 +139,7 @@ Outcome: TypeAlias = Answered[T] | Throttled | TokenRejected | Refused | Fault |
 # --- how an account ends
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRows:
+class UsageRows(NamedTuple):
     r"""All rows of one account, encoded once for storing and exporting.
 
     `blob` is a JSON array with one row a line, ``[{…},\n{…}]`` or ``[]``: compact, UTF-8, in the
@@ -159,8 +158,7 @@ class UsageRows:
     columns: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Harvested:
+class Harvested(NamedTuple):
     """An account that was answered, with rows or without. `lane` is the label of the lane that answered.
 
     `outcome` is HARVESTED, EMPTY or UNREPORTED. `settled_at` is a Unix time.

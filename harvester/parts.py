@@ -19,6 +19,7 @@ from harvester.model import Quota
 from harvester.report.html.page import list_beside, require_drawing
 from harvester.settings.settings import Settings
 from harvester.tenant.client import Tenant, distinctly_named, lane_label, shared_quota
+from harvester.tenant.usages import UsageQuery
 
 _FLAGS: Final = {
     "base_url": "--base-url",
@@ -272,10 +273,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
         "max_failures": settings.max_failures,
         "max_outage": settings.max_outage,
         "stop_grace": settings.stop_grace,
-        "page_size": settings.page_size,
-        "sorters": settings.sorters,
-        "since": settings.since,
-        "count": settings.count,
+        "query": UsageQuery(settings.page_size, settings.sorters, settings.since, settings.count),
     }
 
 

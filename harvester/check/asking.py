@@ -89,11 +89,11 @@ class Asking:
 
         def take() -> Request[T]:
             turn.reschedule(None)  # a request that is sent has a time limit of its own
-            return Request(request.path, request.query, read)
+            return Request(request.path, request.query, "check", read)
 
         try:
             async with asyncio.timeout(self._patience) as turn:
-                outcome = await lane.send(take, "check")
+                outcome = await lane.send(take)
         except TimeoutError:
             return NotSent()
         self.throttled = self.throttled or isinstance(outcome, Throttled)
@@ -117,13 +117,13 @@ def first_listed(kind: Kind, api_version: str, limit: int, *, filters: str = "")
         query["detailLevel"] = "SLIM"
     if filters:
         query["filters"] = filters
-    return Request(api_path(kind.api, api_version), urlencode(query), _read_listed)
+    return Request(api_path(kind.api, api_version), urlencode(query), "check", _read_listed)
 
 
 def source_status(source_id: str, api_version: str) -> Request[str | None]:
     """The request that says whether a source reports usage: COMPLETE, INCOMPLETE, or None if unclear."""
     api = api_path("source-usages", api_version)
-    return Request(f"{api}/{path_segment(source_id)}/status", "", _read_status)
+    return Request(f"{api}/{path_segment(source_id)}/status", "", "check", _read_status)
 
 
 def of_source(source_id: str, filters: str) -> str:

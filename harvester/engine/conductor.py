@@ -16,7 +16,6 @@ from harvester.engine.access import Access
 from harvester.engine.circuit_breaker import CircuitBreaker, ProbeFailed
 from harvester.engine.policy import Again, Decision, Exhaust, Fail, Hold, Last, OtherLane, Retry, Stop
 from harvester.engine.recorder import Recorder
-from harvester.engine.rules import Rules
 from harvester.engine.scheduler import Scheduler, Stall
 from harvester.engine.standing import LaneStanding, Standings
 from harvester.engine.work import Kind, Work, failure_of
@@ -32,8 +31,9 @@ from harvester.model import (
     Throttled,
     TokenRejected,
 )
-from harvester.tenant.paging import Contradiction, Progress
-from harvester.tenant.usages import Page
+from harvester.tenant.paging import Contradiction, Pages, Progress
+from harvester.tenant.request import Request
+from harvester.tenant.usages import Page, UsageQuery, usage_request
 
 Trouble: TypeAlias = Fault | Throttled | TokenRejected | Refused
 
@@ -43,18 +43,23 @@ class Conductor:
 
     def __init__(
         self,
-        rules: Rules,
         standings: Standings,
         scheduler: Scheduler,
         breaker: CircuitBreaker,
         recorder: Recorder,
         *,
+        attempts: int,
+        max_failures: int | None,
+        check_list: bool,
+        query: UsageQuery,
         observer: Observer,
         clock: Callable[[], float],
         wall: Callable[[], float],
         rng: Random,
     ) -> None:
-        self.rules = rules
+        self._attempts = attempts
+        self._max_failures = max_failures
+        self._query = query
         self.scheduler = scheduler
         self._standings = standings
         self._breaker = breaker
@@ -63,10 +68,10 @@ class Conductor:
         self._clock = clock
         self._wall = wall
         self._rng = rng
-        self.access = Access(standings, scheduler, breaker, attempts=rules.attempts, clock=clock, rng=rng)
+        self.access = Access(standings, scheduler, breaker, attempts=attempts, clock=clock, rng=rng)
         self._failed = 0
         self._missing = 0
-        self._check_list = rules.check_list and rules.max_failures is None
+        self._check_list = check_list and max_failures is None
         self._warned = False
         self.changed = asyncio.Event()
         """Set when the engine should look: nothing is in flight, something is due earlier, the run ends."""
@@ -82,16 +87,26 @@ class Conductor:
 
     # --- around a request
 
-    def purpose(self, lane: LaneStanding) -> str | None:
-        """What the lane's next request would be for; None if there is none to send."""
-        return self.scheduler.purpose(lane, self._clock())
+    def has_work(self, lane: LaneStanding) -> bool:
+        """Whether there is anything for the lane to send."""
+        return self.scheduler.has_work(lane, self._clock())
 
-    def take(self, lane: LaneStanding, purpose: str) -> Work | None:
-        """The next work for the lane, if it is still of this purpose."""
-        work = self.scheduler.take(lane, self._clock(), purpose)
+    def take(self, lane: LaneStanding) -> Work | None:
+        """The next work for the lane, if there is any."""
+        work = self.scheduler.take(lane, self._clock())
         if self.scheduler.wants_page:
             self.page_wanted.set()
         return work
+
+    def request(self, work: Work, lane: LaneStanding) -> Request[Page]:
+        """The next request of `work` on `lane`."""
+        return usage_request(
+            work.account.id,
+            work.pages.offset,
+            api_version=lane.lane.api_version,
+            query=self._query,
+            purpose="usage" if work.kind is Kind.ACCOUNT else "probe",
+        )
 
     def handle(self, lane: LaneStanding, work: Work, outcome: Outcome[Page]) -> None:
         """See to the consequences of a request that ended."""
@@ -166,7 +181,7 @@ class Conductor:
     def _contradicted(self, lane: LaneStanding, work: Work, found: Contradiction) -> None:
         """Pages that contradict each other: the tenant is alive, and the account starts over."""
         fault = Fault(self._clock(), found.reason, found.detail, status=200)
-        work.pages = self.rules.pages()
+        work.pages = Pages(self._query)
         work.last = fault
         work.attempts += 1
         decision = self._decide(lane, work, fault)
@@ -235,7 +250,7 @@ class Conductor:
             outcome,
             lane,
             self._standings,
-            attempts=self.rules.attempts,
+            attempts=self._attempts,
             others_answered=self.scheduler.others_answered,
             rng=self._rng,
         )
@@ -303,7 +318,7 @@ class Conductor:
         self._recorder.put(failure)
         self._settled(work)
         self._failed += 1
-        limit = self.rules.max_failures
+        limit = self._max_failures
         if limit is not None and self._failed >= limit:
             self.stop(policy.too_many_failures(self._failed))
         elif self._check_list and failure.status in policy.MISSING and work.ordinal < policy.FIRST_ACCOUNTS:

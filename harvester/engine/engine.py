@@ -13,7 +13,6 @@ from harvester.engine.circuit_breaker import CircuitBreaker
 from harvester.engine.conductor import Conductor
 from harvester.engine.limits import Limits, Trouble
 from harvester.engine.recorder import Recorder
-from harvester.engine.rules import Rules
 from harvester.engine.scheduler import PAGE, Scheduler, Stall
 from harvester.engine.standing import Standings
 from harvester.engine.workers import WorkerPool
@@ -22,6 +21,7 @@ from harvester.event_loop import first_error
 from harvester.events import Observer, Stopping
 from harvester.ledger import Ledger
 from harvester.tenant.client import Lane
+from harvester.tenant.usages import USUAL_QUERY, UsageQuery
 
 _LOOK_EVERY: Final = 1.0
 """Seconds after which the engine looks in any case: what it is not told of, such as a token endpoint
@@ -47,10 +47,7 @@ class Engine:
         max_failures: int | None = None,
         max_outage: float = 1800.0,
         stop_grace: float = 5.0,
-        page_size: int = 250,
-        sorters: str = "-date",
-        since: str | None = None,
-        count: bool = False,
+        query: UsageQuery = USUAL_QUERY,
         ahead: int | None = 10_000,
         check_list: bool = True,
         release_behind_reader: bool = False,
@@ -64,27 +61,21 @@ class Engine:
         self._clock = clock
         self._limits = Limits(None if deadline is None else clock() + deadline, max_outage)
         self._stop_grace = stop_grace
-        rules = Rules(
-            attempts=attempts,
-            page_size=page_size,
-            sorters=sorters,
-            since=since,
-            count=count,
-            max_failures=max_failures,
-            check_list=check_list,
-        )
         self._standings = Standings.of(lanes)
         self._breaker = CircuitBreaker(len(lanes), rng)
-        self._scheduler = Scheduler(self._standings, self._breaker, rules.pages, ahead=ahead)
+        self._scheduler = Scheduler(self._standings, self._breaker, query, ahead=ahead)
         self._recorder = Recorder(
             ledger, lanes, observer, clock=clock, release_behind_reader=release_behind_reader
         )
         self._conductor = Conductor(
-            rules,
             self._standings,
             self._scheduler,
             self._breaker,
             self._recorder,
+            attempts=attempts,
+            max_failures=max_failures,
+            check_list=check_list,
+            query=query,
             observer=observer,
             clock=clock,
             wall=wall,

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from itertools import count
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from harvester.engine.circuit_breaker import CircuitBreaker
 from harvester.engine.policy import OTHERS_ANSWERED
@@ -20,22 +20,18 @@ from harvester.engine.standing import MOST_MISSING, ClientStanding, LaneStanding
 from harvester.engine.work import Kind, Work
 from harvester.model import Account
 from harvester.tenant.paging import Pages
+from harvester.tenant.usages import UsageQuery
 
 PAGE: Final = 1000
 """Accounts read from the ledger at once: some 100 kB."""
 _LOW: Final = PAGE // 2
 """When to read the next page: half of one lasts longer than the query."""
-USAGE: Final = "usage"
-PROBE: Final = "probe"
 MOST_BEGUN: Final = 5000
 """Accounts begun and not settled. Beyond it retries have piled up, and no new ones are begun."""
 
 
-class Source(NamedTuple):
-    """Where work comes from: `take` gives it, `purpose` is what its request is for."""
-
-    take: Callable[[LaneStanding], Work]
-    purpose: str
+Source: TypeAlias = Callable[[LaneStanding], Work]
+"""Gives the next work of one kind."""
 
 
 class Stall(Enum):
@@ -62,15 +58,15 @@ class Scheduler:
         self,
         standings: Standings,
         breaker: CircuitBreaker,
-        begin: Callable[[], Pages],
+        query: UsageQuery,
         *,
         ahead: int | None,
         known_good: str | None = None,
     ) -> None:
-        """`begin` makes the pages of one account. `ahead`: how many positions the reader may be behind."""
+        """`ahead`: how many positions the reader may be behind."""
         self._standings = standings
         self._breaker = breaker
-        self._pages = begin
+        self._query = query
         self._ahead = ahead
         self._fresh: deque[Account] = deque()
         self._again: deque[Work] = deque()
@@ -84,18 +80,6 @@ class Scheduler:
         self.reader_position = -1
         """The reader of a live output has emitted everything up to here."""
         self.closed = False
-        self._list_source = Source(self._begin, USAGE)
-        self._again_source = Source(self._take_again, USAGE)
-        self._elsewhere_source = Source(self._take_elsewhere, USAGE)
-        self._throttled_source = Source(self._take_throttled, USAGE)
-        self._check_source = Source(self._take_check, PROBE)
-        self._comparison_source = Source(self._compare, PROBE)
-        self._known_good_probe = self._as_probe(self._take_known_good)
-        self._list_probe = self._as_probe(self._begin, USAGE)
-        self._again_probe = self._as_probe(self._take_again, USAGE)
-        self._elsewhere_probe = self._as_probe(self._take_elsewhere, USAGE)
-        self._throttled_probe = self._as_probe(self._take_throttled, USAGE)
-        self._exhausted_probe = self._as_probe(self._take_exhausted)
         self.held: dict[ClientStanding, list[Work]] = {}
         self.known_good = known_good
         """An account answered with rows, in this run or an earlier one: whoever has the right gets it."""
@@ -130,19 +114,18 @@ class Scheduler:
 
     # --- taking
 
-    def purpose(self, lane: LaneStanding, now: float) -> str | None:
-        """What the lane's next request would be for (`usage` or `probe`); None if there is no work for it."""
-        source = self._source(lane, now)
-        return None if source is None else source.purpose
+    def has_work(self, lane: LaneStanding, now: float) -> bool:
+        """Whether there is work for the lane."""
+        return self._source(lane, now) is not None
 
-    def take(self, lane: LaneStanding, now: float, purpose: str = USAGE) -> Work | None:
-        """The next work for the lane, if it is of this purpose; it is in flight from now on."""
+    def take(self, lane: LaneStanding, now: float) -> Work | None:
+        """The next work for the lane, if there is any; it is in flight from now on."""
         source = self._source(lane, now)
-        if source is None or source.purpose != purpose:
+        if source is None:
             return None
         self.in_flight += 1
         lane.in_flight += 1
-        return source.take(lane)
+        return source(lane)
 
     def _source(self, lane: LaneStanding, now: float) -> Source | None:
         """Where the lane's next work comes from."""
@@ -151,19 +134,19 @@ class Scheduler:
         if not self._breaker.lets_through(lane.index):
             return self._probe_source(lane) if self._breaker.probe_due(lane.index, now) else None
         if self._checks and self._check_for(lane):
-            return self._check_source
+            return self._take_check
         return None if lane.client.on_trial else self._account_source(lane)
 
     def _account_source(self, lane: LaneStanding) -> Source | None:
         if self._again:
-            return self._again_source
+            return self._take_again
         if self._elsewhere and self._from_elsewhere(lane) is not None:
-            return self._elsewhere_source
+            return self._take_elsewhere
         throttled = self._first_throttled(lane) if self._throttled else None
         if throttled is not None and self._is_ready(throttled):
-            return self._throttled_source
+            return self._take_throttled
         if self._may_begin(lane):
-            return self._list_source
+            return self._begin
         return None if throttled is None else self._leftover_source(throttled)
 
     def _may_begin(self, lane: LaneStanding) -> bool:
@@ -178,7 +161,7 @@ class Scheduler:
         return self._fresh[0].position > self.reader_position + self._ahead
 
     def _begin(self, _lane: LaneStanding) -> Work:
-        work = Work(self._fresh.popleft(), self._pages(), ordinal=self.started)
+        work = Work(self._fresh.popleft(), Pages(self._query), ordinal=self.started)
         self.started += 1
         self.begun += 1
         return work
@@ -220,7 +203,7 @@ class Scheduler:
         """Only throttled accounts are left: the known-good account takes the part of the others."""
         if self._comparing:
             return None
-        return self._throttled_source if work.compared or self.known_good is None else self._comparison_source
+        return self._take_throttled if work.compared or self.known_good is None else self._compare
 
     def _take_throttled(self, lane: LaneStanding) -> Work:
         work = self._first_throttled(lane)
@@ -244,7 +227,7 @@ class Scheduler:
 
     def _request_only(self, kind: Kind, account_id: str) -> Work:
         """A request whose answer is not stored."""
-        return Work(Account(-1, account_id), self._pages(), kind)
+        return Work(Account(-1, account_id), Pages(self._query), kind)
 
     def _request_known_good(self, kind: Kind) -> Work:
         assert self.known_good is not None  # noqa: S101  # for the type checker: whoever calls has looked
@@ -252,27 +235,28 @@ class Scheduler:
 
     def _probe_source(self, lane: LaneStanding) -> Source | None:
         """What to probe with: an account that was answered before says most; one that has faulted, least."""
-        if self.known_good is not None:
-            return self._known_good_probe
-        if self._may_begin(lane):
-            return self._list_probe
-        if self._again:
-            return self._again_probe
-        if self._elsewhere and self._from_elsewhere(lane) is not None:
-            return self._elsewhere_probe
-        if self._first_throttled(lane) is not None:
-            return self._throttled_probe
-        return self._exhausted_probe if any(True for _ in self._breaker.exhausted()) else None
-
-    def _as_probe(self, take: Callable[[LaneStanding], Work], purpose: str = PROBE) -> Source:
-        """The source, with the circuit breaker told that what it gives is a probe."""
+        source = self._probe_candidates(lane)
+        if source is None:
+            return None
 
         def probe(lane: LaneStanding) -> Work:
-            work = take(lane)
-            self._breaker.deciding(lane.index).probe = work
+            work = self._breaker.deciding(lane.index).probe = source(lane)
             return work
 
-        return Source(probe, purpose)
+        return probe
+
+    def _probe_candidates(self, lane: LaneStanding) -> Source | None:
+        if self.known_good is not None:
+            return self._take_known_good
+        if self._may_begin(lane):
+            return self._begin
+        if self._again:
+            return self._take_again
+        if self._elsewhere and self._from_elsewhere(lane) is not None:
+            return self._take_elsewhere
+        if self._first_throttled(lane) is not None:
+            return self._take_throttled
+        return self._take_exhausted if any(True for _ in self._breaker.exhausted()) else None
 
     def _take_known_good(self, _lane: LaneStanding) -> Work:
         return self._request_known_good(Kind.PROBE)

@@ -53,16 +53,15 @@ class WorkerPool:
         ):
             self._start_worker(self._tasks)
 
-    async def purpose(self) -> str | None:
-        """Wait until there is work for the lane, and say what for; None if there will be none."""
+    async def work_arrives(self) -> bool:
+        """Wait until there is work for the lane; False if there will be none."""
         arrived = self.conductor.work_arrived
         while self.lane.live and not self.conductor.scheduler.closed:
-            purpose = self.conductor.purpose(self.lane)
-            if purpose is not None:
-                return purpose
+            if self.conductor.has_work(self.lane):
+                return True
             arrived.clear()
             await arrived.wait()
-        return None
+        return False
 
     # --- the end of a run
 
@@ -86,12 +85,11 @@ class WorkerPool:
 class Worker:
     """Sends one request at a time. `work` is what it has in flight."""
 
-    __slots__ = ("_dispatching", "_pool", "_purpose", "work")
+    __slots__ = ("_dispatching", "_pool", "work")
 
     def __init__(self, pool: WorkerPool) -> None:
         self._pool = pool
         self._dispatching = False
-        self._purpose = ""
         self.work: Work | None = None
 
     async def run(self) -> None:
@@ -114,11 +112,9 @@ class Worker:
             pool.waiting -= 1
         self._dispatching = True
         try:
-            purpose = await pool.purpose()
-            if purpose is None:
+            if not await pool.work_arrives():
                 return None
-            self._purpose = purpose
-            return await pool.lane.lane.send(self._take, purpose)
+            return await pool.lane.lane.send(self._take)
         except asyncio.CancelledError:
             if self.work is not None:
                 pool.conductor.canceled(pool.lane, self.work)
@@ -131,9 +127,9 @@ class Worker:
     def _take(self) -> Request[Page] | None:
         """The request to send now. The next worker may dispatch from here on."""
         pool = self._pool
-        self.work = work = pool.conductor.take(pool.lane, self._purpose)
+        self.work = work = pool.conductor.take(pool.lane)
         if work is None:
             return None
         self._dispatching = False
         pool.hand_over()
-        return pool.conductor.rules.request(work, pool.lane)
+        return pool.conductor.request(work, pool.lane)

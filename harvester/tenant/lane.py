@@ -66,13 +66,12 @@ class Lane:
             return f"a token ({tokens.last_problem})" if tokens.last_problem else "a token"
         return None
 
-    async def send(self, take: Callable[[], Request[T] | None], purpose: str) -> Outcome[T]:
+    async def send(self, take: Callable[[], Request[T] | None]) -> Outcome[T]:
         """Wait for a token and a permit, send the request that `take` gives, and say what became of it.
 
         `take` is called at the last moment, and nothing is awaited between that and handing the request to
         the HTTP client. If it gives None, or the lane is dropped, nothing is sent. Whatever the tenant does
-        is a value; a canceled request is counted, and the cancellation goes on. `purpose` is for
-        `RequestEnded`.
+        is a value; a canceled request is counted, and the cancellation goes on.
         """
         limiter, tokens = self.limiter, self.client.tokens
         while not self.dropped and await tokens.wait():
@@ -86,15 +85,15 @@ class Lane:
             if request is None:
                 limiter.released(sent_at, unused=True)
                 break
-            return await self._send(request, token, sent_at, purpose)
+            return await self._send(request, token, sent_at)
         return NotSent()
 
-    async def _send(self, request: Request[T], token: Token, sent_at: float, purpose: str) -> Outcome[T]:
+    async def _send(self, request: Request[T], token: Token, sent_at: float) -> Outcome[T]:
         try:
             response = await self.tenant.connection.get(request.path, request.query, token.headers, sent_at)
         except asyncio.CancelledError:
             self.limiter.released(sent_at)
-            self._report(purpose, None, _CANCELED, sent_at, 0)
+            self._report(request.purpose, None, _CANCELED, sent_at, 0)
             raise
         if isinstance(response, Fault):
             outcome: Outcome[T] = response
@@ -102,7 +101,7 @@ class Lane:
         else:
             outcome = request.read(response, sent_at)
             size = len(response.body)
-        self._report(purpose, response.status, self._conclude(outcome, token), sent_at, size)
+        self._report(request.purpose, response.status, self._conclude(outcome, token), sent_at, size)
         return outcome
 
     def _conclude(self, outcome: Outcome[T], token: Token) -> str | None:

@@ -116,8 +116,8 @@ class _Asking:
         query = _query(self._kind, offset, limit, self._filters, self._detail)
         while True:
             lane = self._retrying.lane
-            request = Request(api_path(self._kind.api, lane.api_version), query, _read_records)
-            answer = await self._retrying.ask(request, self._kind.purpose)
+            path = api_path(self._kind.api, lane.api_version)
+            answer = await self._retrying.ask(Request(path, query, self._kind.purpose, _read_records))
             if isinstance(answer, Fault):
                 raise self._too_large(answer, limit)
             if not isinstance(answer, Refused):

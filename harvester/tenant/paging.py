@@ -20,9 +20,10 @@ import orjson
 
 from harvester.model import Reason, UsageRows
 from harvester.tenant.exact_json import MOST_INTEGER, kind_of, whole_number
-from harvester.tenant.usages import Page, Row
+from harvester.tenant.usages import USUAL_QUERY, Page, Row, UsageQuery
 
 _DATE: Final = 10  # characters of YYYY-MM-DD
+_LATEST_FIRST: Final = "-date"
 _MONTH: Final = 7  # characters of YYYY-MM
 _MOST_MONTHS: Final = 13  # twelve months, and the turn of one
 _MOST_ROWS: Final = 100_000  # of one account: a tenant that sends more will not end
@@ -49,32 +50,15 @@ PageResult: TypeAlias = Progress | Contradiction
 class Pages:
     """The rows of one account, page by page. `offset` is where the next page begins.
 
-    `since` (YYYY-MM) drops older rows, and ends the paging where they begin if the latest rows come first.
-    `count` holds the account to its own total (`Page.total`).
+    `query.since` ends the paging where older rows begin, if the latest come first.
     """
 
-    __slots__ = (
-        "_by_month",
-        "_count",
-        "_distinct",
-        "_latest_first",
-        "_page_size",
-        "_since",
-        "_to_the_end",
-        "_usual",
-        "offset",
-        "rows",
-    )
+    __slots__ = ("_by_month", "_distinct", "_query", "_to_the_end", "_usual", "offset", "rows")
 
-    def __init__(
-        self, *, page_size: int = 250, sorters: str = "-date", since: str | None = None, count: bool = False
-    ) -> None:
+    def __init__(self, query: UsageQuery = USUAL_QUERY) -> None:
         self.rows: list[Row] = []
         self.offset = 0
-        self._page_size = page_size
-        self._latest_first = sorters == "-date"
-        self._since = since
-        self._count = count
+        self._query = query
         self._by_month: dict[str, Row] = {}
         self._distinct = 0
         self._to_the_end = False
@@ -88,11 +72,12 @@ class Pages:
         self.offset += len(page.rows)
         self._distinct += len(fresh)
         self._usual = self._usual and page.usual
-        wanted = fresh if self._since is None else [row for row in fresh if self._is_wanted(row)]
+        since = self._query.since
+        wanted = fresh if since is None else [row for row in fresh if (_month(row) or since) >= since]
         self.rows = self.rows + wanted if self.rows else wanted
-        if len(wanted) < len(fresh) and self._latest_first and _is_descending(page.rows):
+        if len(wanted) < len(fresh) and self._query.sorters == _LATEST_FIRST and _is_descending(page.rows):
             return Progress.COMPLETE
-        return self._by_total(page, fresh) if self._count else self._by_length(page, fresh)
+        return self._by_total(page, fresh) if self._query.total else self._by_length(page, fresh)
 
     def encode(self) -> UsageRows:
         """All rows so far, encoded."""
@@ -100,7 +85,7 @@ class Pages:
 
     def _by_length(self, page: Page, fresh: Sequence[Row]) -> PageResult:
         length = len(page.rows)
-        full = length >= self._page_size
+        full = length >= self._query.page_size
         self._to_the_end = self._to_the_end or (length > _MOST_MONTHS and not full)
         if not length or not (full or self._to_the_end):
             return Progress.COMPLETE
@@ -126,7 +111,7 @@ class Pages:
     def _unseen(self, page: Page) -> list[Row] | Contradiction:
         """The rows not seen yet: a month that begins meanwhile shifts the pages, and brings a row again."""
         # Each date of a usual row is the first of a month, so that different dates are different months.
-        if page.usual and not self.offset and len({row["date"] for row in page.rows}) == len(page.rows):
+        if page.usual and not self.offset:
             if self._may_follow(page):
                 self._by_month = {row["date"][:_MONTH]: row for row in page.rows}
             return page.rows
@@ -145,11 +130,7 @@ class Pages:
         return fresh
 
     def _may_follow(self, page: Page) -> bool:
-        return self._count or len(page.rows) >= min(self._page_size, _MOST_MONTHS + 1)
-
-    def _is_wanted(self, row: Row) -> bool:
-        month = _month(row)
-        return month is None or self._since is None or month >= self._since
+        return self._query.total or len(page.rows) >= min(self._query.page_size, _MOST_MONTHS + 1)
 
 
 def _wrong(detail: str) -> Contradiction:
@@ -170,16 +151,11 @@ def _is_descending(rows: Sequence[Row]) -> bool:
 def _encode_usual(rows: list[Row]) -> UsageRows:
     # Dates and whole numbers alone: no string can contain what separates two rows.
     blob = orjson.dumps(rows).replace(b"},{", b"},\n{")
-    last, months, days = "", 0, 0
-    for row in rows:
-        count = row["count"]
-        if count > 0:
-            months += 1
-            days += count
-            day = row["date"]
-            if day > last:  # noqa: PLR1730  # calling `max` takes three times as long
-                last = day
-    return UsageRows(blob, len(rows), last[:_MONTH] or None, months, min(days, MOST_INTEGER))
+    days = {row["date"]: row["count"] for row in rows}
+    if 0 in days.values():
+        days = {date: count for date, count in days.items() if count}
+    last = max(days)[:_MONTH] if days else None
+    return UsageRows(blob, len(rows), last, len(days), min(sum(days.values()), MOST_INTEGER))
 
 
 def _encode(rows: list[Row]) -> UsageRows:

@@ -20,11 +20,12 @@ _DOTS: Final = {".": "%2E", "..": "%2E%2E"}
 class Request(NamedTuple, Generic[T]):
     """A GET request. A tuple, since there is one for each account.
 
-    `path` (from the root of the base URL) and `query` are percent-encoded.
+    `path` (from the root of the base URL) and `query` are percent-encoded; `purpose` is for `RequestEnded`.
     """
 
     path: str
     query: str
+    purpose: str
     read: Reader[T]
 
 

@@ -63,9 +63,7 @@ class Retrying:
         self._lanes = others
         return True
 
-    async def ask(
-        self, request: Request[T], purpose: str, *, tries: int | None = None
-    ) -> T | Refused | Fault:
+    async def ask(self, request: Request[T], *, tries: int | None = None) -> T | Refused | Fault:
         """The answer, or the refusal that repeating the request would not change.
 
         A response that is too large is a `Fault` which repeating would not change either. With `tries`, so
@@ -79,7 +77,7 @@ class Retrying:
         """
         rejections = failures = 0
         while True:
-            outcome = await self._send(request, purpose)
+            outcome = await self._send(request)
             if isinstance(outcome, Answered):
                 self._recovered()
                 return outcome.value
@@ -98,10 +96,10 @@ class Retrying:
                 else:
                     await self._wait_a_little(outcome, failures)
 
-    async def _send(self, request: Request[T], purpose: str) -> Outcome[T]:
+    async def _send(self, request: Request[T]) -> Outcome[T]:
         """Send once, looking meanwhile whether what it waits for is worth the wait."""
         lane = self.lane
-        sending = asyncio.ensure_future(lane.send(lambda: request, purpose))
+        sending = asyncio.ensure_future(lane.send(lambda: request))
         try:
             while not sending.done():
                 await asyncio.wait({sending}, timeout=_LOOK_EVERY)

@@ -104,8 +104,8 @@ class SourceUsage:
 
     async def _ask(self, source_id: str, what: str, query: str, read: Reader[T]) -> T | None:
         api = api_path("source-usages", self._retrying.lane.api_version)
-        request = Request(f"{api}/{path_segment(source_id)}/{what}", query, read)
-        answer = await self._retrying.ask(request, "sources", tries=_TRIES)
+        request = Request(f"{api}/{path_segment(source_id)}/{what}", query, "sources", read)
+        answer = await self._retrying.ask(request, tries=_TRIES)
         if isinstance(answer, (Refused, Fault)):
             if not self._failed_in_a_row:
                 detail = answer.detail.removeprefix(f"{answer.status} ")

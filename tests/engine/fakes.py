@@ -182,7 +182,7 @@ class FakeLane:
             self._dropped = True
             self._world.observe(LaneDropped(self.label, why))
 
-    async def send(self, take: Callable[[], Request[T] | None], purpose: str) -> Outcome[T]:
+    async def send(self, take: Callable[[], Request[T] | None]) -> Outcome[T]:
         while not self.dropped:
             while not self.client.token and not self.dropped:
                 self.client.changed.clear()
@@ -193,13 +193,13 @@ class FakeLane:
             request = take()
             if request is None:
                 break
-            return await self._send(request, purpose, sent_at)
+            return await self._send(request, sent_at)
         return NotSent()
 
-    async def _send(self, request: Request[T], purpose: str, sent_at: float) -> Outcome[T]:
+    async def _send(self, request: Request[T], sent_at: float) -> Outcome[T]:
         account = next(part for part in request.path.split("/") if part.startswith("a-"))
         offset = int(parse_qs(request.query).get("offset", ["0"])[0])
-        self._world.sent.append(Sent(sent_at, self.label, account, offset, purpose))
+        self._world.sent.append(Sent(sent_at, self.label, account, offset, request.purpose))
         self._world.on_send(account)
         self.in_flight += 1
         try:

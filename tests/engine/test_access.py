@@ -11,13 +11,13 @@ from harvester.engine.standing import LaneStanding, Standings
 from harvester.engine.work import Work
 from harvester.errors import AccessDenied
 from harvester.model import Account
-from harvester.tenant.paging import Pages
+from harvester.tenant.usages import USUAL_QUERY
 from tests.engine.build import fault, plain, refused, standings, work
 
 
 def access(lanes: Standings) -> tuple[Access, Scheduler, CircuitBreaker]:
     breaker = CircuitBreaker(len(lanes.lanes), Random(1))
-    scheduler = Scheduler(lanes, breaker, Pages, ahead=None)
+    scheduler = Scheduler(lanes, breaker, USUAL_QUERY, ahead=None)
     scheduler.add_page([Account(i, f"a-{i}") for i in range(100)])
     made = Access(lanes, scheduler, breaker, attempts=5, clock=lambda: 1.0, rng=Random(1))
     return made, scheduler, breaker

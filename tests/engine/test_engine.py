@@ -21,6 +21,7 @@ from harvester.events import (
     Warned,
 )
 from harvester.model import AccountOutcome, Fault, Harvested, Reason
+from harvester.tenant.usages import UsageQuery
 from tests.engine.fakes import (
     BAD,
     BROKEN,
@@ -92,7 +93,7 @@ def test_pages_are_followed() -> None:
         return Reply(body=rows(10 if offset < 20 else 3, offset))
 
     world = World(reply, accounts=3)
-    harvest(world, page_size=10)
+    harvest(world, query=UsageQuery(10))
     assert sorted((s.account, s.offset) for s in world.sent) == [
         (f"a-{i}", o) for i in range(3) for o in (0, 10, 20)
     ]
@@ -137,7 +138,7 @@ def test_pages_that_contradict_each_other_start_the_account_over_and_fail_it_in_
         return Reply(body=rows(10)) if account == "a-1" else GOOD
 
     world = World(reply, accounts=3)
-    assert harvest(world, page_size=10).stop is None
+    assert harvest(world, query=UsageQuery(10)).stop is None
     assert world.ledger.failures()["a-1"].reason == Reason.WRONG_SHAPE
     assert len(world.requests_for("a-1")) == 10
 

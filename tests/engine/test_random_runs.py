@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harvester.errors import AccessDenied, Interrupted, StoppedEarly
 from harvester.events import LaneDropped
 from harvester.model import AccountOutcome, Reason, Settled
+from harvester.tenant.usages import UsageQuery
 from tests.engine.fakes import (
     BAD,
     BROKEN,
@@ -197,7 +198,7 @@ def played(plan: Plan) -> tuple[World, object]:
         plan.script(world)
 
     result = harvest(
-        world, script=script, limit=30_000, max_outage=MAX_OUTAGE, page_size=PAGE_SIZE, ahead=ahead
+        world, script=script, limit=30_000, max_outage=MAX_OUTAGE, query=UsageQuery(PAGE_SIZE), ahead=ahead
     )
     assert first == sorted(first), "accounts are started in the order of the list"
     return world, result.stop

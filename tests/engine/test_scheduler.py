@@ -12,6 +12,7 @@ from harvester.engine.standing import Standings
 from harvester.engine.work import Kind, Work
 from harvester.model import Account
 from harvester.tenant.paging import Pages
+from harvester.tenant.usages import USUAL_QUERY
 from tests.engine.build import fault, plain, standings
 
 
@@ -23,7 +24,7 @@ def scheduler(
     known_good: str | None = None,
 ) -> Scheduler:
     known = lanes or standings()
-    made = Scheduler(known, CircuitBreaker(len(known.lanes), Random(1)), Pages, ahead=ahead)
+    made = Scheduler(known, CircuitBreaker(len(known.lanes), Random(1)), USUAL_QUERY, ahead=ahead)
     made.known_good = known_good
     if accounts:
         made.add_page([Account(i, f"a-{i}") for i in range(accounts)])
@@ -31,12 +32,12 @@ def scheduler(
     return made
 
 
-def take(subject: Scheduler, lane: int = 0, now: float = 0.0, purpose: str = "usage") -> Work | None:
-    return subject.take(subject._standings.lanes[lane], now, purpose)
+def take(subject: Scheduler, lane: int = 0, now: float = 0.0) -> Work | None:
+    return subject.take(subject._standings.lanes[lane], now)
 
 
-def taken(subject: Scheduler, lane: int = 0, now: float = 0.0, purpose: str = "usage") -> Work:
-    one = take(subject, lane, now, purpose)
+def taken(subject: Scheduler, lane: int = 0, now: float = 0.0) -> Work:
+    one = take(subject, lane, now)
     assert one is not None
     return one
 
@@ -111,8 +112,7 @@ def test_throttled_accounts_that_are_left_alone_are_compared_with_the_known_good
     subject = scheduler(accounts=1, known_good="good")
     one = taken(subject)
     subject.last(one)
-    assert take(subject) is None
-    other = taken(subject, purpose="probe")
+    other = taken(subject)
     assert (other.kind, other.account.id) == (Kind.COMPARISON, "good")
     assert take(subject) is None
     subject.compared(answered=True)
@@ -188,7 +188,7 @@ def test_a_client_on_trial_gets_nothing_but_its_check() -> None:
     assert take(subject, 0) is None
     subject.check(client)
     assert taken(subject, 1).account.position == 0
-    check = taken(subject, 0, purpose="probe")
+    check = taken(subject, 0)
     assert (check.kind, check.account.id) == (Kind.CHECK, "good")
 
 
@@ -198,22 +198,22 @@ def test_a_check_returns_to_lanes_it_has_tried_if_no_other_is_left() -> None:
         lanes = standings(versions=2)
         subject = scheduler(lanes, known_good="good")
         subject.check(lanes.lanes[0].client)
-        check = taken(subject, 0, purpose="probe")
+        check = taken(subject, 0)
         check.avoid = 0b01
         if drop_first:
             plain(lanes.lanes[1]).gone = True
             subject.again(check)
         else:
             subject.again(check)
-            assert take(subject, 0, purpose="probe") is None
+            assert taken(subject, 0).kind is Kind.ACCOUNT
             plain(lanes.lanes[1]).gone = True
             subject.lane_dropped()
-        assert taken(subject, 0, purpose="probe") is check
+        assert taken(subject, 0) is check
 
 
 def test_pages_are_wanted_before_the_last_one_is_used_up() -> None:
     """And no more when the list is at its end."""
-    subject = Scheduler(standings(), CircuitBreaker(1, Random(1)), Pages, ahead=None)
+    subject = Scheduler(standings(), CircuitBreaker(1, Random(1)), USUAL_QUERY, ahead=None)
     assert subject.wants_page
     subject.add_page([Account(i, f"a-{i}") for i in range(PAGE)])
     assert not subject.wants_page
@@ -244,12 +244,11 @@ def test_a_held_tenant_is_probed_with_one_request(known_good: str | None) -> Non
     """The known-good account, if there is one; otherwise the next one of the list."""
     subject = scheduler(known_good=known_good)
     hold_tenant(subject)
-    purpose = "usage" if known_good is None else "probe"
-    assert subject.purpose(subject._standings.lanes[0], 0.0) == purpose
-    one = taken(subject, purpose=purpose)
+    assert subject.has_work(subject._standings.lanes[0], 0.0)
+    one = taken(subject)
     assert one.account.id == (known_good or "a-0")
     assert subject._breaker.tenant.probe is one
-    assert take(subject, purpose=purpose) is None
+    assert take(subject) is None
 
 
 def test_exhausted_accounts_are_probed_in_turn_if_nothing_else_is_left() -> None:
@@ -262,7 +261,7 @@ def test_exhausted_accounts_are_probed_in_turn_if_nothing_else_is_left() -> None
     subject._breaker.suspect(0, 0.0)
     seen = set()
     for _ in range(3):
-        seen.add(taken(subject, purpose="probe").account.id)
+        seen.add(taken(subject).account.id)
         subject._breaker.tenant.probe = None
     assert seen == {"a-0", "a-1", "a-2"}
 
@@ -340,5 +339,5 @@ def test_a_lost_account_is_noticed() -> None:
 
 def test_a_page_that_is_being_read_is_no_stall() -> None:
     """The ledger answers in a moment."""
-    subject = Scheduler(standings(), CircuitBreaker(1, Random(1)), Pages, ahead=None)
+    subject = Scheduler(standings(), CircuitBreaker(1, Random(1)), USUAL_QUERY, ahead=None)
     assert subject.stalled(0.0) is None

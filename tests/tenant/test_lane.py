@@ -54,7 +54,7 @@ class Stage:
         return [event[:4] for event in self.events if isinstance(event, RequestEnded)]
 
     async def send(self, lane: Lane | None = None) -> Outcome[Page]:
-        return await (lane or self.lane).send(usage, "usage")
+        return await (lane or self.lane).send(usage)
 
 
 def usage() -> Request[Page]:
@@ -186,7 +186,7 @@ async def test_refused_credentials_drop_the_client() -> None:
 async def test_nothing_to_send_gives_the_permit_back() -> None:
     """`take` may have no work any more: no request, no event, and the next one goes at once."""
     async with stage(always(ROWS), quota=Quota(1, 3600.0)) as on:
-        assert await on.lane.send(nothing, "usage") == NotSent()
+        assert await on.lane.send(nothing) == NotSent()
         assert isinstance(await asyncio.wait_for(on.send(), 5), Answered)
         assert len(on.server.requests) == on.tenant.requests_sent == len(on.ended()) == 1
 
@@ -228,7 +228,7 @@ async def test_work_is_taken_at_the_last_moment() -> None:
         return usage()
 
     async with stage(in_turn(TOKEN, ROWS), BY_SECRET) as on:
-        sending = asyncio.create_task(on.lane.send(take, "usage"))
+        sending = asyncio.create_task(on.lane.send(take))
         await asyncio.sleep(0)
         assert taken == []
         await sending
