@@ -183,6 +183,22 @@ class DestinationAvailable:
 
 
 @dataclass(frozen=True, slots=True)
+class RunStarted:
+    """All that the run will write has been tried; the first request comes next.
+
+    `quota` is that of each of the `lanes`, the different ones in words; None where there is none.
+    """
+
+    version: str
+    tenant: str
+    api_versions: tuple[str, ...]
+    output: str
+    quota: str | None
+    lanes: int
+    shard: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """The run continues an unfinished harvest, of which `settled` accounts are settled."""
 
@@ -231,6 +247,7 @@ Event: TypeAlias = (
     | FilePublished
     | DestinationUnavailable
     | DestinationAvailable
+    | RunStarted
     | Resumed
     | Warned
     | Stopping

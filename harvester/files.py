@@ -66,11 +66,22 @@ def resolve(path: Path) -> Path:
         OutputError: its links run in a circle, or it is no path at all.
     """
     try:
-        return path.resolve()
+        found = path.resolve()
+        _refuse_too_long(found)
     except (OSError, RuntimeError, ValueError) as error:
         raise OutputError(
             f"{str(path)!r}: is not a path that can be used ({error})", "name another"
         ) from error
+    return found
+
+
+def _refuse_too_long(path: Path) -> None:
+    """Raise OSError for a name that no file can have, of which some calls make an absent file."""
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
 
 
 def descriptor_of(path: Path) -> int | None:

@@ -9,14 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from harvester.errors import ResumeRefused, SettingError, UsageError
-from harvester.events import Observer
+from harvester.events import Observer, RunStarted
 from harvester.export.output import OutputSpec
 from harvester.files import descriptor_of, distinct_paths, partial, resolve, try_out
 from harvester.ledger import Ledger, LedgerPaths, ledger_paths
 from harvester.model import Quota
 from harvester.report.html.page import list_beside, require_drawing
+from harvester.report.summary import program_version
 from harvester.settings.settings import Settings
 from harvester.tenant.client import Tenant, distinctly_named, lane_label, shared_quota
 from harvester.tenant.usages import UsageQuery
@@ -30,6 +32,14 @@ _FLAGS: Final = {
     "skip_unreported": "--skip-unreported",
 }
 """The settings that decide which data a harvest requests. All others may change when it is resumed."""
+
+_WHAT: Final = {
+    "--failures": "the failures file",
+    "--summary": "the summary",
+    "--report": "the report",
+    "--metrics": "the metrics file",
+}
+"""What the options that name a file are for, in messages."""
 
 _PARTS: Final = ("part-", "_", ".part-", "._")
 """How the names of what an output in a directory consists of begin."""
@@ -112,7 +122,7 @@ def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
     if spec.kind == "directory":
         _refuse_inside(Path(settings.output), mine, inputs)
     for name, path in mine.items():
-        try_out(path, settings.file_mode, what=f"what {name} asks for")
+        try_out(path, settings.file_mode, what=_WHAT.get(name, name))
     if ledger is not None:
         ledger.prepare()
     return replace(files, failures=resolved.get("--failures"), summary=resolved.get("--summary"))
@@ -292,6 +302,21 @@ def lane_quotas(settings: Settings) -> dict[str, Quota | None]:
         for client in distinctly_named(settings.clients)
         for version in settings.api_version
     }
+
+
+def run_started(settings: Settings) -> RunStarted:
+    """The first event of a run."""
+    quotas = lane_quotas(settings)
+    different = dict.fromkeys("none" if quota is None else str(quota) for quota in quotas.values())
+    return RunStarted(
+        version=program_version(),
+        tenant=urlsplit(settings.base_url).hostname or "",
+        api_versions=settings.api_version,
+        output=settings.output,
+        quota=", ".join(different) or None,
+        lanes=len(quotas),
+        shard=None if settings.shard is None else str(settings.shard),
+    )
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:

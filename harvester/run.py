@@ -36,7 +36,7 @@ from harvester.ledger.copies import LedgerCopy
 from harvester.ledger.state import open_state, prepare_state
 from harvester.model import Counts, FailureGroup, OutputFile
 from harvester.parts import RunFiles
-from harvester.report.result import program_version
+from harvester.report.summary import program_version
 from harvester.reporting import write_report
 from harvester.settings.settings import Settings
 
@@ -108,9 +108,6 @@ class Run:
             self._observe(warning)
         self.run_id = await ledger.begin_run({"started": time.time(), "version": program_version()})
         first = (await ledger.runs())[0]
-        if self._resumed:
-            counts = await ledger.counts()
-            self._observe(Resumed(counts.distinct - counts.not_attempted, first.id))
         if settings.changes is not None:
             self._earlier = open_state(self._state_path(settings.changes), settings.base_url)
         self._output = open_output(
@@ -123,6 +120,10 @@ class Run:
         if isinstance(self._output, TableOutput):
             self._earlier = self._last_harvest()
         await asyncio.to_thread(self._output.try_out, first.id if self._resumed else None)
+        self._observe(parts.run_started(settings))
+        if self._resumed:
+            counts = await ledger.counts()
+            self._observe(Resumed(counts.distinct - counts.not_attempted, first.id))
 
     def _last_harvest(self) -> LedgerReader | None:
         """The ledger of the last harvest, if it is kept and can be read."""

@@ -14,15 +14,14 @@ from harvester.errors import ClosedPipe, StopRun
 from harvester.event_loop import run_blocking, signals_stopping
 from harvester.parts import lane_quotas, output_spec, run_files, secrets_of
 from harvester.report.closing import closing_of, show_closing
-from harvester.report.event_log import EventLog, say_error, say_start
+from harvester.report.event_log import EventLog, say_error
 from harvester.report.github import tell_closing, tell_error
 from harvester.report.log import LOGGER, Lines, logging_to
 from harvester.report.metrics import metrics_kept
 from harvester.report.progress import mode_of, progress_shown
 from harvester.report.redaction import Redactor
-from harvester.report.result import Report, program_version
 from harvester.report.snapshot import Monitor
-from harvester.report.summary import summary_document
+from harvester.report.summary import Report, summary_document
 from harvester.settings.settings import Settings
 
 
@@ -63,7 +62,6 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
     async with AsyncExitStack() as stack:
         harvest = await stack.enter_async_context(Harvest(settings, log.observe))
         stack.enter_context(signals_stopping(harvest))
-        _say_start(settings)
         quotas = lane_quotas(settings)
         metrics = None
         if settings.metrics is not None:
@@ -107,14 +105,3 @@ def failures_of(settings: Settings) -> str | None:
 
 def _about(settings: Settings) -> dict[str, Any]:
     return {"tenant": urlsplit(settings.base_url).hostname or ""}
-
-
-def _say_start(settings: Settings) -> None:
-    say_start(
-        tenant=urlsplit(settings.base_url).hostname or "",
-        api_versions=settings.api_version,
-        output=settings.output,
-        quotas=lane_quotas(settings),
-        shard=None if settings.shard is None else str(settings.shard),
-        version=program_version(),
-    )

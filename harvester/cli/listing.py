@@ -15,7 +15,7 @@ import orjson
 
 from harvester.cli.display import errors_logged
 from harvester.cli.help import GroupedOption
-from harvester.cli.options import loaded
+from harvester.cli.options import PATH, loaded
 from harvester.errors import StopRun
 from harvester.event_loop import run_blocking, signals_stopping
 from harvester.events import Observer
@@ -55,6 +55,7 @@ def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
         "--output",
         "output",
         metavar="FILE",
+        type=PATH,
         default="-",
         show_default=True,
         cls=GroupedOption,

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from harvester.cli.help import Command, GroupedOption
 from harvester.errors import SettingError
 from harvester.settings import SECTIONS, TABLE, Loaded, load
+from harvester.settings.parse import BadValue, path_text
 from harvester.settings.setting import TEXTS, Setting
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -28,6 +29,30 @@ _CONFIG, _DRY_RUN = 5, 10
 
 _OWN = {"config", "profile", "verbose", "quiet", "dry_run"}
 """Options that are not settings: where settings come from, and shorthands."""
+
+
+class Parsed(click.ParamType[Any]):
+    """A value read by one of our own parsers; what they refuse is a usage error."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except SettingError as error:
+            # click names the option itself.
+            self.fail(f"{error}.".removeprefix(f"{error.setting}: "), param, ctx)
+        except BadValue as bad:
+            self.fail(f"{value!r} {bad.problem}: {bad.hint}.", param, ctx)
+
+
+PATH = Parsed("path", path_text)
+"""A path that is no setting: not blank, and `~` is the home directory."""
 
 
 class SettingsCommand(Command):

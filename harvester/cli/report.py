@@ -12,6 +12,7 @@ import click
 
 from harvester.cli.help import Command
 from harvester.cli.ledgers import ledger_named, summary_of
+from harvester.cli.options import PATH
 from harvester.errors import UsageError
 from harvester.files import distinct_paths
 from harvester.ledger import LedgerReader
@@ -31,9 +32,13 @@ Examples:
 
 
 @click.command(cls=Command, epilog=_EXAMPLES)
-@click.argument("source", metavar="LEDGER|SUMMARY")
+@click.argument("source", metavar="LEDGER|SUMMARY", type=PATH)
 @click.option(
-    "-o", "--output", metavar="FILE", help="Where the page goes.  [default: LEDGER.html; - is stdout]"
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=PATH,
+    help="Where the page goes.  [default: LEDGER.html; - is stdout]",
 )
 def command(source: str, *, output: str | None) -> int:
     """Make an HTML page of a harvest: which accounts nobody uses, and how the run went.

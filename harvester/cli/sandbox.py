@@ -14,6 +14,7 @@ from typing import Any, get_args
 import click
 
 from harvester.cli.help import Command, GroupedOption
+from harvester.cli.options import Parsed
 from harvester.errors import SettingError
 from harvester.sandbox import (
     FAULTS_HELP,
@@ -25,7 +26,7 @@ from harvester.sandbox import (
     parse_hopeless,
     parse_versions,
 )
-from harvester.settings.parse import API_VERSIONS, BadValue, duration, quota
+from harvester.settings.parse import API_VERSIONS, duration, quota
 
 try:
     import uvloop
@@ -35,26 +36,7 @@ except ImportError:  # not made for this platform
 _log = logging.getLogger("harvester.sandbox")
 
 
-class _Parsed(click.ParamType[Any]):
-    """A value read by one of the sandbox's own parsers; what they refuse is a usage error."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except SettingError as error:
-            # click names the option itself.
-            self.fail(f"{error}.".removeprefix(f"{error.setting}: "), param, ctx)
-        except BadValue as bad:
-            self.fail(f"{value!r} {bad.problem}: {bad.hint}.", param, ctx)
-
-
-_SECONDS = _Parsed("duration", duration)
+_SECONDS = Parsed("duration", duration)
 _SHARE = click.FloatRange(0, 1)
 _POPULATION, _QUOTA, _FAULTS = "The tenant", "Its quota", "What goes wrong"
 
@@ -111,7 +93,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
             "help": "Answer for an ID that no account has: 200 without rows, or 404.",
         },
         "--versions": {
-            "type": _Parsed("versions", parse_versions),
+            "type": Parsed("versions", parse_versions),
             "default": ",".join(API_VERSIONS),
             "help": "API versions served.",
         },
@@ -122,7 +104,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
     _QUOTA,
     {
         "--quota": {
-            "type": _Parsed("quota", lambda text: None if text == "none" else quota(text)),
+            "type": Parsed("quota", lambda text: None if text == "none" else quota(text)),
             "default": "100/10s",
             "help": "Requests per client ID and API version, N/Ps; none disables it.",
         },
@@ -152,7 +134,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
     _FAULTS,
     {
         "--faults": {
-            "type": _Parsed("faults", parse_faults),
+            "type": Parsed("faults", parse_faults),
             "default": "none",
             "help": "What goes wrong; see below.",
         },
@@ -162,7 +144,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
             "help": "Most faulty answers in a row to one account; 0: no limit.",
         },
         "--hopeless": {
-            "type": _Parsed("hopeless", parse_hopeless),
+            "type": Parsed("hopeless", parse_hopeless),
             "default": "0",
             "help": "Accounts that always fail, and how: 12 or 12:404/429.",
         },

@@ -8,6 +8,7 @@ import click
 import orjson
 
 from harvester.cli.help import Command
+from harvester.cli.options import PATH
 from harvester.report.figures import plural
 from harvester.report.text import safe
 from harvester.source import read_list
@@ -23,7 +24,7 @@ Examples:
 
 
 @click.command(cls=Command, epilog=_EXAMPLES)
-@click.argument("output", metavar="OUTPUT")
+@click.argument("output", metavar="OUTPUT", type=PATH)
 @click.option(
     "--ledger",
     "ledgers",

@@ -42,7 +42,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from enum import Enum
 from logging import DEBUG, ERROR, INFO, WARNING
@@ -50,7 +50,7 @@ from typing import Any, Final, TypeAlias
 
 from harvester import events
 from harvester.errors import StopRun
-from harvester.model import AccountOutcome, Quota
+from harvester.model import AccountOutcome
 from harvester.report.figures import plural, rate, size, span
 from harvester.report.log import DETAIL, LOGGER, say
 from harvester.report.observers import Handlers
@@ -74,6 +74,13 @@ def _retry(event: events.RetryScheduled) -> str:
         f"account {event.account_id} will be requested again in {span(event.delay)}: {event.detail} "
         f"({event.reason}, attempt {event.attempt})"
     )
+
+
+def _run_started(event: events.RunStarted) -> str:
+    versions, place = ", ".join(event.api_versions), "stdout" if event.output == "-" else event.output
+    lanes = f" on each of {event.lanes} lanes" if event.lanes > 1 else ""
+    part = f", shard {event.shard}" if event.shard else ""
+    return f"harvesting {event.tenant} ({versions}) into {place}, quota {event.quota or 'none'}{lanes}{part}"
 
 
 def _list_read(event: events.ListRead) -> str:
@@ -114,6 +121,7 @@ _LINES: Final[Mapping[type, _Line]] = {
         lambda event: f"{plural(event.accounts, 'account')} committed in {span(event.seconds)}",
     ),
     events.RetryScheduled: (DEBUG, "retry", _retry),
+    events.RunStarted: (INFO, "run_started", _run_started),
     events.Resumed: (
         INFO,
         "run_resumed",
@@ -291,35 +299,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.name.lower()
     return round(value, 6) if isinstance(value, float) else value
-
-
-def say_start(
-    *,
-    tenant: str,
-    api_versions: Sequence[str],
-    output: str,
-    quotas: Mapping[str, Quota | None],
-    shard: str | None,
-    version: str,
-) -> None:
-    """Log that a run begins: of which tenant, into what, with which quota for each lane."""
-    different = dict.fromkeys("none" if quota is None else str(quota) for quota in quotas.values())
-    quota = ", ".join(different)
-    lanes = f" on each of {len(quotas)} lanes" if len(quotas) > 1 else ""
-    place = "stdout" if output == "-" else output
-    part = f", shard {shard}" if shard else ""
-    say(
-        INFO,
-        "run_started",
-        f"harvesting {tenant} ({', '.join(api_versions)}) into {place}, quota {quota or 'none'}{lanes}{part}",
-        version=version,
-        tenant=tenant,
-        apiVersions=list(api_versions),
-        output=output,
-        quota=quota or None,
-        lanes=len(quotas),
-        shard=shard,
-    )
 
 
 def say_error(error: StopRun) -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from harvester import events
 from harvester.errors import SettingError
-from harvester.model import AccountOutcome, Quota
+from harvester.model import AccountOutcome
 from harvester.report import event_log
 from harvester.report.closing import show_closing
-from harvester.report.event_log import LINES_PER_REASON, EventLog, say_error, say_start
+from harvester.report.event_log import LINES_PER_REASON, EventLog, say_error
 from harvester.report.github import tell_error
 from harvester.report.log import LOGGER, Lines, logging_to, say
 from harvester.report.progress import mode_of, progress_shown
@@ -29,6 +29,7 @@ from tests.report.screen import terminal
 
 FAILED = AccountOutcome.FAILED
 EVENTS: list[events.Event] = [
+    events.RunStarted("2", "acme", ("v3",), "-", "100/10s", 1, None),
     events.RequestEnded("a", "usage", 200, None, 0.1, 1),
     events.RequestEnded("a", "probe", None, "timeout", 30.0, 0),
     events.Committed(5, 60, 0.25),
@@ -107,7 +108,7 @@ def test_every_event_is_logged_as_documented() -> None:
         assert line["level"] in levels
         assert set(line) - {"time", "level", "event", "message"} == fields
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
-    elsewhere = {"run_started", "progress", "run_ended", "listing", "listed", "error"}
+    elsewhere = {"progress", "run_ended", "listing", "listed", "error"}
     assert {line["event"] for line in lines} == set(table) - elsewhere
 
 
@@ -211,26 +212,27 @@ def test_a_retry_after_that_makes_no_sense_is_called_so() -> None:
     ]
 
 
-def test_start_and_error_are_lines_too() -> None:
-    """A run's first line has its quotas and lanes; an error its status and hint."""
+def started(**more: Any) -> events.RunStarted:
+    """A run of one lane into stdout."""
+    fields = {"output": "-", "quota": "100/10s", "lanes": 1, "shard": "1/2"} | more
+    return events.RunStarted("2", "acme", ("v3", "v2024"), **fields)
+
+
+def test_the_first_line_of_a_run() -> None:
+    """It has the tenant, the destination, the quotas and how many lanes have them."""
+    one, two = messages([started(), started(quota="100/10s, none", lanes=2, output="x.csv", shard=None)])
+    assert one == "harvesting acme (v3, v2024) into stdout, quota 100/10s, shard 1/2"
+    assert two == "harvesting acme (v3, v2024) into x.csv, quota 100/10s, none on each of 2 lanes"
+
+
+def test_an_error_is_a_line_too() -> None:
+    """With its status and its hint."""
     stream = io.StringIO()
     with logging_to(stream, log_format="json"):
-        for quotas in ({"a": Quota(100, 10.0)}, {"a": Quota(100, 10.0), "b": None}):
-            say_start(
-                tenant="acme",
-                api_versions=("v3", "v2024"),
-                output="-",
-                quotas=quotas,
-                shard="1/2",
-                version="2",
-            )
         say_error(SettingError("--quota", "is not valid", "write it as 100/10s"))
-    one, two, error = map(json.loads, stream.getvalue().splitlines())
-    assert one["message"] == "harvesting acme (v3, v2024) into stdout, quota 100/10s, shard 1/2"
-    assert two["message"].endswith("quota 100/10s, none on each of 2 lanes, shard 1/2")
-    assert (error["status"], error["hint"]) == (2, "write it as 100/10s")
-    for line in (one, error):
-        assert set(line) - {"time", "level", "event", "message"} == documented()[line["event"]][1]
+    line = json.loads(stream.getvalue())
+    assert (line["status"], line["hint"]) == (2, "write it as 100/10s")
+    assert set(line) - {"time", "level", "event", "message"} == documented()[line["event"]][1]
 
 
 def test_a_text_line_is_one_line() -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from harvester.errors import InputError, SettingError
-from harvester.files import descriptor_of, write_atomically
+from harvester.files import is_stream, write_atomically
 from harvester.report.closing import closing_of
 from harvester.report.html import answer as answers
 from harvester.report.html import run
@@ -48,7 +48,7 @@ def require_drawing(setting: str) -> None:
 
 def list_beside(page: Path) -> Path | None:
     """Where the list of all unused accounts goes that belongs to a page; None where the page is no file."""
-    if descriptor_of(page) is not None or (page.exists() and not page.is_file()):
+    if is_stream(page):
         return None
     return page.with_name(page.stem + _LIST_SUFFIX)
 
