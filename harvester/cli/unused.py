@@ -13,6 +13,7 @@ import click
 
 from harvester.cli.help import Command, GroupedOption
 from harvester.cli.ledgers import ledger_named
+from harvester.cli.options import PATH
 from harvester.errors import SettingError
 from harvester.ledger import LedgerReader
 from harvester.review import (
@@ -55,7 +56,7 @@ def _option(
 
 
 @click.command(cls=Command, epilog=_EXAMPLES)
-@click.argument("ledger", metavar="LEDGER")
+@click.argument("ledger", metavar="LEDGER", type=PATH)
 @_option(
     "--months", _WINDOW, 1, metavar="N", type=int, help="Months before the last one, 1 to 11.  [default: 3]"
 )
@@ -81,7 +82,12 @@ def _option(
 )
 @_option("--states", _SHOWN, 4, metavar="NAMES", help="States to show.  [default: unused,never]")
 @_option(
-    "-o,--output", _SHOWN, 2, metavar="DEST", help="A file instead of stdout (.csv, .ndjson, .txt for IDs)."
+    "-o,--output",
+    _SHOWN,
+    2,
+    metavar="DEST",
+    type=PATH,
+    help="A file instead of stdout (.csv, .ndjson, .txt for IDs).",
 )
 @_option(
     "--format",
