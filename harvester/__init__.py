@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harvester.ledger import LedgerReader
     from harvester.listing import SourceRecord, list_accounts, list_sources
     from harvester.model import AccountOutcome, Counts, OutputFile, Quota, Shard, UsageRow
-    from harvester.report.result import Report
+    from harvester.report.summary import Report
     from harvester.review.output import Wanted, write_answer
     from harvester.review.question import Exclusion, Question, read_exclusions
     from harvester.review.review import Review, ReviewedAccount
@@ -50,7 +50,7 @@ _PLACES = {
     "ledger": "LedgerReader",
     "listing": "SourceRecord list_accounts list_sources",
     "model": "AccountOutcome Counts OutputFile Quota Shard UsageRow",
-    "report.result": "Report",
+    "report.summary": "Report",
     "review.output": "Wanted write_answer",
     "review.question": "Exclusion Question read_exclusions",
     "review.review": "Review ReviewedAccount",

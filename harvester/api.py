@@ -33,8 +33,7 @@ from harvester.ledger import Entry, Ledger
 from harvester.model import AccountOutcome, ListedAccount, UsageRow
 from harvester.report.observers import fan_out
 from harvester.report.redaction import Redactor
-from harvester.report.result import Report, check_counts, program_version
-from harvester.report.summary import summary_json
+from harvester.report.summary import Report, check_counts, program_version, summary_json
 from harvester.report.tally import Tally
 from harvester.run import Run
 from harvester.settings.settings import Settings

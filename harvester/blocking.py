@@ -13,7 +13,7 @@ from typing import Any, Final, Unpack
 from harvester.api import Harvest, Ids
 from harvester.errors import StoppedEarly
 from harvester.event_loop import run_blocking
-from harvester.report.result import Report
+from harvester.report.summary import Report
 from harvester.settings.load import load_settings
 from harvester.settings.options import Options
 from harvester.settings.settings import Settings

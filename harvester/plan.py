@@ -13,7 +13,7 @@ from harvester.fetching import list_of
 from harvester.ledger import LedgerReader, ledger_paths
 from harvester.ledger.account_list import Preview
 from harvester.parts import lane_quotas
-from harvester.report.figures import plural, rate, span
+from harvester.report.figures import plural, rate, span, total_rate
 from harvester.settings.settings import Settings
 
 _TOKEN_USE = 749.0 - 90.0
@@ -114,7 +114,6 @@ def _unfinished(settings: Settings, stack: ExitStack) -> LedgerReader | None:
 
 def _plan(settings: Settings, preview: Preview) -> Plan:
     quotas = list(lane_quotas(settings).values()) or [settings.quota] * len(settings.api_version)
-    known = [quota.per_second for quota in quotas if quota is not None]
     return Plan(
         distinct=preview.distinct,
         repeated=preview.repeated,
@@ -123,7 +122,7 @@ def _plan(settings: Settings, preview: Preview) -> Plan:
         skipped=settings.skip_unreported,
         clients=max(len(settings.clients), 1),
         lanes=len(quotas),
-        per_second=sum(known) if len(known) == len(quotas) else None,
+        per_second=total_rate(quotas),
         output=settings.output,
         by_source=preview.by_source,
     )

@@ -15,7 +15,7 @@ from harvester.check.asking import PATIENCE, Asking, Listed, first_listed, of_so
 from harvester.check.finding import Finding, ok, reason_of, warning
 from harvester.check.network import look
 from harvester.model import Answered, Quota
-from harvester.report.figures import plural, rate, span
+from harvester.report.figures import plural, rate, span, total_rate
 from harvester.tenant.client import Lane, Tenant
 from harvester.tenant.listing import ACCOUNTS
 from harvester.tenant.proxy import is_loopback
@@ -102,7 +102,7 @@ class Check:
         """Quota, time and saving, for the lanes that work."""
         access, asking, workload = self._access, self._asking, self.workload
         quotas = [self.quotas[lane.label] for lane in access.usable]
-        pace = pace_of(quotas)
+        pace = total_rate(quotas)
         figures = [about_quota(asking, quotas, loopback=is_loopback(self.tenant.host))]
         saving = Saving(asking, access.usable[0])
         if workload is not None:
@@ -121,15 +121,9 @@ class Check:
 # --- quota and time
 
 
-def pace_of(quotas: Sequence[Quota | None]) -> float | None:
-    """Requests a second of all lanes together, None where one has no limit but the tenant's."""
-    known = [quota.per_second for quota in quotas if quota is not None]
-    return sum(known) if len(known) == len(quotas) else None
-
-
 def about_quota(asking: Asking, quotas: Sequence[Quota | None], *, loopback: bool) -> Finding:
     """The quota as it is set for the lanes that work."""
-    pace = pace_of(quotas)
+    pace = total_rate(quotas)
     text = " and ".join(sorted({"none" if one is None else str(one) for one in quotas}))
     if len(quotas) > 1:
         text += f" on each of {len(quotas)} lanes"

@@ -1,4 +1,4 @@
-"""The summary: a run in figures, as one JSON document.
+"""How a run ended, as `Harvest.run()` returns it, and the summary: the same as one JSON document.
 
 Each top-level key is on a line of its own, so that people can read the file and `diff` can compare it.
 `schemaVersion` is raised when a key changes its meaning or goes away; new keys may come at any time.
@@ -36,17 +36,114 @@ Each top-level key is on a line of its own, so that people can read the file and
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from harvester.errors import InternalError, StopRun
+from harvester.model import Counts, FailureGroup, OutputFile, Quota
+from harvester.report.figures import total_rate
 from harvester.report.histogram import Histogram
-from harvester.report.result import Report
 from harvester.report.tally import LaneFigures, Tally
-from harvester.report.text import safe_json
+from harvester.report.text import camel_case, safe_json
 
 SCHEMA_VERSION: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A run that has ended, in figures. Times are aware datetimes; the tally is finished.
+
+    `status` is the exit status of the process; `stop` says why the run ended early, None where the list
+    was finished. `counts` and `failures_by_reason` are those of the whole harvest, across its resumes;
+    what `tally` counts is this run's. Paths are as the caller named them.
+    """
+
+    run_id: str
+    status: int
+    stop: StopRun | None
+    started: datetime
+    ended: datetime
+    counts: Counts
+    failures_by_reason: Mapping[str, FailureGroup] = field(default_factory=dict)
+    rows: int
+    """Rows of the whole harvest."""
+    outputs: tuple[OutputFile, ...] = ()
+    """The files of the output that exist under their final names."""
+    output: str = "-"
+    """The destination, `-` for stdout."""
+    ledger: str | None = None
+    """Where the harvest is kept, None where it is not."""
+    failures: str | None = None
+    """The failures file, None where there is none."""
+    tenant: str
+    """The tenant's host."""
+    api_versions: tuple[str, ...] = ("v2024",)
+    shard: str | None = None
+    version: str = "unknown"
+    quotas: Mapping[str, Quota | None] = field(default_factory=dict)
+    """The quota of each lane, by its label."""
+    tally: Tally = field(repr=False)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every account on the list is accounted for, failed ones included."""
+        return self.stop is None and not self.counts.not_attempted
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, by the monotonic clock."""
+        return self.tally.seconds
+
+    @property
+    def quota_share(self) -> float | None:
+        """See `Tally.quota_share`."""
+        return self.tally.quota_share(self.quotas)
+
+
+def check_counts(
+    counts: Counts, failures_by_reason: Mapping[str, FailureGroup], tally: Tally, *, complete: bool
+) -> None:
+    """Compare the ledger's counts with each other, with its failures, and with the tally.
+
+    Ledger and tally count independently. Where the list is finished (`complete`), every account must
+    have an outcome, and the ledger cannot have fewer of a kind than this run settled.
+
+    Raises:
+        InternalError: they contradict each other, so the output is not to be trusted.
+    """
+    kept = (counts.harvested, counts.empty, counts.unreported, counts.failed)
+    parts = (*kept, counts.not_attempted)
+    if min(parts) < 0 or sum(parts) != counts.distinct:
+        raise _contradiction(
+            f"{sum(parts)} accounts are accounted for, {counts.distinct} are on the list", counts
+        )
+    failed = sum(group.count for group in failures_by_reason.values())
+    if failed != counts.failed:
+        raise _contradiction(f"{failed} failures have a reason", counts)
+    if complete and counts.not_attempted:
+        raise _contradiction("the harvest is finished, but some accounts were never requested", counts)
+    for known, (outcome, number) in zip(kept, tally.outcomes.items(), strict=True):
+        if complete and number > known:
+            kind = outcome.name.lower()
+            raise _contradiction(f"{number} accounts ended as {kind} in this run alone", counts)
+
+
+def _contradiction(problem: str, counts: Counts) -> InternalError:
+    return InternalError(
+        f"the counts do not add up: {problem} ({counts})",
+        "this is a bug in harvester: keep the files as they are and report it",
+    )
+
+
+def program_version() -> str:
+    """The version that is installed."""
+    try:
+        return version("account-usage-harvester")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "unknown"
 
 
 def summary_document(report: Report) -> dict[str, Any]:
@@ -70,7 +167,7 @@ def summary_json(report: Report, redact: Callable[[str], str]) -> str:
 
 
 def _outcome(report: Report) -> dict[str, Any]:
-    stop, counts = report.stop, report.counts
+    stop = report.stop
     return {
         "runId": report.run_id,
         "version": report.version,
@@ -82,25 +179,15 @@ def _outcome(report: Report) -> dict[str, Any]:
         "start": _rfc3339(report.started),
         "end": _rfc3339(report.ended),
         "seconds": round(report.seconds, 3),
-        "counts": {
-            "distinct": counts.distinct,
-            "harvested": counts.harvested,
-            "empty": counts.empty,
-            "unreported": counts.unreported,
-            "failed": counts.failed,
-            "notAttempted": counts.not_attempted,
-        },
-        "failuresByReason": {
-            reason: {"count": group.count, "accountId": group.account_id, "detail": group.detail}
-            for reason, group in report.failures_by_reason.items()
-        },
+        "counts": _record(report.counts),
+        "failuresByReason": {reason: _record(one) for reason, one in report.failures_by_reason.items()},
         "repeated": report.tally.repeated,
         "settledEarlier": report.tally.settled_earlier,
         "rows": report.rows,
         "output": report.output,
         "ledger": report.ledger,
         "failures": report.failures,
-        "outputs": [asdict(output) for output in report.outputs],
+        "outputs": [_record(output) for output in report.outputs],
     }
 
 
@@ -116,7 +203,7 @@ def _requests(report: Report) -> dict[str, Any]:
         "secondsPaused": round(tally.paused_seconds(), 3),
         "grantedPerSecond": _rounded(tally.granted_per_second, 3),
         "quotaShare": _rounded(report.quota_share, 4),
-        "permittedPerSecond": _permitted(report),
+        "permittedPerSecond": _rounded(total_rate(report.quotas.values()), 6),
         "latencySeconds": _latency(tally.latency),
         "bytesReceived": tally.bytes_received,
         "bytesWritten": sum(output.bytes for output in report.outputs),
@@ -127,14 +214,13 @@ def _requests(report: Report) -> dict[str, Any]:
     }
 
 
+def _record(figures: Any) -> dict[str, Any]:
+    """A dataclass with its names in camel case."""
+    return {camel_case(name): value for name, value in asdict(figures).items()}
+
+
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
-
-
-def _permitted(report: Report) -> float | None:
-    quotas = list(report.quotas.values())
-    known = [quota.per_second for quota in quotas if quota is not None]
-    return round(sum(known), 6) if known and len(known) == len(quotas) else None
 
 
 def _latency(histogram: Histogram) -> dict[str, float] | None:

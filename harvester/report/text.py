@@ -48,6 +48,12 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
+def camel_case(name: str) -> str:
+    """`failed_at` as JSON has it: `failedAt`."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
 def wrap(text: str, width: int | None, indent: int = 0) -> list[str]:
     """`text` in lines of at most `width` columns, broken between words only; later lines are indented.
 

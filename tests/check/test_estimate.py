@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from harvester.check.check import Workload, about_quota, estimate, pace_of
+from harvester.check.check import Workload, about_quota, estimate
 from harvester.check.finding import detail_of
 from harvester.model import Quota
+from harvester.report.figures import total_rate
 
 TEN = Quota(100, 10.0)
 
@@ -20,7 +21,7 @@ TEN = Quota(100, 10.0)
 )
 def test_the_pace_of_several_lanes(quotas: list[Quota | None], expected: float | None) -> None:
     """The sum of the quotas, where each lane has one."""
-    assert pace_of(quotas) == expected
+    assert total_rate(quotas) == expected
 
 
 @pytest.mark.parametrize(

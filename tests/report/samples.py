@@ -9,7 +9,7 @@ from typing import Any
 
 from harvester.events import AccountSettled, ListRead, RequestEnded, RetryScheduled
 from harvester.model import AccountOutcome, Counts, FailureGroup, OutputFile, Quota
-from harvester.report.result import Report
+from harvester.report.summary import Report
 from harvester.report.tally import Tally
 
 BEGAN = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)

@@ -16,8 +16,7 @@ from harvester.report.closing import closing_of, show_closing
 from harvester.report.log import logging_to
 from harvester.report.reasons import meaning
 from harvester.report.redaction import MASK, Redactor
-from harvester.report.result import Report
-from harvester.report.summary import summary_document
+from harvester.report.summary import Report, summary_document
 from tests.report.samples import HUNDRED, SECRET, Run, a_report, a_troubled_report, counts_of
 from tests.report.screen import terminal
 

@@ -18,8 +18,7 @@ from harvester.events import AccountSettled, LanePaused
 from harvester.model import AccountOutcome, Counts, FailureGroup
 from harvester.report import summary
 from harvester.report.redaction import Redactor
-from harvester.report.result import Report, check_counts
-from harvester.report.summary import summary_document, summary_json
+from harvester.report.summary import Report, check_counts, summary_document, summary_json
 from harvester.report.tally import Tally
 from tests.report.samples import BEGAN, HUNDRED, SECRET, Run, a_report, a_troubled_report, counts_of
 
