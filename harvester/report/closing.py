@@ -17,8 +17,7 @@ from harvester.errors import RESUMABLE, ClosedPipe, Interrupted
 from harvester.report.figures import percent, plural, rate, size, span
 from harvester.report.log import Lines, say
 from harvester.report.reasons import meaning
-from harvester.report.result import Report
-from harvester.report.summary import summary_document
+from harvester.report.summary import Report, summary_document
 from harvester.report.text import cut, safe, wrap
 
 _MOST_REASONS: Final = 3
