@@ -44,16 +44,6 @@ def fault_of(body: bytes, **options: Any) -> Fault:
     return fault
 
 
-def test_a_month_twice_is_not_a_usual_page() -> None:
-    """Whatever the counts: only distinct months take the fast path, and so pass for complete."""
-    for counts in ((3, 3), (3, 4)):
-        body = orjson.dumps([{"date": "2026-10-01", "count": count} for count in counts])
-        for _ in range(2):  # the first one makes the date known
-            page = read(body)
-            assert isinstance(page, Page)
-            assert not page.usual
-
-
 # --- the request
 
 
