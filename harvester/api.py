@@ -25,13 +25,12 @@ import orjson
 
 from harvester import parts
 from harvester.errors import InternalError, StoppedEarly, StopRun
-from harvester.events import Observer
+from harvester.events import Observer, fan_out
 from harvester.export.control import Control
 from harvester.export.slices import decoded, slices
 from harvester.fetching import Batches, Fetching, inputs_of
 from harvester.ledger import Entry, Ledger
 from harvester.model import AccountOutcome, ListedAccount, UsageRow
-from harvester.report.observers import fan_out
 from harvester.report.redaction import Redactor
 from harvester.report.summary import Report, check_counts, program_version, summary_json
 from harvester.report.tally import Tally

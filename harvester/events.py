@@ -254,3 +254,13 @@ Event: TypeAlias = (
 )
 
 Observer: TypeAlias = Callable[[Event], None]
+
+
+def fan_out(*observers: Observer) -> Observer:
+    """An observer that passes each event to all of `observers`."""
+
+    def observe(event: Event) -> None:
+        for each in observers:
+            each(event)
+
+    return observe

@@ -7,12 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from harvester import parts
-from harvester.events import Observer
+from harvester.events import Observer, fan_out
 from harvester.export.export import Exported, export
 from harvester.export.output import open_output
 from harvester.files import distinct_paths, try_out
 from harvester.ledger import LedgerReader
-from harvester.report.observers import fan_out
 from harvester.settings.settings import Settings
 
 

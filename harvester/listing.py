@@ -17,9 +17,8 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 from harvester import parts
-from harvester.events import Observer
+from harvester.events import Observer, fan_out
 from harvester.ledger.records import UsageStatus
-from harvester.report.observers import fan_out
 from harvester.settings.settings import Settings
 from harvester.tenant.account_list import account_pages
 from harvester.tenant.client import Tenant

@@ -40,9 +40,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import fields
 from enum import Enum
 from logging import DEBUG, ERROR, INFO, WARNING
@@ -53,27 +51,169 @@ from harvester.errors import StopRun
 from harvester.model import AccountOutcome
 from harvester.report.figures import plural, rate, size, span
 from harvester.report.log import DETAIL, LOGGER, say
-from harvester.report.observers import Handlers
 from harvester.report.reasons import meaning
+from harvester.report.text import camel_case
 
 LINES_PER_REASON: Final = 20
 """Enough to see a pattern; the failures file has all of them."""
 
-_Line: TypeAlias = tuple[int, str, Callable[[Any], str]]
+_Line: TypeAlias = tuple[int, str, str]
 """Level, name of the event, and the sentence for people."""
+
+
+class EventLog:
+    """Logs the events of a run.
+
+    `failures` is the failures file: where there is one, the lines about failed accounts are capped at 20
+    per reason (with any verbosity) and the rest counted; where there is none (None), the log is where
+    each of them is named. Warnings of one kind are always capped. `finish` logs what was only counted.
+    """
+
+    def __init__(self, failures: str | None = None) -> None:
+        self._failures = failures
+        self._rates: dict[str, float] = {}
+        self._failed: Counter[str] = Counter()
+        self._warned: Counter[str] = Counter()
+        self._ongoing: set[str] = set()
+
+    def observe(self, event: events.Event) -> None:
+        """Log one event. There is one for each request and each account: most of them stop here."""
+        if isinstance(event, events.RequestEnded):
+            if not LOGGER.isEnabledFor(DETAIL):
+                return
+        elif isinstance(event, events.AccountSettled) and event.outcome is not AccountOutcome.FAILED:
+            return
+        line = self._line(event) or _plain_line(event)
+        if line is not None:
+            level, name, message = line
+            say(level, name, message, **_fields(event))
+
+    def finish(self) -> None:
+        """Log how many lines the caps left out."""
+        for reason, number in self._failed.items():
+            if self._failures is not None and (more := number - LINES_PER_REASON) > 0:
+                message = f"{plural(more, 'more account')} failed: {meaning(reason).words} ({reason})"
+                say(WARNING, "accounts_failed", message, reason=reason, more=more)
+        for code, number in self._warned.items():
+            if (more := number - LINES_PER_REASON) > 0:
+                message = f"{plural(more, 'more warning')} of this kind: {code}"
+                say(WARNING, "warnings", message, code=code, more=more)
+
+    def _line(self, event: events.Event) -> _Line | None:
+        """The line of an event that depends on those before it."""
+        match event:
+            case events.AccountSettled():
+                return self._account_failed(event)
+            case events.Warned():
+                self._warned[event.code] += 1
+                message = f"{event.problem}: {event.hint}" if event.hint else event.problem
+                return (WARNING, "warning", message) if self._warned[event.code] <= LINES_PER_REASON else None
+            case events.RateChanged():
+                before = self._rates.get(event.lane)
+                self._rates[event.lane] = event.per_second
+                raised = before is not None and event.per_second > before
+                level, name = (DEBUG, "rate_raised") if raised else (INFO, "rate_lowered")
+                return level, name, f"lane {event.lane} now sends {rate(event.per_second)}"
+        return self._trouble(event)
+
+    def _account_failed(self, event: events.AccountSettled) -> _Line | None:
+        reason = event.reason or "unknown"
+        self._failed[reason] += 1
+        words = event.detail or meaning(reason).words
+        message = f"account {event.account_id} failed: {words} ({event.reason})"
+        if self._failures is not None and self._failed[reason] >= LINES_PER_REASON:
+            if self._failed[reason] > LINES_PER_REASON:
+                return None
+            message += (
+                f"; more accounts that fail as {reason} are only counted here, and listed in {self._failures}"
+            )
+        return WARNING, "account_failed", message
+
+    def _trouble(self, event: events.Event) -> _Line | None:  # noqa: PLR0911  # one for each event
+        """The line of what goes on for a while: "still" only after the first one, a warning, like the end."""
+        match event:
+            case events.TokenFailed():
+                level, still = self._goes_on(f"token {event.client}")
+                problem = f"{still}could not get a token ({event.detail})"
+                message = f"client {event.client}: {problem}: next attempt in {span(event.next_in)}"
+                return level, "token_failed", message
+            case events.TokenRenewed():
+                life = "of unknown lifetime" if event.seconds is None else f"valid for {span(event.seconds)}"
+                level = WARNING if self._ends(f"token {event.client}") else DEBUG
+                return level, "token_renewed", f"client {event.client} has a new token, {life}"
+            case events.OutageBegan():
+                self._goes_on("outage")
+                waiting = "waiting for it, no account loses an attempt"
+                return WARNING, "outage_began", f"the tenant is not reachable ({event.detail}): {waiting}"
+            case events.OutageProbed():
+                level, still = self._goes_on("outage")
+                problem = f"the tenant is {still}not reachable ({event.detail})"
+                return level, "outage_probed", f"{problem}: next probe in {span(event.next_in)}"
+            case events.OutageEnded():
+                self._ends("outage")
+                return WARNING, "outage_ended", f"the tenant responds again after {span(event.seconds)}"
+            case events.DestinationUnavailable():
+                level, still = self._goes_on(f"destination {event.place}")
+                problem = f"{event.place} {still}cannot be written to ({event.detail})"
+                return level, "destination_unavailable", f"{problem}: next attempt in {span(event.next_in)}"
+            case events.DestinationAvailable():
+                self._ends(f"destination {event.place}")
+                message = f"{event.place} can be written to again after {span(event.seconds)}"
+                return WARNING, "destination_available", message
+        return None
+
+    def _goes_on(self, what: str) -> tuple[int, str]:
+        known = what in self._ongoing
+        self._ongoing.add(what)
+        return (INFO, "still ") if known else (WARNING, "")
+
+    def _ends(self, what: str) -> bool:
+        known = what in self._ongoing
+        self._ongoing.discard(what)
+        return known
+
+
+def _plain_line(event: events.Event) -> _Line | None:  # noqa: C901, PLR0911  # one for each event
+    """The line of an event that is logged in the same way whatever came before."""
+    match event:
+        case events.RequestEnded():
+            return DETAIL, "request", _request(event)
+        case events.Committed():
+            message = f"{plural(event.accounts, 'account')} committed in {span(event.seconds)}"
+            return DETAIL, "committed", message
+        case events.RetryScheduled():
+            message = f"account {event.account_id} will be requested again in {span(event.delay)}"
+            return DEBUG, "retry", f"{message}: {event.detail} ({event.reason}, attempt {event.attempt})"
+        case events.RunStarted():
+            return INFO, "run_started", _run_started(event)
+        case events.Resumed():
+            settled = f"{plural(event.settled, 'account')} settled earlier"
+            return INFO, "run_resumed", f"resuming the harvest of run {event.run_id}: {settled}"
+        case events.ListRead():
+            return INFO, "list_read", _list_read(event)
+        case events.ListChanged():
+            changes = f"{event.added:,} added, {event.dropped:,} dropped, {event.shared:,} on both"
+            return INFO, "list_changed", f"the list has changed since the unfinished harvest: {changes}"
+        case events.LanePaused():
+            why = "as Retry-After asks" if event.asked else "without a usable Retry-After"
+            pause = f"pauses for {span(event.seconds)} after a {event.status}, {why}"
+            return INFO, "lane_paused", f"lane {event.lane} {pause}"
+        case events.FilePublished():
+            new = " new or changed" if event.bytes is None else f", {size(event.bytes)}"
+            return INFO, "file_published", f"{event.name} is complete: {plural(event.rows, 'row')}{new}"
+        case events.ClientDropped():
+            return WARNING, "client_dropped", f"client {event.client} is not used any more: {event.detail}"
+        case events.LaneDropped():
+            return WARNING, "lane_dropped", f"lane {event.lane} is not used any more: {event.detail}"
+        case events.Stopping():
+            return WARNING, "stopping", _stopping(event)
+    return None
 
 
 def _request(event: events.RequestEnded) -> str:
     outcome = event.status if event.reason is None else f"{event.status or 'no answer'}, {event.reason}"
     received = f"{plural(event.body_bytes, 'byte')} in {span(event.seconds)}"
     return f"{event.purpose} request on {event.lane}: {outcome}, {received}"
-
-
-def _retry(event: events.RetryScheduled) -> str:
-    return (
-        f"account {event.account_id} will be requested again in {span(event.delay)}: {event.detail} "
-        f"({event.reason}, attempt {event.attempt})"
-    )
 
 
 def _run_started(event: events.RunStarted) -> str:
@@ -89,23 +229,6 @@ def _list_read(event: events.ListRead) -> str:
     return f"the list has {plural(event.distinct, 'account')}" + (f" ({', '.join(extras)})" if extras else "")
 
 
-def _list_changed(event: events.ListChanged) -> str:
-    return (
-        f"the list has changed since the unfinished harvest: {event.added:,} added, "
-        f"{event.dropped:,} dropped, {event.shared:,} on both"
-    )
-
-
-def _lane_paused(event: events.LanePaused) -> str:
-    why = "as Retry-After asks" if event.asked else "without a usable Retry-After"
-    return f"lane {event.lane} pauses for {span(event.seconds)} after a {event.status}, {why}"
-
-
-def _token_renewed(event: events.TokenRenewed) -> str:
-    life = "of unknown lifetime" if event.seconds is None else f"valid for {span(event.seconds)}"
-    return f"client {event.client} has a new token, {life}"
-
-
 def _stopping(event: events.Stopping) -> str:
     again = "; a second signal exits at once" if event.by_signal else ""
     if not event.grace:
@@ -113,189 +236,13 @@ def _stopping(event: events.Stopping) -> str:
     return f"stopping ({event.detail}): requests in flight get up to {span(event.grace)} to finish{again}"
 
 
-_LINES: Final[Mapping[type, _Line]] = {
-    events.RequestEnded: (DETAIL, "request", _request),
-    events.Committed: (
-        DETAIL,
-        "committed",
-        lambda event: f"{plural(event.accounts, 'account')} committed in {span(event.seconds)}",
-    ),
-    events.RetryScheduled: (DEBUG, "retry", _retry),
-    events.RunStarted: (INFO, "run_started", _run_started),
-    events.Resumed: (
-        INFO,
-        "run_resumed",
-        lambda event: (
-            f"resuming the harvest of run {event.run_id}: {plural(event.settled, 'account')} settled earlier"
-        ),
-    ),
-    events.ListRead: (INFO, "list_read", _list_read),
-    events.ListChanged: (INFO, "list_changed", _list_changed),
-    events.LanePaused: (INFO, "lane_paused", _lane_paused),
-    events.FilePublished: (
-        INFO,
-        "file_published",
-        lambda event: (
-            f"{event.name} is complete: {plural(event.rows, 'row')}"
-            + (f", {size(event.bytes)}" if event.bytes is not None else " new or changed")
-        ),
-    ),
-    events.ClientDropped: (
-        WARNING,
-        "client_dropped",
-        lambda event: f"client {event.client} is not used any more: {event.detail}",
-    ),
-    events.LaneDropped: (
-        WARNING,
-        "lane_dropped",
-        lambda event: f"lane {event.lane} is not used any more: {event.detail}",
-    ),
-    events.Stopping: (WARNING, "stopping", _stopping),
-}
-"""The events that are logged in the same way whatever came before."""
-
-
-class EventLog:
-    """Logs the events of a run. A type of event below the logger's level costs nothing.
-
-    `failures` is the failures file: where there is one, the lines about failed accounts are capped at 20
-    per reason (with any verbosity) and the rest counted; where there is none (None), the log is where
-    each of them is named. Warnings of one kind are always capped. `finish` logs what was only counted.
-    """
-
-    def __init__(self, failures: str | None = None, logger: logging.Logger = LOGGER) -> None:
-        self._failures = failures
-        self._rates: dict[str, float] = {}
-        self._failed: Counter[str] = Counter()
-        self._warned: Counter[str] = Counter()
-        self._ongoing: set[str] = set()
-        handlers: dict[type, Callable[[Any], None]] = {
-            kind: _logged(*line) for kind, line in _LINES.items() if logger.isEnabledFor(line[0])
-        }
-        if logger.isEnabledFor(INFO):
-            handlers[events.RateChanged] = self._rate_changed
-        if logger.isEnabledFor(WARNING):
-            handlers |= {
-                events.AccountSettled: self._account_settled,
-                events.Warned: self._warning,
-                events.TokenFailed: self._token_failed,
-                events.TokenRenewed: self._token_renewed,
-                events.OutageBegan: self._outage_began,
-                events.OutageProbed: self._outage_probed,
-                events.OutageEnded: self._outage_ended,
-                events.DestinationUnavailable: self._destination_unavailable,
-                events.DestinationAvailable: self._destination_available,
-            }
-        self.handlers: Handlers = handlers
-
-    def observe(self, event: events.Event) -> None:
-        """Log one event; `fan_out` calls the method for it directly."""
-        method = self.handlers.get(type(event))
-        if method is not None:
-            method(event)
-
-    def finish(self) -> None:
-        """Log how many lines the caps left out."""
-        for reason, number in self._failed.items():
-            if self._failures is not None and (more := number - LINES_PER_REASON) > 0:
-                message = f"{plural(more, 'more account')} failed: {meaning(reason).words} ({reason})"
-                say(WARNING, "accounts_failed", message, reason=reason, more=more)
-        for code, number in self._warned.items():
-            if (more := number - LINES_PER_REASON) > 0:
-                message = f"{plural(more, 'more warning')} of this kind: {code}"
-                say(WARNING, "warnings", message, code=code, more=more)
-
-    def _rate_changed(self, event: events.RateChanged) -> None:
-        before = self._rates.get(event.lane)
-        self._rates[event.lane] = event.per_second
-        raised = before is not None and event.per_second > before
-        name, level = ("rate_raised", DEBUG) if raised else ("rate_lowered", INFO)
-        _log(level, name, event, f"lane {event.lane} now sends {rate(event.per_second)}")
-
-    # --- what is capped
-
-    def _account_settled(self, event: events.AccountSettled) -> None:
-        if event.outcome is not AccountOutcome.FAILED:
-            return
-        reason = event.reason or "unknown"
-        self._failed[reason] += 1
-        words = event.detail or meaning(reason).words
-        message = f"account {event.account_id} failed: {words} ({event.reason})"
-        if self._failures is not None and self._failed[reason] >= LINES_PER_REASON:
-            if self._failed[reason] > LINES_PER_REASON:
-                return
-            message += (
-                f"; more accounts that fail as {reason} are only counted here, and listed in {self._failures}"
-            )
-        _log(WARNING, "account_failed", event, message)
-
-    def _warning(self, event: events.Warned) -> None:
-        self._warned[event.code] += 1
-        if self._warned[event.code] <= LINES_PER_REASON:
-            message = f"{event.problem}: {event.hint}" if event.hint else event.problem
-            _log(WARNING, "warning", event, message)
-
-    # --- what goes on for a while: "still" only after the first line, which is a warning, like the end
-
-    def _still(self, what: str) -> tuple[int, str]:
-        known = what in self._ongoing
-        self._ongoing.add(what)
-        return (INFO, "still ") if known else (WARNING, "")
-
-    def _token_failed(self, event: events.TokenFailed) -> None:
-        level, still = self._still(f"token {event.client}")
-        problem = f"{still}could not get a token ({event.detail})"
-        message = f"client {event.client}: {problem}: next attempt in {span(event.next_in)}"
-        _log(level, "token_failed", event, message)
-
-    def _token_renewed(self, event: events.TokenRenewed) -> None:
-        level = WARNING if f"token {event.client}" in self._ongoing else DEBUG
-        self._ongoing.discard(f"token {event.client}")
-        _log(level, "token_renewed", event, _token_renewed(event))
-
-    def _outage_began(self, event: events.OutageBegan) -> None:
-        self._ongoing.add("outage")
-        waiting = "waiting for it, no account loses an attempt"
-        _log(WARNING, "outage_began", event, f"the tenant is not reachable ({event.detail}): {waiting}")
-
-    def _outage_probed(self, event: events.OutageProbed) -> None:
-        level, still = self._still("outage")
-        message = f"the tenant is {still}not reachable ({event.detail}): next probe in {span(event.next_in)}"
-        _log(level, "outage_probed", event, message)
-
-    def _outage_ended(self, event: events.OutageEnded) -> None:
-        self._ongoing.discard("outage")
-        message = f"the tenant responds again after {span(event.seconds)}"
-        _log(WARNING, "outage_ended", event, message)
-
-    def _destination_unavailable(self, event: events.DestinationUnavailable) -> None:
-        level, still = self._still(f"destination {event.place}")
-        problem = f"{still}cannot be written to ({event.detail})"
-        message = f"{event.place} {problem}: next attempt in {span(event.next_in)}"
-        _log(level, "destination_unavailable", event, message)
-
-    def _destination_available(self, event: events.DestinationAvailable) -> None:
-        self._ongoing.discard(f"destination {event.place}")
-        message = f"{event.place} can be written to again after {span(event.seconds)}"
-        _log(WARNING, "destination_available", event, message)
-
-
-def _logged(level: int, name: str, message: Callable[[Any], str]) -> Callable[[Any], None]:
-    return lambda event: _log(level, name, event, message(event))
-
-
-def _log(level: int, name: str, event: events.Event, message: str) -> None:
-    """Log `message` with all that the event has, by names in camel case."""
+def _fields(event: events.Event) -> dict[str, Any]:
+    """All that the event has, by names in camel case."""
     names = event._fields if isinstance(event, tuple) else [field.name for field in fields(event)]
-    say(level, name, message, **{_camel(one): _plain(getattr(event, one)) for one in names})
+    return {camel_case(one): _value(getattr(event, one)) for one in names}
 
 
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-def _plain(value: Any) -> Any:
+def _value(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.name.lower()
     return round(value, 6) if isinstance(value, float) else value

@@ -27,10 +27,10 @@ from harvester.events import (
     TokenFailed,
     TokenRenewed,
     Warned,
+    fan_out,
 )
 from harvester.model import AccountOutcome, FailureGroup, Quota, Reason
 from harvester.report.histogram import Histogram
-from harvester.report.observers import fan_out
 from harvester.report.tally import Sample, Timeline
 from tests.report.samples import HUNDRED, STATUSES, Run
 
