@@ -17,7 +17,7 @@ from harvester.export.output import OutputSpec
 from harvester.files import descriptor_of, distinct_paths, partial, resolve, try_out
 from harvester.ledger import Ledger, LedgerPaths, ledger_paths
 from harvester.model import Quota
-from harvester.report.html.page import list_beside, require_drawing
+from harvester.page.page import list_beside, require_drawing
 from harvester.report.summary import program_version
 from harvester.settings.settings import Settings
 from harvester.tenant.client import Tenant, distinctly_named, lane_label, shared_quota

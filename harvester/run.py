@@ -35,9 +35,9 @@ from harvester.ledger import Ledger, LedgerPaths, LedgerReader
 from harvester.ledger.copies import LedgerCopy
 from harvester.ledger.state import open_state, prepare_state
 from harvester.model import Counts, FailureGroup, OutputFile
+from harvester.page.page import write_report
 from harvester.parts import RunFiles
 from harvester.report.summary import program_version
-from harvester.reporting import write_report
 from harvester.settings.settings import Settings
 
 T = TypeVar("T")

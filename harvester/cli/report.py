@@ -16,8 +16,7 @@ from harvester.cli.options import PATH
 from harvester.errors import UsageError
 from harvester.files import distinct_paths
 from harvester.ledger import LedgerReader
-from harvester.report.html.page import RUN_ONLY, list_beside, read_summary, require_drawing
-from harvester.reporting import write_report
+from harvester.page.page import RUN_ONLY, list_beside, read_summary, require_drawing, write_report
 from harvester.settings.destination import resolve
 
 _SUMMARY: Final = ".json"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from harvester.ledger import ledger_paths
-from harvester.report.html.page import RUN_ONLY
+from harvester.page.page import RUN_ONLY
 from tests.cli.program import harvester
-from tests.report.html.samples import summary
+from tests.page.samples import summary
 from tests.review.ledgers import REPORTING, Listed, make_ledger
 
 ACCOUNTS = [Listed("a1", {"2026-11": 3}, {"sourceId": REPORTING}), Listed("a2", {}, {"sourceId": REPORTING})]

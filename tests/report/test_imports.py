@@ -8,7 +8,7 @@ import sys
 _CODE = """
 import sys
 import harvester.report.github, harvester.report.metrics, harvester.report.progress
-import harvester.report.html.page
+import harvester.page.page
 print(sorted({"rich", "prometheus_client", "jinja2", "aiohttp"} & sys.modules.keys()))
 """
 

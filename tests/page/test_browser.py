@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harvester.report.html.page import html_page
-from tests.report.html.browser import CHROMIUM, chromium_running, new_tab
-from tests.report.html.samples import ANSWER, summary
+from harvester.page.page import html_page
+from tests.page.browser import CHROMIUM, chromium_running, new_tab
+from tests.page.samples import ANSWER, summary
 
 pytestmark = [
     pytest.mark.skipif(

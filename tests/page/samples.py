@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from harvester.report.html.answer import Answer, Totals
+from harvester.page.answer import Figures
 from harvester.report.summary import summary_json
+from harvester.review import State, Totals
 from tests.report.samples import HUNDRED, a_troubled_report
 
+
+def totals(reasons: dict[str, int] | None = None, /, **states: int) -> Totals:
+    """Accounts by state."""
+    return Totals(Counter({State(name): number for name, number in states.items()}), Counter(reasons))
+
+
 STATES = {"excluded": 3, "active": 2000, "unused": 310, "new": 12, "never": 2, "unknown": 1490}
-ANSWER = Answer(
+REASONS = {"unknown: source_without_usage": 1480, "unknown: harvest_failed": 10, "excluded: disabled": 3}
+ANSWER = Figures(
     as_of="2026-11",
     since="2026-08",
-    all=Totals(name="", states=STATES, unused_share=312 / 2324),
-    reasons={"source_without_usage": 1480, "harvest_failed": 10, "disabled": 3},
+    totals=totals(REASONS, **STATES),
     last_active={"2026-02": 3, "2026-05": 7, "2026-07": 300, "2026-08": 1, "2026-11": 1999},
     sources=(
-        Totals(
-            name="Salesforce", states={"active": 1500, "unused": 308, "never": 2}, unused_share=310 / 1810
-        ),
-        Totals(name="Workday", states={"active": 500, "unused": 1}, unused_share=1 / 501),
-        Totals(name="Workday", states={"active": 0, "unused": 1, "new": 12}, unused_share=1 / 13),
-        Totals(name="Active Directory", states={"unknown": 1490, "excluded": 3}, unused_share=None),
+        ("Salesforce", totals(active=1500, unused=308, never=2)),
+        ("Workday", totals(active=500, unused=1)),
+        ("Workday", totals(unused=1, new=12)),
+        ("Active Directory", totals(unknown=1490, excluded=3)),
     ),
-    managers=(Totals(name="Ada Lovelace", states=STATES, unused_share=312 / 2324),),
+    managers=(("Ada Lovelace", totals(**STATES)),),
     sources_reporting=3,
     sources_known=4,
     accounts=tuple(
@@ -51,6 +57,6 @@ def summary(**changed: Any) -> dict[str, Any]:
     return document | changed
 
 
-def answer(**changed: Any) -> Answer:
+def answer(**changed: Any) -> Figures:
     """The answer, with some figures changed."""
     return replace(ANSWER, **changed)

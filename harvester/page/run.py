@@ -6,16 +6,31 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from harvester.report.closing import Closing
+from harvester.page.elements import Bar, Chart, Steps, Table, Tile
+from harvester.report.closing import Closing, closing_of
 from harvester.report.figures import percent, plural, rate, size, span
-from harvester.report.html.parts import Bar, Chart, Steps, Table, Tile
 
 _MOST_OUTPUTS: Final = 50
 _MOODS: Final = {0: "good", 3: "part"}
+"""By exit status; else it is bad, for the run ended early."""
 _SHORTEST_POINT: Final = 0.3
 """Of a step: the last point is unfinished, and a rate over less than this says nothing."""
 _HEADROOM: Final = 1.1
 _MARKED: Final = frozenset({"failed", "not attempted"})
+
+
+def contents(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """All that the page says of the run."""
+    closing = closing_of(summary)
+    return {
+        "when": when(summary),
+        "mood": _MOODS.get(summary["status"], "bad"),
+        "headline": closing.headline,
+        "advice": closing.advice,
+        "tiles": [Tile(f.label, f.number, f.remark, marked=f.label in _MARKED) for f in closing.figures],
+        "tables": tables(summary, closing),
+        "charts": charts(summary),
+    }
 
 
 def when(summary: Mapping[str, Any]) -> str:
@@ -25,16 +40,6 @@ def when(summary: Mapping[str, Any]) -> str:
     shard = f", shard {summary['shard']}" if summary["shard"] else ""
     versions = ", ".join(summary["apiVersions"])
     return f"Harvested {start:%-d %B %Y, %H:%M} to {until} UTC, API {versions}{shard}"
-
-
-def mood(summary: Mapping[str, Any]) -> str:
-    """`good`, `part` (some accounts failed) or `bad` (it ended early)."""
-    return _MOODS.get(summary["status"], "bad")
-
-
-def tiles(closing: Closing) -> list[Tile]:
-    """The run's figures in large type."""
-    return [Tile(f.label, f.number, f.remark, marked=f.label in _MARKED) for f in closing.figures]
 
 
 def tables(summary: Mapping[str, Any], closing: Closing) -> list[Table]:

@@ -16,14 +16,14 @@ from typing import Any, Final
 
 import orjson
 
-from harvester.errors import InputError, SettingError
+from harvester.errors import InputError, SettingError, UsageError
 from harvester.files import is_stream, write_atomically
-from harvester.report.closing import closing_of
-from harvester.report.html import answer as answers
-from harvester.report.html import run
-from harvester.report.html.answer import Answer
+from harvester.ledger import LedgerReader
+from harvester.page import answer, run
+from harvester.page.answer import Figures, figures_of
 from harvester.report.summary import SCHEMA_VERSION
 from harvester.report.text import safe
+from harvester.review import Question, Review
 
 _HERE: Final = Path(__file__).parent
 _INSTALL: Final = "pip install 'account-usage-harvester[report]'"
@@ -73,12 +73,45 @@ def read_summary(path: Path) -> dict[str, Any]:
     return summary
 
 
-def html_page(
-    summary: Mapping[str, Any], answer: Answer | None = None, *, note: str = RUN_ONLY, name: str = "summary"
-) -> str:
-    """The page for a run, from its summary (see `harvester.report.summary`), which errors call `name`.
+def write_report(
+    path: Path,
+    summary: Mapping[str, Any],
+    reader: LedgerReader | None,
+    *,
+    note: str = RUN_ONLY,
+    mode: int = 0o600,
+    started: bool = False,
+    unpublished: bool = False,
+) -> Path | None:
+    """Write the page of a harvest, and next to it the list of accounts, whose path is returned.
 
-    It opens with `answer`; where there is none, `note` says why.
+    Without a `reader`, or where its harvest cannot answer, the page shows the run only; `note` says why.
+    `started` says that the harvest has begun: what cannot be written then can be repeated. `unpublished`
+    accepts a complete harvest whose ledger has not got its final name. A device or descriptor is written to.
+
+    Raises:
+        SettingError, InputError: as `html_page`.
+        OutputError, StoppedEarly: something cannot be written (2; 5 on a full disk, or once `started`).
+    """
+    require_drawing("report")
+    figures = listed = None
+    if reader is not None:
+        try:
+            review = Review(reader, Question(), unpublished=unpublished)
+        except UsageError as error:
+            note = f"This page shows the run only: {error.problem}."
+        else:
+            listed = list_beside(path)
+            figures = figures_of(review, listed, mode, started=started)
+    page = html_page(summary, figures, note=note).encode("utf-8", "backslashreplace")
+    write_atomically(path, [page], mode, what="the report", started=started)
+    return listed
+
+
+def html_page(summary: Mapping[str, Any], figures: Figures | None = None, *, note: str = RUN_ONLY) -> str:
+    """The page for a run, from its summary (see `harvester.report.summary`).
+
+    It opens with the answer that `figures` give; where there are none, `note` says why.
 
     Raises:
         SettingError: the extra `report` is not installed.
@@ -90,60 +123,16 @@ def html_page(
         page: str = _template().render(
             title=f"Account usage of {tenant_name(summary['tenant'])}",
             summary=summary,
-            run=_run(summary),
-            answer=None if answer is None else _answer(answer),
+            run=run.contents(summary),
+            answer=None if figures is None else answer.contents(figures),
             note=note,
             style=style,
             style_hash=f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}",
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         problem = f"is damaged: something that a summary has is missing ({type(error).__name__}: {error})"
-        raise InputError(name, problem, _HINT) from error
+        raise InputError("summary", problem, _HINT) from error
     return page
-
-
-def write_page(
-    path: Path,
-    summary: Mapping[str, Any],
-    answer: Answer | None = None,
-    *,
-    note: str = RUN_ONLY,
-    mode: int = 0o600,
-    started: bool = False,
-) -> None:
-    """Put the page at `path`, in one step; a device or descriptor is written to.
-
-    Raises:
-        OutputError, StoppedEarly: it cannot be written (2; 5 on a full disk, or once the harvest `started`).
-        SettingError, InputError: as `html_page`.
-    """
-    page = html_page(summary, answer, note=note)
-    write_atomically(
-        path, [page.encode("utf-8", "backslashreplace")], mode, what="the report", started=started
-    )
-
-
-def _run(summary: Mapping[str, Any]) -> dict[str, Any]:
-    closing = closing_of(summary)
-    return {
-        "when": run.when(summary),
-        "mood": run.mood(summary),
-        "headline": closing.headline,
-        "advice": closing.advice,
-        "tiles": run.tiles(closing),
-        "tables": run.tables(summary, closing),
-        "charts": run.charts(summary),
-    }
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    return {
-        "headline": answers.headline(answer),
-        "coverage": answers.coverage(answer),
-        "tiles": answers.tiles(answer),
-        "tables": answers.tables(answer),
-        "charts": answers.charts(answer),
-    }
 
 
 def tenant_name(host: str) -> str:

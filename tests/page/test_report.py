@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from harvester import reporting
 from harvester.errors import OutputError, StoppedEarly
-from harvester.report.html.answer import Answer
+from harvester.page import page as page_module
+from harvester.page.answer import Figures
+from harvester.page.page import write_report
 from harvester.review import Question, Review
-from tests.report.html.samples import summary
+from tests.page.samples import summary
 from tests.review.ledgers import LATE, REPORTING, SILENT, Listed, reader_of
 
 EVIL = "<script>alert(1)</script>\x1b[31m\u202e=1\nx"
@@ -41,30 +42,39 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Pages are not drawn; what would be on them is kept."""
     pages: list[dict[str, Any]] = []
 
-    def keep(path: Path, summary: Any, answer: Answer | None, **how: Any) -> None:
-        pages.append({"path": path, "answer": answer, **how})
+    def keep(summary: Any, answer: Figures | None, **how: Any) -> str:
+        pages.append({"answer": answer, **how})
+        return ""
 
-    monkeypatch.setattr(reporting, "write_page", keep)
-    monkeypatch.setattr(reporting, "require_drawing", lambda _: None)
+    monkeypatch.setattr(page_module, "html_page", keep)
+    monkeypatch.setattr(page_module, "require_drawing", lambda _: None)
     return pages
 
 
 def test_the_page_opens_with_the_answer(tmp_path: Path, undrawn: list[dict[str, Any]]) -> None:
     """Totals of sources and managers, coverage, reasons, months, and the accounts that matter."""
     with reader_of(tmp_path, ACCOUNTS) as reader:
-        listed = reporting.write_report(tmp_path / "page.html", summary(), reader)
+        listed = write_report(tmp_path / "page.html", summary(), reader)
     (page,) = undrawn
-    answer: Answer = page["answer"]
+    answer: Figures = page["answer"]
     assert (answer.since, answer.as_of) == ("2026-08", "2026-11")
-    assert answer.all.states == {"excluded": 1, "active": 1, "unused": 2, "new": 1, "never": 1, "unknown": 3}
-    assert answer.all.unused_share == 0.6
-    assert answer.reasons == {
-        "source_without_usage": 1, "coverage_too_short": 1, "harvest_failed": 1, "disabled": 1,
+    assert answer.totals.states == {
+        "excluded": 1,
+        "active": 1,
+        "unused": 2,
+        "new": 1,
+        "never": 1,
+        "unknown": 3,
+    }
+    assert answer.totals.unused_share == 0.6
+    assert answer.totals.reasons == {
+        "unknown: source_without_usage": 1, "unknown: coverage_too_short": 1,
+        "unknown: harvest_failed": 1, "excluded: disabled": 1,
     }  # fmt: skip
-    assert {(one.name, one.accounts, one.accused) for one in answer.sources} == {
+    assert {(name, one.accounts, one.not_used) for name, one in answer.sources} == {
         ("Salesforce", 7, 3), ("Workday", 1, 0), ("Okta", 1, 0),
     }  # fmt: skip
-    assert {(one.name, one.accounts, one.accused) for one in answer.managers} == {
+    assert {(name, one.accounts, one.not_used) for name, one in answer.managers} == {
         ("Ada", 3, 1), ("Béla", 1, 1), ("", 5, 1),
     }  # fmt: skip
     assert answer.last_active == {"2026-11": 1, "2026-05": 1, "2026-06": 1}
@@ -83,15 +93,13 @@ def test_figures_are_those_of_the_command(tmp_path: Path, undrawn: list[dict[str
         Listed(f"a{n}", {"2026-05": 1} if n % 3 else {}, kept(REPORTING, f"M{n % 7}")) for n in range(5000)
     ]
     with reader_of(tmp_path, accounts) as reader:
-        reporting.write_report(tmp_path / "page.html", summary(), reader)
+        write_report(tmp_path / "page.html", summary(), reader)
         totals = Review(reader, Question()).totals()
-    answer: Answer = undrawn[0]["answer"]
-    assert answer.all.states == {str(state): totals.states[state] for state in totals.states} | {
-        state: 0 for state in answer.all.states if state not in totals.states
-    }
+    answer: Figures = undrawn[0]["answer"]
+    assert answer.totals == totals
     assert len(answer.accounts) == 25
     assert answer.selected == 5000
-    assert sum(one.accounts for one in answer.managers) == 5000
+    assert sum(one.accounts for _, one in answer.managers) == 5000
 
 
 def test_a_list_without_managers_or_sources_has_no_such_tables(
@@ -99,8 +107,8 @@ def test_a_list_without_managers_or_sources_has_no_such_tables(
 ) -> None:
     """What is not known is not shown as nothing."""
     with reader_of(tmp_path, [Listed("a", {})], sources=[]) as reader:
-        reporting.write_report(tmp_path / "page.html", summary(), reader)
-    answer: Answer = undrawn[0]["answer"]
+        write_report(tmp_path / "page.html", summary(), reader)
+    answer: Figures = undrawn[0]["answer"]
     assert answer.managers == ()
     assert answer.sources_known is None
 
@@ -108,7 +116,7 @@ def test_a_list_without_managers_or_sources_has_no_such_tables(
 def test_a_harvest_that_cannot_answer_shows_its_run(tmp_path: Path, undrawn: list[dict[str, Any]]) -> None:
     """And says why: it is unfinished, or it began too late."""
     with reader_of(tmp_path, ACCOUNTS, facts={"since": "2026-10"}) as reader:
-        assert reporting.write_report(tmp_path / "page.html", summary(), reader) is None
+        assert write_report(tmp_path / "page.html", summary(), reader) is None
     assert undrawn[0]["answer"] is None
     assert undrawn[0]["note"].startswith(
         "This page shows the run only: the harvest has rows since 2026-10 only"
@@ -119,7 +127,7 @@ def test_a_harvest_that_cannot_answer_shows_its_run(tmp_path: Path, undrawn: lis
 def test_a_stream_has_no_list_next_to_it(tmp_path: Path, undrawn: list[dict[str, Any]]) -> None:
     """The page alone."""
     with reader_of(tmp_path, ACCOUNTS) as reader:
-        assert reporting.write_report(Path("/dev/null"), summary(), reader) is None
+        assert write_report(Path("/dev/null"), summary(), reader) is None
     assert undrawn[0]["answer"].accounts_file is None
     assert undrawn[0]["answer"].selected == 3
 
@@ -128,7 +136,7 @@ def test_names_are_harmless_on_the_page(tmp_path: Path) -> None:
     """Markup, escape sequences and marks of direction are text; the page is really drawn."""
     path = tmp_path / "page.html"
     with reader_of(tmp_path, ACCOUNTS) as reader:
-        reporting.write_report(path, summary(), reader)
+        write_report(path, summary(), reader)
     page = path.read_text()
     assert "<script" not in page
     assert "\x1b" not in page
@@ -143,4 +151,4 @@ def test_names_are_harmless_on_the_page(tmp_path: Path) -> None:
 def test_what_cannot_be_written(tmp_path: Path, started: bool, kind: type[Exception]) -> None:
     """Wrong usage before the harvest; once it has begun, something that can be repeated."""
     with reader_of(tmp_path, ACCOUNTS) as reader, pytest.raises(kind, match="the list of accounts cannot be"):
-        reporting.write_report(tmp_path / "gone" / "page.html", summary(), reader, started=started)
+        write_report(tmp_path / "gone" / "page.html", summary(), reader, started=started)

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from harvester.errors import InputError, OutputError, SettingError
-from harvester.report.html import answer as texts
-from harvester.report.html import page as page_module
-from harvester.report.html import run
-from harvester.report.html.answer import Totals
-from harvester.report.html.page import RUN_ONLY, html_page, read_summary, tenant_name, write_page
-from tests.report.html.samples import ANSWER, answer, summary
+from harvester.page import answer as texts
+from harvester.page import page as page_module
+from harvester.page import run
+from harvester.page.page import RUN_ONLY, html_page, read_summary, tenant_name, write_report
+from tests.page.samples import ANSWER, answer, summary, totals
 from tests.report.samples import SECRET
 
 TIMELINE: dict[str, Any] = {
@@ -96,8 +95,9 @@ def test_bars_carry_their_figures(page: str) -> None:
 
 def test_what_cannot_be_judged_accuses_nobody() -> None:
     """Without a source that reports usage there is no headline figure and no chart."""
-    nothing = Totals(name="", states={"unknown": 9}, unused_share=None)
-    unknown = answer(all=nothing, sources=(), managers=(), accounts=(), last_active={}, selected=0)
+    unknown = answer(
+        totals=totals(unknown=9), sources=(), managers=(), accounts=(), last_active={}, selected=0
+    )
     assert texts.charts(unknown) == []
     assert texts.headline(unknown) == "No account can be judged."
     assert texts.coverage(unknown) == "3 of 4 sources report usage; 0.0% of the accounts can be judged."
@@ -106,9 +106,7 @@ def test_what_cannot_be_judged_accuses_nobody() -> None:
 
 def test_totals_that_are_too_many_are_added_up() -> None:
     """Twenty-five managers, the most unused first, and one line for the rest."""
-    managers = [
-        Totals(name=f"m{n:02}", states={"unused": n, "active": 1}, unused_share=0.5) for n in range(40)
-    ]
+    managers = [(f"m{n:02}", totals(unused=n, active=1)) for n in reversed(range(40))]
     (table,) = (t for t in texts.tables(answer(managers=managers)) if t.title == "By manager")
     assert [row[0] for row in table.rows][:2] == ["m39", "m38"]
     assert table.rows[-1][:2] == ("15 more", f"{sum(range(15)) + 15:,}")
@@ -128,7 +126,7 @@ def test_all_that_is_told_is_escaped() -> None:
         outputs=[{"name": EVIL, "rows": 1, "accounts": 1, "bytes": 1, "sha256": EVIL}],
         stop={"error": "StoppedEarly", "problem": EVIL, "hint": EVIL},
     )
-    evil = Totals(name=EVIL, states={"unused": 5}, unused_share=1.0)
+    evil = (EVIL, totals(unused=5))
     accounts = (dict.fromkeys(ANSWER.accounts[0], EVIL),)
     page = html_page(told, answer(sources=(evil,), managers=(evil,), accounts=accounts, accounts_file=EVIL))
     assert "<img" not in page
@@ -211,11 +209,11 @@ def test_the_tenant_is_called_by_its_name() -> None:
 
 def test_a_page_is_written_privately_and_in_one_step(tmp_path: Path) -> None:
     """Readable by its owner only; what is no summary, or no place for a page, is one sentence."""
-    write_page(tmp_path / "report.html", summary(), ANSWER)
+    write_report(tmp_path / "report.html", summary(), None)
     assert (tmp_path / "report.html").stat().st_mode & 0o777 == 0o600
     assert SECRET in (tmp_path / "report.html").read_text()  # the caller masks; see `summary_json`
     with pytest.raises(OutputError, match="the report cannot be written"):
-        write_page(tmp_path / "missing" / "report.html", summary())
+        write_report(tmp_path / "missing" / "report.html", summary(), None)
 
 
 @pytest.mark.parametrize(

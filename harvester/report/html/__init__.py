@@ -1,1 +1,0 @@
-"""The report as one HTML page: which accounts nobody uses, then the run."""
