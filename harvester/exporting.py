@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from harvester import parts
 from harvester.events import Observer, fan_out
 from harvester.export.export import Exported, export
-from harvester.export.output import open_output
+from harvester.export.output import OutputSpec, open_output
 from harvester.files import distinct_paths, try_out
 from harvester.ledger import LedgerReader
 from harvester.settings.settings import Settings
@@ -33,7 +32,7 @@ def export_ledgers(
         StoppedEarly: the output cannot be written, or nobody is working on the harvest.
         ClosedPipe: the reader of stdout closed it.
     """
-    spec = parts.output_spec(settings, redshift=redshift)
+    spec = OutputSpec.of(settings, redshift=redshift)
     named = {"--failures": settings.failures} if settings.failures is not None else {}
     own = {"--output": Path(settings.output)} if spec.kind in ("file", "directory") else {}
     distinct_paths({**own, **named}, ledgers)

@@ -64,21 +64,6 @@ class RunFiles:
     inside: bool
 
 
-def output_spec(settings: Settings, *, redshift: bool = False) -> OutputSpec:
-    """The output that the settings describe; `redshift` adds a manifest for Redshift's COPY."""
-    return OutputSpec(
-        settings.destination,
-        shape=settings.shape,
-        part_rows=settings.part_rows,
-        partition_by=settings.partition_by,
-        columns=settings.columns,
-        changes=settings.changes is not None,
-        replace=settings.replace or settings.fresh,
-        redshift=redshift,
-        file_mode=settings.file_mode,
-    )
-
-
 def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
     """All files that a run writes, each tried before the first request.
 

@@ -28,7 +28,7 @@ from harvester.events import Observer, Resumed, Stopping
 from harvester.export.changes import Changes
 from harvester.export.control import Control
 from harvester.export.export import Exported, export
-from harvester.export.output import Output, TableOutput, open_output
+from harvester.export.output import Output, OutputSpec, TableOutput, open_output
 from harvester.fetching import Batches, Fetching
 from harvester.files import write_atomically
 from harvester.ledger import Ledger, LedgerPaths, LedgerReader
@@ -61,7 +61,7 @@ class Run:
     def __init__(self, settings: Settings, observe: Observer) -> None:
         self._settings = settings
         self._observe = observe
-        self._spec = parts.output_spec(settings)
+        self._spec = OutputSpec.of(settings)
         self._control = Control()
         self._fetched = False
         self._resumed = False

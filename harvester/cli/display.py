@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from harvester.api import Harvest
 from harvester.errors import ClosedPipe, StopRun
 from harvester.event_loop import run_blocking, signals_stopping
-from harvester.parts import lane_quotas, output_spec, run_files, secrets_of
+from harvester.export.output import OutputSpec
+from harvester.parts import lane_quotas, run_files, secrets_of
 from harvester.report.closing import closing_of, show_closing
 from harvester.report.event_log import EventLog, say_error
 from harvester.report.github import tell_closing, tell_error
@@ -66,7 +67,7 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
         metrics = None
         if settings.metrics is not None:
             run_files(
-                settings, output_spec(settings)
+                settings, OutputSpec.of(settings)
             )  # its path may be another's, whose file it would replace
             metrics = await stack.enter_async_context(
                 metrics_kept(
@@ -97,7 +98,7 @@ def failures_of(settings: Settings) -> str | None:
     """The failures file, in words; None where failures are only logged."""
     if settings.failures is not None:
         return str(settings.failures)
-    spec = output_spec(settings)
+    spec = OutputSpec.of(settings)
     if spec.parted:
         return f"_failures.ndjson in {settings.output}"
     return f"{settings.output}.failures.ndjson" if spec.kind == "file" else None

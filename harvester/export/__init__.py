@@ -7,9 +7,8 @@ and `export` writes it from one ledger or from the shards of one list, once or w
 
 from harvester.export.changes import Changes
 from harvester.export.control import Control
-from harvester.export.export import export, is_complete
-from harvester.export.exporter import Exported
-from harvester.export.failures import failure_lines, write_failures
+from harvester.export.export import Exported, export, is_complete
+from harvester.export.manifest import failure_lines, write_failures
 from harvester.export.output import Output, OutputSpec, open_output
 from harvester.export.records import COLUMNS
 from harvester.export.slices import decoded, slices

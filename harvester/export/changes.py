@@ -16,8 +16,7 @@ from typing import Final
 
 import orjson
 
-from harvester.export.blob import EMPTY, join, members, row_of, split
-from harvester.export.records import CHANGE, Record, Stamper
+from harvester.export.records import CHANGE, EMPTY, Record, Stamper, join, members, row_of, split
 from harvester.ledger import Entry, LedgerReader
 from harvester.ledger.state import rows_before
 

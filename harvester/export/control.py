@@ -1,11 +1,19 @@
-"""How another thread ends an export, which blocks on its own thread."""
+"""How another thread ends an export, which blocks on its own thread; and how that waits for a destination."""
 
 from __future__ import annotations
 
 import threading
-from typing import Final
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Final, TypeVar
 
 from harvester.errors import StopRun
+from harvester.events import DestinationAvailable, DestinationUnavailable, Observer
+from harvester.waiting import UnavailableUntil
+
+T = TypeVar("T")
 
 POLL: Final = 0.1
 """Seconds between two looks at a ledger or a busy reader: short for a person, nothing for the CPU."""
@@ -53,3 +61,49 @@ class Control:
         with self._changed:
             self._changed.wait_for(lambda: self._why is not None, seconds)
         self.check()
+
+
+class Unavailable(Exception):  # on its way to becoming an error of the program
+    """A store or table did not do what was asked, but may later; `problem` says why, without secrets."""
+
+    def __init__(self, problem: str, *, denied: bool = False) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.denied = denied
+        """Whether it refuses the credentials, or they lack the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How to wait for a store or table: for at most `max_outage` seconds of `clock`."""
+
+    max_outage: float
+    control: Control
+    observer: Observer
+    rng: Random
+    clock: Callable[[], float] = time.monotonic
+
+
+class Retry:
+    """Repeats requests to the store or table called `name` that fail with `Unavailable`."""
+
+    def __init__(self, name: str, policy: RetryPolicy) -> None:
+        self._name = name
+        self._policy = policy
+        self._outage = UnavailableUntil(name, most=policy.max_outage, clock=policy.clock, rng=policy.rng)
+
+    def __call__(self, request: Callable[[], T]) -> T:
+        """What `request` returns, once it succeeds. Raises StoppedEarly if it fails for too long."""
+        while True:
+            self._policy.control.check()
+            try:
+                result = request()
+            except Unavailable as fault:
+                wait = self._outage.failed(fault.problem)
+                self._policy.observer(DestinationUnavailable(self._name, fault.problem, wait))
+                self._policy.control.wait(wait)
+                continue
+            if self._outage.attempts:
+                self._policy.observer(DestinationAvailable(self._name, self._outage.seconds))
+                self._outage.recovered()
+            return result

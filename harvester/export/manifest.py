@@ -1,6 +1,7 @@
-"""What a complete directory output says of itself, in ``_manifest.json``.
+"""What lies beside the rows: the failures file and, in a directory, ``_manifest.json``.
 
-Everything in it comes from the ledger or the parts, so that a repeated export writes the same bytes::
+Everything in a manifest comes from the ledger or the parts, so that a repeated export writes the same
+bytes::
 
     schemaVersion  2
     program        "account-usage-harvester"
@@ -19,18 +20,24 @@ Everything in it comes from the ledger or the parts, so that a repeated export w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from hashlib import sha256
+from heapq import merge
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from harvester.files import write_atomically
+from harvester.ledger import FailureRecord, LedgerReader
 from harvester.model import AccountOutcome, OutputFile
 
 PROGRAM: Final = "account-usage-harvester"
 SCHEMA_VERSION: Final = 2
 
+_AT_ONCE: Final = 1000
 _MODULUS: Final = 1 << 256
 
 
@@ -102,3 +109,47 @@ def redshift_manifest(prefix: str, files: Sequence[OutputFile]) -> dict[str, Any
 def encoded(document: Any) -> bytes:
     """The document as it is written."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+# --- the failures file
+
+
+def failure_lines(readers: Sequence[LedgerReader]) -> Iterator[bytes]:
+    """The lines of all failed accounts of one list, in its order."""
+    return map(failure_line, failures_of(readers))
+
+
+def failures_of(readers: Sequence[LedgerReader]) -> Iterator[FailureRecord]:
+    """All failed accounts of one list, in its order."""
+    return merge(*[_failures(reader) for reader in readers], key=lambda failure: failure.position)
+
+
+def write_failures(readers: Sequence[LedgerReader], dest: Path | str, mode: int = 0o600) -> None:
+    """Write the failures file, empty if nothing failed, in one step.
+
+    Raises:
+        StoppedEarly: it cannot be written.
+    """
+    path = Path(dest)
+    write_atomically(path, failure_lines(readers), mode, what="the failures file", started=True)
+
+
+def failure_line(failure: FailureRecord) -> bytes:
+    """One failed account: `accountId` first; `failedAt` is RFC 3339 in UTC."""
+    document = {
+        "accountId": failure.id,
+        "status": failure.status,
+        "reason": failure.reason,
+        "detail": failure.detail,
+        "trackingId": failure.tracking_id,
+        "attempts": failure.attempts,
+        "failedAt": f"{datetime.fromtimestamp(failure.failed_at, UTC):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _failures(reader: LedgerReader) -> Iterator[FailureRecord]:
+    after = -1
+    while failures := reader.failures(after, _AT_ONCE):
+        yield from failures
+        after = failures[-1].position

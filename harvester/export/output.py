@@ -8,40 +8,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Literal, TypeAlias, TypedDict
+from typing import Any, Final, Literal, TypeAlias
 
-from harvester.errors import SettingError
+from harvester.errors import SettingError, StoppedEarly, UsageError
 from harvester.events import Observer
-from harvester.export.control import Control
+from harvester.export.control import Control, Retry, RetryPolicy
 from harvester.export.destinations.base import Destination, Place
 from harvester.export.destinations.cloud import open_store
-from harvester.export.destinations.directory import Directory
+from harvester.export.destinations.directory import Directory, LocalDirectory
 from harvester.export.destinations.file import SingleFile
-from harvester.export.destinations.local import LocalDirectory
 from harvester.export.destinations.store import Store
 from harvester.export.formats import FORMATS, Format, format_named
 from harvester.export.formats.compress import SUFFIXES
 from harvester.export.records import COLUMNS
-from harvester.export.tables.merging import TABLES, Merger, open_table
-from harvester.export.tables.table import Harvested
+from harvester.export.tables import TABLES, Harvested, Table, open_table
 from harvester.files import is_stream
 from harvester.settings.destination import Destination as Where
+from harvester.settings.settings import Settings
 
 Kind: TypeAlias = Literal["stream", "file", "directory", "store", "table"]
 Shape: TypeAlias = Literal["rows", "accounts"]
 
 _DATABASE: Final = "sqlite"
 _MAX_OUTAGE: Final = 1800.0
-
-
-class _Patience(TypedDict):
-    """How to wait for what is not available."""
-
-    max_outage: float
-    control: Control
-    observer: Observer
-    rng: Random
-    clock: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +47,21 @@ class OutputSpec:
     replace: bool = False
     redshift: bool = False
     file_mode: int = 0o600
+
+    @classmethod
+    def of(cls, settings: Settings, *, redshift: bool = False) -> OutputSpec:
+        """The output that the settings describe; `redshift` adds a manifest for Redshift's COPY."""
+        return cls(
+            settings.destination,
+            shape=settings.shape,
+            part_rows=settings.part_rows,
+            partition_by=settings.partition_by,
+            columns=settings.columns,
+            changes=settings.changes is not None,
+            replace=settings.replace or settings.fresh,
+            redshift=redshift,
+            file_mode=settings.file_mode,
+        )
 
     @property
     def kind(self) -> Kind:
@@ -154,25 +158,33 @@ class TableOutput(Output):
 
     live = False
 
-    def __init__(self, spec: OutputSpec, merger: Merger, control: Control) -> None:
+    def __init__(self, spec: OutputSpec, table: Table, policy: RetryPolicy) -> None:
         self.spec = spec
         self.format = None
-        self.control = control
+        self.control = policy.control
         self.columns = tuple(name for name in COLUMNS if name in spec.columns)
-        self._merger = merger
+        self.table = table
+        self._retry = Retry(table.name, policy)
 
     @property
     def name(self) -> str:
         """As messages name it."""
-        return self._merger.table.name
+        return self.table.name
 
     def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
         """See before the first request that a harvest can be merged into it. Raises UsageError."""
-        self._merger.table.try_out()
+        self.table.try_out()
 
     def merge(self, harvested: Harvested) -> int:
-        """Merge a harvest; returns how many rows are new or changed. Raises StoppedEarly."""
-        return self._merger.merge(harvested)
+        """Merge a harvest; returns how many rows are new or changed.
+
+        Raises:
+            StoppedEarly: the table is not available for too long, or has changed so that the rows do not fit.
+        """
+        try:
+            return self._retry(lambda: self.table.merge(harvested))
+        except UsageError as error:  # it was as it should be before the first request
+            raise StoppedEarly(error.problem, error.hint) from error
 
     def complete(self) -> None:
         """The commit has said it all."""
@@ -204,22 +216,15 @@ def open_output(
     if spec.redshift and (where.format, where.place) != ("parquet", "store"):
         raise SettingError("--redshift-manifest", "needs Parquet in an S3 store", "leave it out")
     dest = spec.partition(begun)
-    patience: _Patience = {
-        "max_outage": max_outage,
-        "control": control,
-        "observer": observer,
-        "rng": rng or Random(),  # noqa: S311  # spreads retries
-        "clock": clock,
-    }
+    policy = RetryPolicy(max_outage, control, observer, rng or Random(), clock)  # noqa: S311  # spreads retries
 
     def place() -> Place:
         if where.place == "store":
-            return Store(dest, open_store(dest), **patience)
+            return Store(dest, open_store(dest), policy)
         return LocalDirectory(Path(dest), spec.file_mode)
 
     if where.format in TABLES:
-        table = open_table(where.format, dest, spec.columns, place)
-        return TableOutput(spec, Merger(table, **patience), control)
+        return TableOutput(spec, open_table(where.format, dest, spec.columns, place), policy)
     destination: Destination
     destination = Directory(place()) if spec.parted else SingleFile(dest, spec.file_mode, control)
     format_ = None if where.format == _DATABASE else format_named(where.format, spec.shape)

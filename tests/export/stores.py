@@ -22,6 +22,7 @@ from obstore.store import MemoryStore
 
 from harvester.events import Event
 from harvester.export import Control, Exported
+from harvester.export.control import RetryPolicy
 from harvester.export.destinations.directory import Directory
 from harvester.export.destinations.store import Store
 from harvester.export.formats import format_named
@@ -52,11 +53,7 @@ class MemoryCloud:
         store = Store(
             spec.where.dest,
             self.store,
-            max_outage=max_outage,
-            control=_Ticking(self),
-            observer=self.events.append,
-            rng=Random(1),
-            clock=lambda: self.clock,
+            RetryPolicy(max_outage, _Ticking(self), self.events.append, Random(1), lambda: self.clock),
             obstore=self,
         )
         return Output(spec, Directory(store), format_named(spec.where.format, spec.shape), Control())

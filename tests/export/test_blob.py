@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harvester.export.blob import join, members, row_of, split, value_of, without
+from harvester.export.records import join, members, row_of, split, value_of, without
 from tests.export.samples import ODD, blob_of
 
 VALUES = st.recursive(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from harvester.errors import OutputError
 from harvester.export import Exported, export
-from harvester.export.blob import join, split
 from harvester.export.changes import Comparison, earliest_month
+from harvester.export.records import join, split
 from harvester.ledger import Ledger, LedgerReader
 from harvester.ledger.state import open_state, prepare_state
 from tests.export.ledgers import BEGUN, FACTS, Answer, accounts, finished, settled, unfinished

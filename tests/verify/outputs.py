@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from harvester.export import export, open_output, write_failures
-from harvester.export.failures import failure_lines
+from harvester.export.manifest import failure_lines
 from harvester.ledger import LedgerReader
 from tests.export.ledgers import BEGUN, accounts, finished
 from tests.export.outputs import spec_of

@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from harvester.errors import AccessDenied, SettingError
+from harvester.export.control import Unavailable
 from harvester.export.extras import lake_module
 
 _RETRY: Final = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
@@ -38,16 +39,6 @@ _METADATA: Final = re.compile(r"169\.254\.|metadata\.google|\[fd00:ec2", re.IGNO
 _CODE: Final = re.compile(r"<Code>(.*?)</Code>", re.DOTALL)
 _MESSAGE: Final = re.compile(r"<Message>(.*?)(?:</Message>|\n)", re.DOTALL)
 _LONGEST: Final = 200
-
-
-class StoreFault(Exception):  # on its way to becoming an error of the program
-    """A request to a store failed; `problem` says why in words for a person, without secrets."""
-
-    def __init__(self, problem: str, *, denied: bool = False) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.denied = denied
-        """Whether the store refuses the credentials, or they lack the right."""
 
 
 def open_store(url: str, environ: Mapping[str, str] = os.environ) -> Any:
@@ -115,14 +106,14 @@ def _profile(environ: Mapping[str, str]) -> Any:
         ) from None
 
 
-def refined(error: Exception) -> StoreFault:
+def refined(error: Exception) -> Unavailable:
     """The library's error, of many lines, as one clause without addresses that could hold a signature."""
     text = str(error).partition("\n\nDebug source")[0]
     denied = type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError") or bool(
         _DENIALS.search(text)
     )
     if _METADATA.search(text):
-        return StoreFault("no cloud credentials were found", denied=True)
+        return Unavailable("no cloud credentials were found", denied=True)
     code, message = _CODE.search(text), _MESSAGE.search(text)
     if code is not None:
         clause = f"{code[1]}: {message[1]}" if message is not None else code[1]
@@ -131,4 +122,4 @@ def refined(error: Exception) -> StoreFault:
     else:
         clause = text.rpartition(" - ")[2]
     clause = re.sub(r"https?://\S+", "", " ".join(clause.split()))
-    return StoreFault(clause[:_LONGEST].rstrip(" .:"), denied=denied)
+    return Unavailable(clause[:_LONGEST].rstrip(" .:"), denied=denied)

@@ -43,15 +43,6 @@ class SingleFile:
     def try_out(self, may_replace: MayReplace) -> None:  # noqa: ARG002  # a file may always be replaced
         """Nothing is left behind."""
         files.try_out(self.name, self._mode)
-        fd = files.descriptor_of(Path(self.name))
-        if fd is None:
-            return
-        try:
-            os.write(fd, b"")
-        except OSError as error:
-            name = "stdout" if fd == _STDOUT else self.name
-            problem = f"{name}: cannot be written to ({error.strerror})"
-            raise StoppedEarly(problem, "check where it is redirected to") from None
 
     def begin(self) -> None:
         """There is nothing to prepare."""

@@ -9,20 +9,16 @@ been away, and a kill leaves nothing behind.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from random import Random
 from typing import IO, Any, Final, TypeVar
 
 from harvester.errors import AccessDenied, OutputError
-from harvester.events import DestinationAvailable, DestinationUnavailable, Observer
-from harvester.export.control import Control
+from harvester.export.control import Retry, RetryPolicy, Unavailable
 from harvester.export.destinations.base import Sink
-from harvester.export.destinations.cloud import StoreFault, refined
+from harvester.export.destinations.cloud import refined
 from harvester.export.extras import lake_module
 from harvester.files import disk_errors
-from harvester.waiting import UnavailableUntil
 
 T = TypeVar("T")
 
@@ -40,25 +36,13 @@ class Store:
 
     staged = False
 
-    def __init__(
-        self,
-        url: str,
-        store: Any,
-        *,
-        max_outage: float,
-        control: Control,
-        observer: Observer,
-        rng: Random,
-        clock: Callable[[], float] = time.monotonic,
-        obstore: Any = None,
-    ) -> None:
+    def __init__(self, url: str, store: Any, policy: RetryPolicy, obstore: Any = None) -> None:
         self.name = url if url.endswith("/") else url + "/"
         self._store = store
         self._obstore = obstore or lake_module("obstore", "--output", url)
         self._exceptions = lake_module("obstore.exceptions", "--output", url)
-        self._control = control
-        self._observer = observer
-        self._outage = UnavailableUntil(url, most=max_outage, clock=clock, rng=rng)
+        self._control = policy.control
+        self._retry = Retry(self.name, policy)
 
     def try_out(self) -> None:
         """Write a small object, list the prefix and remove the object again."""
@@ -132,7 +116,7 @@ class Store:
                     max_concurrency=_AT_ONCE,
                 )
             if (arrived := self._obstore.head(self._store, name)["size"]) != size:
-                raise StoreFault(f"{name} has {arrived} bytes there instead of {size}")
+                raise Unavailable(f"{name} has {arrived} bytes there instead of {size}")
 
         self._insist(upload)
 
@@ -147,20 +131,7 @@ class Store:
         return {str(one["path"]) for one in found["objects"]}
 
     def _insist(self, request: Callable[[], T]) -> T:
-        """What `request` returns, once it succeeds. Raises StoppedEarly if the store is away for too long."""
-        while True:
-            self._control.check()
-            try:
-                result = self._tried(request)
-            except StoreFault as fault:
-                wait = self._outage.failed(fault.problem)
-                self._observer(DestinationUnavailable(self.name, fault.problem, wait))
-                self._control.wait(wait)
-                continue
-            if self._outage.attempts:
-                self._observer(DestinationAvailable(self.name, self._outage.seconds))
-                self._outage.recovered()
-            return result
+        return self._retry(lambda: self._tried(request))
 
     def _tried(self, request: Callable[[], T]) -> T:
         try:
@@ -173,7 +144,7 @@ class Store:
         """Within it, a fault is one that waiting would not fix."""
         try:
             yield
-        except StoreFault as fault:
+        except Unavailable as fault:
             problem = f"{self.name} cannot be written to: {fault.problem}"
             if fault.denied:
                 raise AccessDenied(

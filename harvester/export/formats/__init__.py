@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from harvester.export.extras import lake_module
-from harvester.export.formats import csv, ndjson, parquet, singer
-from harvester.export.formats.base import Encoder, Write
+from harvester.export.formats import parquet, text
+from harvester.export.formats.text import Encoder, Write
 from harvester.export.records import Content
 
 __all__ = ["FORMATS", "Encoder", "Format", "Write", "format_named"]
@@ -32,11 +32,11 @@ class Format:
 
 
 FORMATS: Final[Mapping[tuple[str, str], Format]] = {
-    ("ndjson", "rows"): Format(".ndjson", 1_000_000, ndjson.rows_encoder),
-    ("ndjson", "accounts"): Format(".ndjson", 2_500_000, ndjson.accounts_encoder),
-    ("csv", "rows"): Format(".csv", 2_000_000, csv.encoder),
+    ("ndjson", "rows"): Format(".ndjson", 1_000_000, text.rows_encoder),
+    ("ndjson", "accounts"): Format(".ndjson", 2_500_000, text.accounts_encoder),
+    ("csv", "rows"): Format(".csv", 2_000_000, text.csv_encoder),
     ("parquet", "rows"): Format(".parquet", 40_000_000, parquet.Encoder, live=False, needs=parquet.MODULES),
-    ("singer", "rows"): Format(".singer", 1_000_000, singer.encoder),
+    ("singer", "rows"): Format(".singer", 1_000_000, text.singer_encoder),
 }
 """Each file format with the shapes it can have."""
 

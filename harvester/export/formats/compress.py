@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import zstandard
 
-from harvester.export.formats.base import Write
+from harvester.export.formats.text import Write
 from harvester.settings.destination import Compression
 
 SUFFIXES: Final[dict[Compression, str]] = {"none": "", "gzip": ".gz", "zstd": ".zst"}

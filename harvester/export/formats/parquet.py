@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from harvester.errors import InternalError
-from harvester.export.blob import members, split
 from harvester.export.extras import lake_module
-from harvester.export.formats.base import Write
 from harvester.export.formats.columns import Kind, columns
-from harvester.export.formats.ndjson import rows
-from harvester.export.records import Content, Record
+from harvester.export.formats.text import Write, rows
+from harvester.export.records import Content, Record, members, split
 
 if TYPE_CHECKING:
     import pyarrow as pa

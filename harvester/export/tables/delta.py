@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from harvester.errors import OutputError, SettingError, StoppedEarly
+from harvester.export.control import Unavailable
 from harvester.export.destinations.base import Place
 from harvester.export.destinations.cloud import allows_http
 from harvester.export.extras import lake_module
 from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, TableFault, stamps
+from harvester.export.tables.table import MONTH, Harvested, stamps
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -64,7 +65,7 @@ class Delta:
         self._place.try_out()
         try:
             table = self._open()
-        except (TableFault, StoppedEarly) as fault:
+        except (Unavailable, StoppedEarly) as fault:
             raise OutputError(f"cannot be read as a Delta table: {fault.problem}") from None
         if table is None and any(not name.startswith(_OWN) for name in self._place.names("")):
             raise OutputError(f"{self.name}: holds files, but no Delta table", "name an empty directory")
@@ -143,14 +144,14 @@ class Delta:
         try:
             yield
         except errors.CommitFailedError:
-            raise TableFault("another writer was faster") from None
+            raise Unavailable("another writer was faster") from None
         except (errors.SchemaMismatchError, errors.DeltaProtocolError) as error:
             raise StoppedEarly(f"{self.name}: {_sentence(error)}", "see what has changed the table") from None
         except (errors.DeltaError, errors.TableNotFoundError, OSError) as error:
             if "already exists" in str(error):
-                raise TableFault("another writer was faster") from None
+                raise Unavailable("another writer was faster") from None
             if self._is_remote:
-                raise TableFault(_sentence(error)) from None
+                raise Unavailable(_sentence(error)) from None
             hint = "run the same command again once that is fixed"
             raise StoppedEarly(f"{self.name}: {_sentence(error)}", hint) from None
 

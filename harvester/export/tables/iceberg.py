@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from harvester.errors import OutputError, SettingError, StoppedEarly, StopRun
+from harvester.export.control import Unavailable
 from harvester.export.extras import lake_module
 from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, TableFault, stamps
+from harvester.export.tables.table import MONTH, Harvested, stamps
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
@@ -174,13 +175,13 @@ class Iceberg:
         except StopRun:
             raise
         except (errors.CommitFailedException, errors.ValidationException, errors.TableAlreadyExistsError):
-            raise TableFault("another writer was faster") from None
+            raise Unavailable("another writer was faster") from None
         except (errors.ValidationError, ValueError, TypeError, NotImplementedError) as error:
             raise StoppedEarly(
                 f"{self.name}: {_sentence(error)}", "see what has changed the table"
             ) from error
         except Exception as error:  # of the catalog, its HTTP client or database, or the store
-            raise TableFault(_sentence(error)) from error
+            raise Unavailable(_sentence(error)) from error
 
 
 def _runs(table: Table) -> Iterator[str | None]:

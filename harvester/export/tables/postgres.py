@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from harvester.errors import OutputError, StoppedEarly
+from harvester.export.control import Unavailable
 from harvester.export.extras import lake_module
 from harvester.export.formats.columns import Kind, columns
 from harvester.export.records import COLUMNS, Content
-from harvester.export.tables.table import MONTH, Harvested, TableFault, misfit, stamps
+from harvester.export.tables.table import MONTH, Harvested, misfit, stamps
 
 if TYPE_CHECKING:
     import psycopg
@@ -273,7 +274,7 @@ class Postgres:
         try:
             yield
         except (errors.OperationalError, errors.InterfaceError) as error:
-            raise TableFault(_sentence(error)) from None
+            raise Unavailable(_sentence(error)) from None
         except (errors.DataError, errors.NotSupportedError) as error:
             raise misfit(self.name, _sentence(error)) from None
         except errors.Error as error:

@@ -7,20 +7,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from harvester.errors import StoppedEarly
-from harvester.export.blob import EMPTY, join, split
-from harvester.export.records import COLUMNS, Content, Record, Stamper
+from harvester.export.records import COLUMNS, EMPTY, Content, Record, Stamper, join, split
 from harvester.ledger import Entry, FailureRecord, LedgerReader
 
 MONTH: Final = "month"
 """The column that is, with the account, the key of a table. A property of this name is left out."""
-
-
-class TableFault(Exception):  # on its way to becoming an error of the program
-    """The table did not take the rows, but may do so later; `problem` says why in words for a person."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +63,7 @@ class Table(Protocol):
         Without any, and where the harvest was merged before, nothing is committed.
 
         Raises:
-            TableFault: it is not available, or another writer was faster.
+            Unavailable: it is not available, or another writer was faster.
             StoppedEarly: the rows do not fit into it.
         """
         ...

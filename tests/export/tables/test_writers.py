@@ -13,9 +13,10 @@ import pytest
 from harvester.errors import StoppedEarly
 from harvester.events import DestinationAvailable, DestinationUnavailable, Event
 from harvester.export import export
+from harvester.export.control import Unavailable
 from harvester.export.output import TableOutput
 from harvester.export.records import Record
-from harvester.export.tables.table import Harvested, TableFault
+from harvester.export.tables.table import Harvested
 from harvester.ledger import LedgerReader
 from tests.export.tables.harvests import after, ledger, night, usage
 from tests.export.tables.kits import Kit, PostgresKit, merge, output
@@ -56,13 +57,13 @@ def test_a_table_that_is_away_is_waited_for(
     """It is told, and the merge succeeds once the table is back."""
     events: list[Event] = []
     found = output(kit, events)
-    table = found._merger.table
+    table = found.table
     merged = table.merge
     failures = iter(["its endpoint does not respond", "it is starting"])
 
     def failing(harvested: Harvested) -> int:
         if problem := next(failures, None):
-            raise TableFault(problem)
+            raise Unavailable(problem)
         return merged(harvested)
 
     monkeypatch.setattr(table, "merge", failing)
