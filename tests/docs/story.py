@@ -21,7 +21,6 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,6 @@ import pytest
 from tests.docs.manual import ROOT, Block
 
 TENANT = "https://acme.api.identitynow.com"
-_PROGRAM = "harvester"
 _BETWEEN = "\x1e"
 _CLOSED = 141
 """What ends with `| head` may end like this."""
@@ -85,7 +83,7 @@ class Story:
 
     def _python(self, block: Block) -> None:
         script = self.directory / ".example.py"
-        script.write_text(self._here(block.text).replace("from harvester import", f"from {_PROGRAM} import"))
+        script.write_text(self._here(block.text))
         done = self._done([sys.executable, str(script)])
         assert done.returncode == 0, f"{block.where}\n{done.stdout}{done.stderr}"
 
@@ -196,45 +194,12 @@ def _masked(line: str) -> str:
     return line.strip()
 
 
-@contextmanager
-def sandbox(*options: str) -> Iterator[str]:
-    """A sandbox as a process; its URL."""
-    command = [
-        sys.executable,
-        "-m",
-        _PROGRAM,
-        "sandbox",
-        "--port",
-        "0",
-        "--accounts",
-        "2000",
-        "--seed",
-        "7",
-        "--quota",
-        "none",
-    ]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        try:
-            assert process.stdout is not None
-            found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-            assert found is not None
-            yield found[0]
-        finally:
-            process.terminate()
-
-
-def told(directory: Path, url: str, **variables: str) -> Story:
-    """A story in `directory`, where `harvester` is this program."""
-    programs = directory / ".bin"
-    programs.mkdir()
-    for name, command in ("harvester", f"-m {_PROGRAM}"), ("python", ""):
-        script = programs / name
-        script.write_text(f'#!/bin/sh\nexec {sys.executable} {command} "$@"\n')
-        script.chmod(0o755)
+def told(directory: Path, program: Path, url: str, **variables: str) -> Story:
+    """A story in `directory`, where `harvester` is `program` and the tenant is the sandbox at `url`."""
     home = directory / "work"
     home.mkdir()
     environment = {
-        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PATH": f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(directory),
         "PYTHONPATH": str(ROOT),
         "LANG": "C.UTF-8",

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.forked import forked
 from tests.docs.manual import PAGES, README, blocks
-from tests.docs.story import Story, sandbox, told
+from tests.docs.story import Story, told
+from tests.e2e.processes import Tenant, tenant
 
 _RUN = ("sh", "console", "python", "sql")
-_SANDBOXES = {"resume.md": ("--hopeless", "3:404")}
+_OPTIONS = ("--accounts", "2000", "--seed", "7")
 _WITH_EXAMPLES = [
     page for page in PAGES if any(one.info.split()[:1] in [[w] for w in _RUN] for one in blocks(page))
 ]
@@ -42,14 +44,34 @@ def _store() -> Iterator[dict[str, str]]:
         server.stop()
 
 
-@pytest.mark.timeout(300)
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with forked(tmp_path_factory.mktemp("bin") / "harvester") as command:
+        yield command
+
+
+@pytest.fixture(scope="module")
+def healthy() -> Iterator[Tenant]:
+    with tenant(*_OPTIONS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def failing() -> Iterator[Tenant]:
+    """Three of its accounts always fail."""
+    with tenant(*_OPTIONS, "--hopeless", "3:404") as running:
+        yield running
+
+
 @pytest.mark.parametrize("page", _WITH_EXAMPLES, ids=lambda page: page.name)
-def test_the_examples_of_a_page_run_in_order(page: Path, tmp_path: Path) -> None:
+def test_the_examples_of_a_page_run_in_order(
+    page: Path, tmp_path: Path, program: Path, request: pytest.FixtureRequest
+) -> None:
     """As a reader would type them, one after the other; output that is shown is what is printed."""
+    at: Tenant = request.getfixturevalue("failing" if page.name == "resume.md" else "healthy")
     with ExitStack() as stack:
-        url = stack.enter_context(sandbox(*_SANDBOXES.get(page.name, ())))
         variables = stack.enter_context(_store()) if page.name == "lake.md" else {}
-        story = told(tmp_path, url, **variables)
+        story = told(tmp_path, program, at.url, **variables)
         for block in blocks(page):
             story.run(block)
 
