@@ -90,7 +90,7 @@ class TokenFailed:
 
 @dataclass(frozen=True, slots=True)
 class ClientDropped:
-    """A client is not used any more: its credentials are refused or lack the right."""
+    """A client is no longer used: its credentials are refused or lack the right."""
 
     client: str
     detail: str
@@ -98,7 +98,7 @@ class ClientDropped:
 
 @dataclass(frozen=True, slots=True)
 class LaneDropped:
-    """A lane is not used any more: the tenant does not serve its API version to this client."""
+    """A lane is no longer used: the tenant does not serve its API version to this client."""
 
     lane: str
     detail: str

@@ -69,9 +69,7 @@ def resolve(path: Path) -> Path:
         found = path.resolve()
         _refuse_too_long(found)
     except (OSError, RuntimeError, ValueError) as error:
-        raise OutputError(
-            f"{str(path)!r}: is not a path that can be used ({error})", "name another"
-        ) from error
+        raise OutputError(f"{str(path)!r}: is not a usable path ({error})", "name another") from error
     return found
 
 

@@ -59,7 +59,8 @@ class Plan:
     def lines(self) -> Iterator[str]:
         """The plan in words."""
         yield f"list       {plural(self.distinct, 'account')}, {self.repeated:,} repeated"
-        yield f"settled    {self.settled:,} by an unfinished run that this one would continue"
+        if self.settled:
+            yield f"settled    {self.settled:,} by an unfinished run, which this one would continue"
         if self.unreported:
             yield f"unreported {self.unreported:,} of sources that report no usage{self._saving()}"
         yield f"requests   {self.requests:,} (one per account)"
@@ -88,7 +89,7 @@ def plan(settings: Settings) -> Plan:
     """
     if settings.list:
         raise UsageError(
-            "--list: how many accounts the tenant has takes requests to find out",
+            "--list: it takes requests to find out how many accounts the tenant has",
             "use `harvester check` for an estimate, or --dry-run with the list of `harvester accounts`",
         )
     with ExitStack() as stack:

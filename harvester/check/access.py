@@ -93,12 +93,12 @@ class Access:
     def _without_token(
         self, client: TenantClient, problem: AccessDenied | Fault | Throttled, topic: str
     ) -> Finding:
-        who = f"client {client.label!r} gets no token"
+        who = f"client {client.label!r} could not get a token"
         match problem:
             case AccessDenied():
                 return of_error("token", problem)
             case Throttled():
-                hint = "something else asks for tokens all the time: stop it, or try again in a minute"
+                hint = "something else keeps requesting tokens: stop it, or try again in a minute"
                 return failed("token", f"{who}: the token endpoint answered 429", hint, UNAVAILABLE)
         self.unreachable = True
         answered = self._asking.tenant.ever_answered
@@ -124,7 +124,7 @@ class Access:
             what = f"{'an' if known else 'an unknown'} account has {rows}"
             finding = ok("usages", f"{who} may read usages ({what})")
         elif isinstance(outcome, Refused) and not known and await self._is_unknown_id(lane, outcome):
-            finding = ok("usages", f"{who} may read usages (an unknown account is answered {outcome.status})")
+            finding = ok("usages", f"{who} may read usages (an unknown account gets {outcome.status})")
         else:
             finding = _no_usages(lane, outcome, who)
         return dataclasses.replace(finding, facts={"client": client, "apiVersion": version, **finding.facts})
@@ -157,7 +157,7 @@ class Access:
             number = "" if total is None else f" ({total:,} in all)"
             return ok(what, f"{who} may list {what}{number}", total=total)
         if isinstance(outcome, NotSent):
-            text = f"whether {who} may list {what} was not tried: the next request is not due for a while"
+            text = f"whether {who} may list {what} was not tested: the quota permits no request for a while"
             return warning(what, text, "check --quota and --burst")
         refused = outcome.reason if isinstance(outcome, Refused) else None
         if kind is ACCOUNTS and self._filters and refused == Reason.BAD_REQUEST:

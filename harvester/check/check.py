@@ -111,7 +111,7 @@ class Check:
             workload = Workload(-(-access.accounts.total // self.shards))
             await saving.look_at_tenant(access.sources, self.filters, self.shards)
         else:
-            text = "how many accounts the tenant has is not known"
+            text = "the number of accounts in the tenant is not known"
             return [*figures, warning("estimate", text, "give a list: harvester check ids.txt")]
         skipped = saving.requests if self.skipping else 0
         figures.append(estimate(workload, pace, skipped=skipped))
@@ -138,7 +138,7 @@ def about_quota(asking: Asking, quotas: Sequence[Quota | None], *, loopback: boo
         "latencySeconds": latency and round(latency, 6),
     }
     if None in quotas and not loopback:
-        return warning("quota", text, "a tenant answers 429 soon without one: 100/10s is usual", **facts)
+        return warning("quota", text, "without one, a tenant soon answers 429: 100/10s is usual", **facts)
     if asking.throttled:
         text += "; a request was answered 429"
         return warning("quota", text, "see what else uses the client", **facts)
@@ -214,8 +214,8 @@ class Saving:
         """What is saved, of the sources that were asked about."""
         facts = {"requests": self.requests, "sourcesAsked": self._asked, "sources": self._sources}
         if self._problem and not self.requests:
-            text = f"which sources report usage is not known ({self._problem})"
-            hint = "an empty account may then be one of a source that reports nothing"
+            text = f"it is not known which sources report usage ({self._problem})"
+            hint = "an empty account may then belong to a source that reports nothing"
             return warning("unreported", text, hint, **facts)
         partly = self._asked < self._sources
         some = f" ({self._asked:,} of {self._sources:,} sources were asked)" if partly else ""

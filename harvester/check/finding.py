@@ -106,7 +106,7 @@ def reason_of(outcome: Outcome[Any]) -> str:
         case Throttled():
             return "429"
         case NotSent():
-            return "it was not asked in time"
+            return "there was no time to ask it"
         case _:
             return "no clear answer"
 

@@ -47,7 +47,7 @@ Examples:
     show_default=True,
     cls=GroupedOption,
     group=SECTIONS["input"],
-    help="How much the tenant says of each account. The owner, the identity and `disabled` take full.",
+    help="How much to get about each account: owner, identity, and `disabled` need full.",
 )
 @output_option
 @setting_options(
@@ -58,16 +58,16 @@ Examples:
     api_version=API_VERSION,
 )
 def command(*, fields: str, detail: Detail, output: str, **options: Any) -> None:
-    """List the tenant's accounts, one JSON object a line, for `harvester run` to read.
+    """List the tenant's accounts, one JSON object per line, for `harvester run` to read.
 
-    They come in the order of their IDs, each once, even if others are added or deleted meanwhile. The
-    default, --detail slim, is quick and has IDs, names and sources; `harvester unused` can say whose an
-    account is and leave out disabled ones only with --detail full. To list and harvest in one run that can
-    be resumed, use `harvester run --list`: a pipe cannot tell a list that was cut short from a complete one.
+    Accounts come in the order of their IDs, each once, even if others are added or deleted meanwhile. The
+    default, --detail slim, is quick and has IDs, names, and sources. With --detail full, `harvester unused`
+    can also say whose an account is, and exclude disabled ones. To list and harvest in one run that can be
+    resumed, use `harvester run --list`: a pipe cannot tell a list that was cut short from a complete one.
 
     FILTER is the API's, for example: sourceId eq "…", identityId in ("…","…"), id sw "ef", modified gt
-    2026-01-01T00:00:00Z. With --with-usage, the accounts of sources of which it is not known whether they
-    report usage are listed, too, with a warning.
+    2026-01-01T00:00:00Z. With --with-usage, accounts of sources whose status is not known are listed, too,
+    with a warning.
 
     Scopes: idn:accounts:read, idn:identity-history:manage for --with-usage and --add usage, and
     sp:scopes:default for --add manager, which reads the identities once, through an API version that is not

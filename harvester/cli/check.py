@@ -56,9 +56,9 @@ def command(*, as_json: bool, **options: Any) -> int:
     """Test configuration, network, credentials, scopes and quota with a few requests.
 
     Each line says ok, or what is wrong and how to fix it. At the end is an estimate of how long a harvest
-    takes: of the accounts in INPUT, otherwise of all accounts of the tenant. Nothing is written, nothing is
-    waited for, and a secret that is refused is not tried again. With -q, only what is wrong is shown; with
-    -v, each request is logged.
+    takes: of the accounts in INPUT, otherwise of all accounts of the tenant. It writes nothing, never waits
+    for a quota or an outage, and never tries a refused secret twice. With -q, only what is wrong is shown;
+    with -v, each request is logged.
     """
     show = _Json() if as_json else _Text(quiet=bool(options.get("quiet")))
     run = _Run(show)

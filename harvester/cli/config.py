@@ -42,7 +42,7 @@ _STDOUT = ("-", "/dev/stdout")
 
 @click.group(cls=Group, epilog=_EXAMPLES)
 def command() -> None:
-    """Show the settings and where each comes from, or write a file of them to start from.
+    """Show the settings and where each comes from, or write a configuration file to start from.
 
     Commands read the file that --config or HARVESTER_CONFIG names; otherwise ./harvester.toml; otherwise
     $XDG_CONFIG_HOME/account-usage-harvester/config.toml (XDG_CONFIG_HOME is ~/.config if not set).
@@ -55,7 +55,7 @@ def command() -> None:
 def show(*, as_json: bool, **options: Any) -> None:
     """Show every setting with its value and where it comes from.
 
-    The options are those of `harvester run`: the values shown are those that such a run would have.
+    The options are those of `harvester run`; the values are those that such a run would have.
     Precedence: flag, environment, file, default. Secrets are not shown.
     """
     found = loaded(options, needs_tenant=False)
@@ -90,8 +90,12 @@ def _file(found: Loaded) -> str:
 
 @command.command("init", cls=Command, epilog=_INIT_EXAMPLES)
 @click.argument("file", required=False, metavar="[FILE]")
-@click.option("--user", is_flag=True, help="Write your own configuration, which is read from any directory.")
-@click.option("-q", "--quiet", is_flag=True, help="Do not say what was written.")
+@click.option(
+    "--user",
+    is_flag=True,
+    help="Write the configuration in your home directory, which is read from any directory.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print no message.")
 def init(*, file: str | None, user: bool, quiet: bool) -> None:
     """Write a configuration with every setting, its default and what it means, all commented out.
 

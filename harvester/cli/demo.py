@@ -56,15 +56,20 @@ Examples:
     default="demo-output",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Directory for what the demo leaves.",
+    help="Directory for the files that the demo leaves.",
 )
-@click.option("--seed", default=1, show_default=True, help="Another number, another tenant.")
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    help="Each number gives another tenant.",
+)
 def command(folder: Path, seed: int) -> int:
     """Harvest a simulated tenant, and show which of its accounts nobody uses.
 
     Nothing has to be configured, and nothing leaves this machine. The tenant enforces a quota, its tokens
-    expire after 8 seconds, some responses are broken, it is down for a second, and 5 accounts always fail.
-    In the end, rows and states are compared with what the tenant knows.
+    expire after 8 seconds, some responses are broken, it goes down for a second, and 5 accounts always
+    fail. At the end, rows and states are compared with what the tenant knows.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,9 +81,7 @@ def command(folder: Path, seed: int) -> int:
     _say("Starting a simulated tenant (harvester sandbox) …")
     with _sandbox(seed) as url:
         _say(f"It has {_ACCOUNTS:,} accounts on 8 sources, and permits {_QUOTA.per_second:.0f} requests/s.")
-        _say(
-            "It is not always well: tokens expire, responses break, it is down for a second. Harvesting it:\n"
-        )
+        _say("It has its faults: tokens expire, responses break off, and once it goes down. Harvesting it:\n")
         _say(f"$ harvester run --list --add manager --quota {_QUOTA} -o {usages}")
         report = harvest_shown(_settings(url, usages))
         if report.status not in _FINISHED:
@@ -149,10 +152,10 @@ def _say(text: str) -> None:
 
 def _afterword(folder: Path, unused: int, rows: int, *, same: bool) -> str:
     verdict = (
-        f"All {plural(rows, 'row')} and the state of every account are what the tenant knows: nothing is "
-        "missing, no duplicates."
+        f"All {plural(rows, 'row')} and the state of every account match what the tenant knows: nothing is "
+        "missing, and there are no duplicates."
         if same
-        else "The rows or states are NOT what the simulated tenant knows: this is a bug, please report it."
+        else "The rows or states do NOT match what the tenant knows: this is a bug, please report it."
     )
     return f"""
 {verdict}

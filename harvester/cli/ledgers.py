@@ -32,8 +32,7 @@ def ledger_named(name: str) -> Path:
             f"{name}: there is no such ledger or output", "name the output of a finished harvest"
         )
     raise UsageError(
-        f"{name}: its ledger is not next to it, and rows alone do not say which accounts were harvested "
-        "without any",
+        f"{name}: its ledger is not next to it, and rows alone do not show which accounts have none",
         "name the ledger, or harvest again without --no-keep-ledger",
     )
 
@@ -46,11 +45,11 @@ def _of_remote(name: str) -> Path:
             return path
     if not base_url:
         raise UsageError(
-            f"{name}: whose harvest it is of is not known",
+            f"{name}: it is not known which tenant was harvested",
             "set SAIL_BASE_URL to the tenant's, or name the ledger",
         )
     raise UsageError(
-        f"{name}: there is no ledger of it in the state directory",
+        f"{name}: the state directory has no ledger of it",
         f"check the spelling and the tenant ({base_url}), or name the ledger itself",
     )
 

@@ -39,7 +39,7 @@ TENANT_OPTIONS: Final = (
     "base_url", "clients", "ca_bundle", "timeout", "quota", "burst", "max_outage", "file_mode", "log_format",
 )  # fmt: skip  # one name a line would fill the screen
 API_VERSION: Final = (
-    "Version to list through, or several: the next one where the first is refused. Listing takes nothing "
+    "API version to list with; of several, the first that is not refused. Listing takes nothing "
     "from a harvest's quota if that uses another version."
 )
 _OF_A_HARVEST: Final = ("input", "request", "output", "resume")
@@ -60,7 +60,7 @@ def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         cls=GroupedOption,
         common=1,
-        help="Where to write; a file is complete or absent, and .gz or .zst compresses it; - is stdout.",
+        help="File to write, - for stdout. It is complete or absent; .gz and .zst compress it.",
     )(function)
 
 

@@ -146,7 +146,7 @@ def _configuration() -> Iterator[_Made]:
         "shell_complete": _complete_files,
         "help": "Settings in TOML.  [default: ./harvester.toml, else the user's; see `harvester config`]",
     }
-    profile = {"metavar": "NAME", "help": "Part of the configuration to lay over the rest: [profile.NAME]."}
+    profile = {"metavar": "NAME", "help": "Apply [profile.NAME] of the configuration on top of the rest."}
     yield ("--config",), {"group": _CONFIGURATION, "default": None, **config}
     yield ("--profile",), {"group": _CONFIGURATION, "default": None, **profile}
 

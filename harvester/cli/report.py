@@ -21,7 +21,7 @@ from harvester.settings.destination import resolve
 
 _SUMMARY: Final = ".json"
 _ENDINGS: Final = (".partial", ".ledger", ".summary.json")
-_NO_LONGER: Final = "The ledger that is there now is of another harvest, so this page shows the run only."
+_NO_LONGER: Final = "The ledger now in its place is of another harvest, so this page shows the run only."
 
 _EXAMPLES = """\b
 Examples:
@@ -37,15 +37,15 @@ Examples:
     "--output",
     metavar="FILE",
     type=PATH,
-    help="Where the page goes.  [default: LEDGER.html; - is stdout]",
+    help="File for the page.  [default: LEDGER.html; - is stdout]",
 )
 def command(source: str, *, output: str | None) -> int:
     """Make an HTML page of a harvest: which accounts nobody uses, and how the run went.
 
     LEDGER is a ledger, or the output whose ledger is next to it; the list of all accounts that nobody uses
     is written next to the page, as FILE.unused.csv. A SUMMARY has no accounts in it: without the ledger
-    that it names, the page shows the run only. The page is one file that requests nothing over the
-    network. Needs the extra `report`.
+    that it names, the page shows only the run. The page is one file that loads nothing from the network.
+    Needs the extra `report`.
     """
     require_drawing("report")
     with _found(source) as found:

@@ -97,7 +97,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
             "default": ",".join(API_VERSIONS),
             "help": "API versions served.",
         },
-        "--token-life": {"type": _SECONDS, "default": "749s", "help": "Time that a token lives."},
+        "--token-life": {"type": _SECONDS, "default": "749s", "help": "Lifetime of a token."},
     },
 )
 @_group(
@@ -110,7 +110,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
         },
         "--escalate": {
             "is_flag": True,
-            "help": "Shut a client out after three violated windows of twelve, longer each time.",
+            "help": "Shut out a client that violates three windows of twelve, longer each time.",
         },
         "--algorithm": {
             "type": click.Choice(get_args(Algorithm)),
@@ -125,9 +125,9 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
         "--latency": {
             "type": _SECONDS,
             "default": "0",
-            "help": "Time that every answer takes, such as 80ms.",
+            "help": "Delay of every answer, such as 80ms.",
         },
-        "--jitter": {"type": _SECONDS, "default": "0", "help": "Spread of the latency, up and down."},
+        "--jitter": {"type": _SECONDS, "default": "0", "help": "Variation of the latency, up and down."},
     },
 )
 @_group(
@@ -141,7 +141,7 @@ def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], An
         "--fault-streak": {
             "type": click.IntRange(0),
             "default": 3,
-            "help": "Most faulty answers in a row to one account; 0: no limit.",
+            "help": "Most faulty answers in a row for one account; 0: no limit.",
         },
         "--hopeless": {
             "type": Parsed("hopeless", parse_hopeless),

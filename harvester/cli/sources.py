@@ -46,10 +46,10 @@ Examples:
 def command(*, filters: str, output: str, **options: Any) -> None:
     """List the tenant's sources and whether each reports usage: accounts of the others are always empty.
 
-    One JSON object a line, or a table on a terminal: id, name, type, connectorName, owner, usageStatus
+    One JSON object per line, or a table on a terminal: id, name, type, connectorName, owner, usageStatus
     (COMPLETE: usage is available; INCOMPLETE: it is not) and usageSince, the first month that the source
-    has usage for. That takes a request for each source, and another one for each that reports. Where the
-    tenant does not say, both are null, with a warning.
+    has usage for. That takes a request for each source, and another for each one that reports usage. Where
+    the tenant does not say, both are null, with a warning.
 
     Scopes: idn:sources:read, and idn:identity-history:manage for the usage.
     """

@@ -58,13 +58,20 @@ def _option(
 @click.command(cls=Command, epilog=_EXAMPLES)
 @click.argument("ledger", metavar="LEDGER", type=PATH)
 @_option(
-    "--months", _WINDOW, 1, metavar="N", type=int, help="Months before the last one, 1 to 11.  [default: 3]"
+    "--months",
+    _WINDOW,
+    1,
+    metavar="N",
+    type=int,
+    help="Months before the last one, 1 to 11.  [default: 3]",
 )
-@_option("--since", _WINDOW, metavar="YYYY-MM", help="First month of the window, in place of --months.")
+@_option("--since", _WINDOW, metavar="YYYY-MM", help="First month of the window, instead of --months.")
 @_option("--as-of", _WINDOW, metavar="YYYY-MM", help="Last month of the window.  [default: the harvest's]")
-@_option("--grace", _WINDOW, metavar="DURATION", help="How long an account is new.  [default: the window]")
 @_option(
-    "--include", _JUDGED, type=click.Choice(["disabled"]), multiple=True, help="Judge disabled accounts, too."
+    "--grace", _WINDOW, metavar="DURATION", help="Time that an account counts as new.  [default: the window]"
+)
+@_option(
+    "--include", _JUDGED, type=click.Choice(["disabled"]), multiple=True, help="Also judge disabled accounts."
 )
 @_option(
     "--exclude",
@@ -78,7 +85,7 @@ def _option(
     "--assume-reported",
     _JUDGED,
     is_flag=True,
-    help="Take sources of which nothing is known as reporting usage.",
+    help="Assume that sources of unknown status report usage.",
 )
 @_option("--states", _SHOWN, 4, metavar="NAMES", help="States to show.  [default: unused,never]")
 @_option(
@@ -109,15 +116,15 @@ def _option(
     "--formula-guard/--no-formula-guard",
     _SHOWN,
     default=True,
-    help="Guard text that a spreadsheet would run.  [default: --formula-guard]",
+    help="Guard text that a spreadsheet would run as a formula.  [default: --formula-guard]",
 )
-@_option("--fail-above", _GATE, 6, metavar="N|P%", help="Exit with 1 if more accounts are in these states.")
-@_option("--max-unknown", _GATE, metavar="P%", help="Exit with 3 if more accounts are unknown.")
+@_option("--fail-above", _GATE, 6, metavar="N|P%", help="Exit with 1 if more than this are in --states.")
+@_option("--max-unknown", _GATE, metavar="P%", help="Exit with 3 if more than this are unknown.")
 def command(ledger: str, **options: Any) -> int:
     """Show which accounts nobody uses, from the ledger of a finished harvest.
 
     LEDGER is a ledger, or the output whose ledger is next to it. Works offline and never changes anything
-    in a tenant. Exit status 3 says that nothing could be judged, 1 that there are more than --fail-above.
+    in a tenant. Exit status 1 means more than --fail-above, 3 that nothing could be judged.
 
     \b
     Each account is in one state, the first that applies:

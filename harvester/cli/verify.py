@@ -38,7 +38,7 @@ Examples:
     "inputs",
     metavar="INPUT",
     multiple=True,
-    help="List of account IDs to compare with, in place of the ledger's.",
+    help="List of account IDs to compare with, instead of the ledger's.",
 )
 @click.option("--summary", metavar="FILE", type=click.Path(path_type=Path), help="[default: next to OUTPUT]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

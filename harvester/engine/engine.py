@@ -206,7 +206,7 @@ class Engine:
             self._conductor.resolve(stall)
 
     def _trouble(self, stall: Stall | None, now: float) -> Trouble | None:
-        """What is wrong with the tenant. That a reader is slow is none of its faults."""
+        """What is wrong with the tenant. That a reader is slow is not one of its faults."""
         conductor = self._conductor
         if stall is Stall.READER:
             conductor.failing_since = None

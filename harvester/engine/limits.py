@@ -65,7 +65,7 @@ class Limits:
         else:
             return None
         what = lane.waiting_for or "a pause"
-        return StoppedEarly(f"waiting for {what} would last {resumes_in:.0f} s, beyond {limit}", RESUMABLE)
+        return StoppedEarly(f"waiting for {what} would take {resumes_in:.0f} s, beyond {limit}", RESUMABLE)
 
 
 def _unavailable(seconds: float, trouble: Trouble) -> StoppedEarly:

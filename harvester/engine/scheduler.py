@@ -336,7 +336,7 @@ class Scheduler:
     # --- what is left
 
     def lane_dropped(self) -> None:
-        """A lane is not used any more: what only it could have taken is left to the lanes that refused it."""
+        """A lane is no longer used: what only it could have taken is left to the lanes that refused it."""
         for avoid in [avoid for avoid in self._elsewhere if not self._standings.others(avoid)]:
             for work in self._elsewhere.pop(avoid):
                 self.again(work)

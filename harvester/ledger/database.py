@@ -248,7 +248,7 @@ def read_fault(error: sqlite3.Error, name: str) -> StopRun:
     """The error to raise for `error`, met while reading the ledger called `name`."""
     code = _code(error)
     if code.startswith(_IN_USE):
-        problem = f"{name}: is locked by a run, on a file system where others cannot read along"
+        problem = f"{name}: is locked by a run, on a file system where others cannot read it meanwhile"
         return LedgerUnreadable(problem, "wait until the run has ended")
     if code.startswith(_DAMAGED):
         return LedgerUnreadable(f"{name}: is damaged or is not a ledger ({error})", _HARVEST_AGAIN)

@@ -47,7 +47,7 @@ def create(path: Path, mode: int, facts: Mapping[str, Any], *, directory: Path |
         database, warnings = _connect(path, lock, undo)
         if database.begun():
             hint = "resume it, or start again with --fresh"
-            raise OutputError(f"{path}: there is a harvest already", hint)
+            raise OutputError(f"{path}: there already is a harvest", hint)
         with database.transaction(full_sync=True):
             for statement in (*TABLES, *VIEWS):
                 database.execute(statement)

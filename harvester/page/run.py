@@ -62,7 +62,7 @@ def _lanes(summary: Mapping[str, Any]) -> Table:
         )
         for label, lane in lanes.items()
     ]
-    return Table("Lanes", ("lane", "quota", "requests", "answers 429", "paused", "rate"), rows)
+    return Table("Lanes", ("lane", "quota", "requests", "429 responses", "paused", "rate"), rows)
 
 
 def _adapted(per_second: float | None) -> str:
@@ -165,7 +165,7 @@ def _rate_steps(points: list[_Point], unit: _Unit, permitted: float | None) -> S
 
 
 def _rate_table(points: list[_Point], unit: _Unit) -> Table:
-    heads = (f"from ({unit.word})", "granted per second", "answers 429", "paused", "settled", "failed")
+    heads = (f"from ({unit.word})", "granted per second", "429 responses", "paused", "settled", "failed")
     return Table("", heads, [_rate_row(point, unit) for point in points])
 
 
@@ -184,7 +184,7 @@ def _latency(summary: Mapping[str, Any]) -> Chart:
     title = "Latency"
     latency = summary["latencySeconds"]
     if not latency:
-        return Chart(title, "Nothing was answered.")
+        return Chart(title, "No request was answered.")
     words = {"p50": "half within", "p90": "90% within", "p95": "95% within", "p99": "99% within"}
     words["max"] = "the longest"
     bars = [Bar(words.get(name, name), seconds, span(seconds)) for name, seconds in latency.items()]
@@ -196,7 +196,7 @@ def _unsuccessful(summary: Mapping[str, Any]) -> Chart:
     title = "Requests without a good answer, by reason"
     counts: Mapping[str, int] = summary["unsuccessfulByReason"]
     if not counts:
-        return Chart(title, "None: every request was answered well.")
+        return Chart(title, "None: every request got a good answer.")
     share = percent(sum(counts.values()) / max(1, summary["requests"]))
     takeaway = f"{share} of all requests. {plural(summary['retries'], 'account')} requested again."
     ranked = sorted(counts.items(), key=lambda item: -item[1])

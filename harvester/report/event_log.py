@@ -200,11 +200,12 @@ def _plain_line(event: events.Event) -> _Line | None:  # noqa: C901, PLR0911  # 
             return INFO, "lane_paused", f"lane {event.lane} {pause}"
         case events.FilePublished():
             new = " new or changed" if event.bytes is None else f", {size(event.bytes)}"
-            return INFO, "file_published", f"{event.name} is complete: {plural(event.rows, 'row')}{new}"
+            name = "stdout" if event.name == "-" else event.name
+            return INFO, "file_published", f"{name} is complete: {plural(event.rows, 'row')}{new}"
         case events.ClientDropped():
-            return WARNING, "client_dropped", f"client {event.client} is not used any more: {event.detail}"
+            return WARNING, "client_dropped", f"client {event.client} is no longer used: {event.detail}"
         case events.LaneDropped():
-            return WARNING, "lane_dropped", f"lane {event.lane} is not used any more: {event.detail}"
+            return WARNING, "lane_dropped", f"lane {event.lane} is no longer used: {event.detail}"
         case events.Stopping():
             return WARNING, "stopping", _stopping(event)
     return None

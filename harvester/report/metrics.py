@@ -87,14 +87,14 @@ class RunMetrics:
         yield from self._tenant()
 
     def _run(self) -> Iterator[_Family]:
-        yield "harvester_info", "gauge", "Which run of what; always 1.", [("", self.about, 1.0)]
+        yield "harvester_info", "gauge", "What is running, as labels; always 1.", [("", self.about, 1.0)]
         yield _family(
             "harvester_running", "1 while the run goes on, 0 once it has ended.", self.ended is None
         )
         yield _family("harvester_start_timestamp_seconds", "When the run began.", self.started)
         yield _family("harvester_end_timestamp_seconds", "When the run ended; absent before.", self.ended)
         yield _family("harvester_exit_status", "The exit status of the run; absent before.", self.status)
-        text = "When a run last ended with its output complete (status 0 or 3), this one or one before."
+        text = "When a run last ended with its output complete (status 0 or 3), this one or an earlier one."
         yield _family(_LAST_SUCCESS, text, self.last_success)
 
     def _accounts(self) -> Iterator[_Family]:
@@ -113,13 +113,13 @@ class RunMetrics:
     def _requests(self) -> Iterator[_Family]:
         tally, latency = self.tally, self.tally.latency
         purposes = tally.requests_by_purpose
-        yield _family("harvester_requests_total", "Requests sent, whatever for.", purposes, "purpose")
-        text = "Of those, the ones without a good answer, 429s included."
+        yield _family("harvester_requests_total", "Requests sent, by purpose.", purposes, "purpose")
+        text = "Requests that failed, 429s included."
         reasons = tally.unsuccessful_by_reason
         yield _family("harvester_requests_unsuccessful_total", text, reasons, "reason")
-        text = "Accounts requested again after a fault; a 429 is none."
+        text = "Accounts requested again after a fault; 429s do not count."
         yield _family("harvester_retries_total", text, tally.retries_by_reason, "reason")
-        yield _family("harvester_received_bytes_total", "Bodies of answers.", tally.bytes_received)
+        yield _family("harvester_received_bytes_total", "Bytes of response bodies.", tally.bytes_received)
         text = "Requests sent and not answered yet."
         yield _family("harvester_requests_in_flight", text, self.in_flight() if self.ended is None else 0)
         buckets: list[_Sample] = [
@@ -127,7 +127,7 @@ class RunMetrics:
         ]
         count = float(latency.count)
         buckets += [("_bucket", {"le": "+Inf"}, count), ("_count", {}, count), ("_sum", {}, latency.total)]
-        text = "How long answers about accounts took, 429s apart."
+        text = "Response time of account requests, without 429s."
         yield "harvester_request_duration_seconds", "histogram", text, buckets
 
     def _lanes(self) -> Iterator[_Family]:
@@ -135,11 +135,11 @@ class RunMetrics:
         counted = {label: lane.requests for label, lane in lanes.items()}
         yield _family("harvester_lane_requests_total", "Requests sent on the lane.", counted, "lane")
         counted = {label: lane.throttled for label, lane in lanes.items()}
-        yield _family("harvester_throttled_total", "Answers 429.", counted, "lane")
+        yield _family("harvester_throttled_total", "Responses with status 429.", counted, "lane")
         paused = {label: lane.paused_seconds(tally.now) for label, lane in lanes.items()}
         yield _family("harvester_paused_seconds_total", "Time paused after a 429 or 503.", paused, "lane")
         dropped = {label: tally.lane_dropped(label) for label in self.quotas}
-        yield _family("harvester_lane_dropped", "1 once the lane is not used any more.", dropped, "lane")
+        yield _family("harvester_lane_dropped", "1 once the lane is no longer used.", dropped, "lane")
         rates = {label: tally.permitted(label, quota) for label, quota in self.quotas.items()}
         known = {label: rate for label, rate in rates.items() if rate is not None}
         text = "What the lane may send at present; absent without a quota."

@@ -66,7 +66,7 @@ _MEANINGS: Final[Mapping[str, Meaning]] = {
     ),
     Reason.TOO_LARGE: Meaning("the answer is too large", _DETAIL),
     Reason.COUNT_MISMATCH: Meaning(
-        "the rows are not as many as X-Total-Count says", f"{_LATER}; if it persists, run without --count"
+        "the number of rows differs from X-Total-Count", f"{_LATER}; if it persists, run without --count"
     ),
 }
 

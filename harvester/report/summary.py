@@ -6,7 +6,7 @@ Each top-level key is on a line of its own, so that people can read the file and
 | key | meaning |
 | --- | --- |
 | `schemaVersion` | 2 |
-| `runId` `version` `tenant` `apiVersions` `shard` | which run of what, `shard` as `K/N` or null |
+| `runId` `version` `tenant` `apiVersions` `shard` | identify the run; `shard` is `K/N` or null |
 | `status` | the exit status of the process |
 | `stop` | null, or why it ended early: `error` (a class of `harvester.errors`), `problem`, `hint` |
 | `start` `end` `seconds` | RFC 3339 in UTC, and how long it took by the monotonic clock |
@@ -16,15 +16,15 @@ Each top-level key is on a line of its own, so that people can read the file and
 | `rows` | rows of the whole harvest |
 | `output` `ledger` `failures` | where they are, null where there is none |
 | `outputs` | each finished file: `name`, `rows`, `accounts`, `bytes`, `sha256` |
-| `requests` `requestsByPurpose` | all requests sent in this run; what for (`usage`, `token`, `accounts`, …) |
-| `unsuccessfulByReason` | of those, the ones without a good answer, by reason |
-| `retries` `retriesByReason` | accounts requested again after a fault (a 429 is none) |
-| `throttled` `secondsPaused` | answers 429, and seconds that lanes were paused, summed over the lanes |
-| `grantedPerSecond` | granted requests for accounts, from the first to the last, null within a second |
+| `requests` `requestsByPurpose` | requests sent in this run; by purpose (`usage`, `token`, `accounts`, …) |
+| `unsuccessfulByReason` | of those, the failed ones, by reason |
+| `retries` `retriesByReason` | accounts requested again after a fault (429s do not count) |
+| `throttled` `secondsPaused` | responses with 429; seconds that lanes were paused, summed over all lanes |
+| `grantedPerSecond` | granted account requests, from the first to the last; null within a second |
 | `quotaShare` | granted requests for accounts as a share of what the quotas allowed, null without quota |
 | `permittedPerSecond` | what the quotas of all lanes permit together, null where one has none |
-| `latencySeconds` | `p50` `p90` `p95` `p99` `max` of all answers about accounts but 429, or null |
-| `bytesReceived` `bytesWritten` | bodies received in this run; the finished files of the output |
+| `latencySeconds` | `p50` `p90` `p95` `p99` `max` of all responses to account requests except 429s, or null |
+| `bytesReceived` `bytesWritten` | response bodies in this run; finished files of the output |
 | `tokens` `outages` `secondsOfOutage` | tokens fetched; how often and how long the tenant was not reachable |
 | `warnings` | how many of each kind, by code |
 | `lanes` | of each: `quota` (or null), `requests`, `throttled`, `secondsPaused`, |

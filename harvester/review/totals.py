@@ -105,7 +105,7 @@ class Limit:
             )
         number = float(found[1])
         if found[2] and number > _ALL:
-            raise SettingError(setting, f"{text!r} is more than all", "give at most 100%")
+            raise SettingError(setting, f"{text!r} is more than all of them", "give at most 100%")
         return cls(number / _ALL, is_share=True) if found[2] else cls(number, is_share=False)
 
 

@@ -77,7 +77,7 @@ def find_config(named: Named | None, profile: Named | None, environ: Mapping[str
     if users is not None and os.path.exists(users):  # noqa: PTH110  # as above
         return _read(users, str(users), profile, warning)
     if profile is not None:
-        problem = f"{profile[0]!r} is in no file"
+        problem = f"{profile[0]!r} is in no configuration file"
         raise SettingError(profile[1], problem, "name the configuration with --config")
     return ConfigFile(warning=warning)
 

@@ -117,7 +117,7 @@ def _list(value: object, *kinds: type) -> Sequence[Any]:
     """The members of a list, or the one value of such a kind."""
     found = (value,) if isinstance(value, kinds) else value
     if not isinstance(found, (list, tuple)) or not all(isinstance(one, kinds) for one in found):
-        raise BadValue("is not a list of texts", 'write ["one", "two"]')
+        raise BadValue("is not a list of strings", 'write ["one", "two"]')
     return found
 
 
@@ -130,7 +130,7 @@ def word(*choices: str) -> Callable[[object], str]:
     def one_of(value: object) -> str:
         if isinstance(value, str) and value.strip().lower() in choices:
             return value.strip().lower()
-        raise BadValue(f"is none of {', '.join(choices)}", "choose one of them")
+        raise BadValue(f"is not one of {', '.join(choices)}", "choose one of them")
 
     return one_of
 
@@ -142,7 +142,7 @@ def words(*choices: str) -> Callable[[object], tuple[str, ...]]:
     def some_of(value: object) -> tuple[str, ...]:
         names = [name.lower() for name in _names(value)]
         if unknown := [name for name in names if name not in known]:
-            problem = f"has {unknown[0]}, which is none of {', '.join(choices)}"
+            problem = f"has {unknown[0]}, which is not one of {', '.join(choices)}"
             raise BadValue(problem, f"give any of {','.join(choices)}")
         for name in names:
             if names.count(name) > 1:

@@ -173,7 +173,7 @@ class Settings:
         "request", word(*get_args(Sorters)), "Order of an account's rows; -date is newest first.",
         default="-date")
     count: bool = setting(
-        "request", SWITCH, "Request the number of rows of each account, and hold the rows to it.",
+        "request", SWITCH, "Request the number of rows of each account, and check the rows against it.",
         default=False)
 
     # --- the output
@@ -185,13 +185,13 @@ class Settings:
         default="-", short="-o", common=1)
     format: Format | None = setting(
         "output", word(*get_args(Format)), "Format of the output.",
-        default=None, none="auto", unset="by the suffix of DEST, else ndjson")
+        default=None, none="auto", unset="from the suffix of DEST, else ndjson")
     shape: Shape = setting(
         "output", word(*get_args(Shape)), "One line per row, or one line per account with its rows.",
         default="rows")
     compress: Compression | None = setting(
         "output", word(*get_args(Compression)), "Compression of the parts of a directory, or of stdout.",
-        default=None, none="auto", unset="by the suffix of DEST, else none")
+        default=None, none="auto", unset="from the suffix of DEST, else none")
     part_rows: int | None = setting(
         "output", WHOLE, "Start a new part of a directory after this many rows.",
         default=None, none="none", least=1)
@@ -236,7 +236,7 @@ class Settings:
         default=None, none="auto", least=1, most=1_000_000)
     concurrency: int | None = setting(
         "pace", WHOLE, "Requests in flight at a time.",
-        default=None, none="auto", unset="by the quota and the observed latency", least=1, most=1000)
+        default=None, none="auto", unset="from the quota and the observed latency", least=1, most=1000)
 
     # --- waiting and giving up
 

@@ -23,7 +23,7 @@ _HEAD = """\
 """
 
 _CLIENTS = """
-# Who asks: one client (ID and secret of a personal access token), or several, further down. Without
+# Credentials: one client (ID and secret of a personal access token), or several, further down. Without
 # either, harvester looks at the environment (SAIL_CLIENT_ID and SAIL_CLIENT_SECRET, or
 # SAIL_ACCESS_TOKEN; both secrets also as …_FILE), then ./config.json, then ~/.sailpoint/config.yaml with
 # the system keyring. Keep the secret out of this file: name an environment variable or a file that

@@ -37,7 +37,7 @@ _SUFFIXES = dict.fromkeys((".csv", ".tsv", ".tab"), "csv") | dict.fromkeys(
 )
 _MARKUP = re.compile(r"<(?:!doctype|html|\?xml)", re.IGNORECASE)
 _JSON_HINTS = {
-    "[": "make it one object a line, for example with: jq -c '.[]'",
+    "[": "make it one object per line, for example with: jq -c '.[]'",
     "{": "put each object on a line of its own, for example with: jq -c .",
 }
 
@@ -113,11 +113,11 @@ def _is_repeated_header(line: str, name: str, number: int, wanted: Wanted) -> bo
     """A header of one column says that account IDs follow, which is so anyway; one of several does not."""
     if separator_line(line):
         hint = "give the list as CSV (--input-format csv)"
-        raise InputError(name, f"{line} belongs into a CSV", hint, line=number)
+        raise InputError(name, f"{line} belongs in a CSV", hint, line=number)
     if column_of([line], wanted.fields) is not None:
         return True
     if is_header(line, wanted.fields):
-        problem = f"a CSV begins here, with the header {line:.60}, in a list of one account ID a line"
+        problem = f"a CSV begins here, with the header {line:.60}, in a list of one account ID per line"
         hint = "give the lists as separate files, or --input-format csv if all of it is CSV"
         raise InputError(name, problem, hint, line=number)
     return False

@@ -89,6 +89,6 @@ def _bounded(text: str, line: int, name: str) -> str:
     if len(text) > LONGEST_LINE:
         for number, one in enumerate(text.split("\n"), line):
             if len(one) > LONGEST_LINE:
-                hint = "give one account ID a line"
+                hint = "give one account ID per line"
                 raise InputError(name, "the line is longer than 1 MiB", hint, line=number)
     return text

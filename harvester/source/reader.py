@@ -97,7 +97,7 @@ def _one_input(name: str, stdin: BinaryIO, input_format: str, wanted: Wanted) ->
                 yield found
     # An empty failures file is a good list: nothing failed, so there is nothing to do.
     if empty and not name.endswith(_FAILURES):
-        raise InputError(shown(name), "has no account ID in it", "give one account ID a line")
+        raise InputError(shown(name), "has no account ID in it", "give one account ID per line")
 
 
 def _numbered(groups: Iterator[Found], shard: Shard | None) -> Iterator[list[ListedAccount]]:

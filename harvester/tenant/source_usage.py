@@ -55,7 +55,7 @@ class SourceUsage:
         self._known = {source.id: source for source in known}
         self._coverage = coverage
         self._failed_in_a_row = 0
-        self._problem = "the tenant gives no status that is documented"
+        self._problem = "the tenant gives no documented status"
         self._asked: list[SourceStatus] = []
         self._handed_out = 0
 

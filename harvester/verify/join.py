@@ -122,7 +122,7 @@ class Join:
             self._verdict.add(group.place, f"{group.account_id} is not on the list")
         elif self._next is None or position < self._next.position:
             self._missing.pop(group.account_id, None)
-            problem = "is there again, or not in the order of the list"
+            problem = "is repeated, or is not in the order of the list"
             self._verdict.add(group.place, f"{group.account_id} {problem}")
         else:
             while self._next is not None and self._next.position < position:
@@ -153,4 +153,4 @@ class Join:
             problem = f"{who} has {len(group.rows)} rows, but {entry.row_count} were harvested"
             self._verdict.add(group.place, problem)
         elif group.rows != [row_of(row.get("date"), row.get("count")) for row in orjson.loads(entry.rows)]:
-            self._verdict.add(group.place, f"{who} has other rows than were harvested")
+            self._verdict.add(group.place, f"{who} has different rows from those harvested")

@@ -51,7 +51,7 @@ def listed(there: Tenant, *arguments: str) -> list[dict[str, Any]]:
 
 
 def test_accounts_are_printed_in_the_order_of_their_ids(there: Tenant) -> None:
-    """Each once, one JSON object a line."""
+    """Each once, one JSON object per line."""
     assert [one["id"] for one in listed(there, "accounts")] == in_order(there)
 
 

@@ -65,7 +65,7 @@ def test_a_summary_whose_ledger_is_of_another_harvest(folder: Path) -> None:
     write(folder / "old.summary.json", summary(ledger=str(folder / "usages.ndjson.ledger"), runId="another"))
     assert report(folder, "old.summary.json")[0] == 0
     page = (folder / "old.html").read_text()
-    assert "The ledger that is there now is of another harvest" in page
+    assert "The ledger now in its place is of another harvest" in page
     assert "Nobody used" not in page
 
 

@@ -239,7 +239,7 @@ def test_the_ledger_of_a_url_is_in_the_state_directory(
     monkeypatch.delenv("SAIL_BASE_URL", raising=False)
     assert "set SAIL_BASE_URL" in unused(ledger=url)[2]
     monkeypatch.setenv("SAIL_BASE_URL", "https://acme.api.identitynow.com")
-    assert "there is no ledger of it in the state directory" in unused(ledger=url)[2]
+    assert "the state directory has no ledger of it" in unused(ledger=url)[2]
     paths = ledger_paths(
         url, ledger=None, base_url="https://acme.api.identitynow.com", environ=os.environ, remote=True
     )
@@ -254,7 +254,7 @@ def test_rows_without_a_ledger_cannot_answer(unused: Unused) -> None:
     Path("rows.ndjson").write_text('{"accountId":"a","date":"2026-11-01","count":1}\n')
     status, _, err = unused(ledger="rows.ndjson")
     assert status == 2
-    assert "rows alone do not say which accounts were harvested" in err
+    assert "rows alone do not show which accounts have none" in err
     assert "name the ledger, or harvest again without --no-keep-ledger" in err
     assert "there is no such ledger or output" in unused(ledger="nowhere.ndjson")[2]
     make_ledger(Path.cwd() / "begun.ndjson.ledger.partial", ACCOUNTS, finished=False)

@@ -133,7 +133,7 @@ def test_a_harvest_is_not_started_over_another(tmp_path: Path) -> None:
     with created(path, "a"):
         assert Ledger.begun(path)
     with pytest.raises(
-        OutputError, match="there is a harvest already: resume it, or start again with --fresh"
+        OutputError, match="there already is a harvest: resume it, or start again with --fresh"
     ):
         opening.create(path, 0o600, {})
     assert list(outcomes(path)) == ["a"]

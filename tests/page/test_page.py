@@ -176,7 +176,7 @@ def test_time_has_the_unit_that_fits() -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"latencySeconds": None, "requests": 0, "unsuccessfulByReason": {}}, "Nothing was answered."),
+        ({"latencySeconds": None, "requests": 0, "unsuccessfulByReason": {}}, "No request was answered."),
         ({"quotaShare": None, "permittedPerSecond": None}, "7 requests in 24 s."),
         ({"outages": 2, "secondsOfOutage": 61.0}, "tenant not reachable for 1 min 01 s"),
         ({"shard": "1/2", "end": "2026-08-02T01:00:00.000Z"}, "2 August 2026, 01:00 UTC, API v2024, shard"),

@@ -97,7 +97,7 @@ def test_csv_without_guard_is_what_the_tenant_said(review: Review, tmp_path: Pat
 
 
 def test_ndjson_has_the_same_values(review: Review, tmp_path: Path) -> None:
-    """One object a line with all columns, null where nothing is known; harmless on a terminal, too."""
+    """One object per line with all columns, null where nothing is known; harmless on a terminal, too."""
     content = written(review, tmp_path / "all.ndjson", states=ALL)
     lines = [orjson.loads(line) for line in content.splitlines()]
     assert lines[2]["name"] == EVIL

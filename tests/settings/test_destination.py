@@ -62,7 +62,7 @@ def test_what_a_name_says(dest: str, form: Format | None, found: tuple[str, str,
     ],
 )
 def test_what_is_not_a_destination(dest: str, said: str) -> None:
-    """A URL that is none of ours, or holds a secret, is refused; what may be secret is not shown."""
+    """A URL that is not one of ours, or holds a secret, is refused; what may be secret is not shown."""
     with pytest.raises(BadValue) as caught:
         destination(dest)
     assert said in str(caught.value)

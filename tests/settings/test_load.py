@@ -302,9 +302,9 @@ def test_files_that_cannot_be_read(desk: Desk) -> None:
     config = desk.write("c.toml", "[profile.prod]\n")
     assert "did you mean prod?" in desk.error(config=config, profile="prd")
     assert "it has none" in desk.error(config=desk.write("d.toml", ""), profile="x")
-    assert desk.error(profile="prod").startswith("--profile: 'prod' is in no file: name the configuration")
+    assert desk.error(profile="prod").startswith("--profile: 'prod' is in no configuration file: name")
     assert desk.error({}, {**PAT, "HARVESTER_PROFILE": "p"}).startswith(
-        "HARVESTER_PROFILE: 'p' is in no file"
+        "HARVESTER_PROFILE: 'p' is in no configuration file"
     )
     assert desk.error(profile="prod", keywords=True).startswith("profile: ")
 

@@ -79,7 +79,7 @@ def test_understood(text: str, expected: list[str]) -> None:
         ("id,name\n#N/A,x\n", "stdin:2: #N/A is a spreadsheet's error value"),
         ("a\n#REF!\n", "stdin:2: #REF! is a spreadsheet's error value"),
         ("a\nid,Name\nb,x\n", "stdin:2: a CSV begins here, with the header id,Name"),
-        ("a\nsep=;\n", "stdin:2: sep=; belongs into a CSV"),
+        ("a\nsep=;\n", "stdin:2: sep=; belongs in a CSV"),
         ("id,name\na,x\nid;mail\nb;y\n", "stdin:3: looks like the header of another list"),
         ("id,name\na,x\nmail,id\nb,y\n", "stdin:3: looks like the header of another list"),
         ("id,name\na,x\nsep=;\nb,y\n", "stdin:3: looks like the header of another list"),

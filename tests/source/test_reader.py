@@ -387,7 +387,7 @@ def test_any_split_reads_the_same(ids: list[str], sizes: list[int], newline: str
         (b'{"id":"a"}\n{"id":\n', "stdin:2: is not valid JSON"),
         (b'{\n"id":"a"\n}\n', "jq -c ."),
         (b'{"id":"a"}\nplain\n', "each line must be a JSON object or string"),
-        (b'[{"id":"a"}]\n', "stdin:1: is a JSON array: make it one object a line"),
+        (b'[{"id":"a"}]\n', "stdin:1: is a JSON array: make it one object per line"),
         (b'[\n{"id":"a"}\n]\n', "jq -c '.[]'"),
         (
             b'{"name":"a","x":1}\n',

@@ -114,7 +114,7 @@ def test_a_night_of_changes(tmp_path: Path) -> None:
     assert problems(verify(output)) == []
     lines = output.read_bytes().splitlines(keepends=True)
     output.write_bytes(b"".join(lines[len(lines) // 2 :] + lines[: len(lines) // 2]))
-    assert any("there again, or not in the order" in one for one in problems(verify(output)))
+    assert any("repeated, or is not in the order" in one for one in problems(verify(output)))
 
 
 # -- every way to be wrong, in every kind
@@ -177,12 +177,12 @@ def other_figure(lines: list[bytes]) -> list[bytes]:
 Damage = Callable[[list[bytes]], list[bytes]]
 DAMAGES: dict[Damage, str] = {
     without_one: f"{WITH_ROWS[4]}: is missing from the output",
-    one_twice: f"{WITH_ROWS[4]} is there again",
-    two_swapped: f"{WITH_ROWS[4]} is there again, or not in the order of the list",
+    one_twice: f"{WITH_ROWS[4]} is repeated",
+    two_swapped: f"{WITH_ROWS[4]} is repeated, or is not in the order of the list",
     one_foreign: f"{WITH_ROWS[4].replace('account', 'foreign')} is not on the list",
     one_row_less: f"{WITH_ROWS[4]} has ",
     a_month_twice: f"{WITH_ROWS[4]} has a month twice",
-    other_figure: f"{WITH_ROWS[4]} has other rows than were harvested",
+    other_figure: f"{WITH_ROWS[4]} has different rows from those harvested",
 }
 
 
