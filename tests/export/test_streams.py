@@ -144,7 +144,7 @@ def test_a_closed_stdout_is_refused(tmp_path: Path) -> None:
         opened(f"/dev/fd/{fd}").try_out()
     (tmp_path / "read").touch()
     fd = os.open(tmp_path / "read", os.O_RDONLY)
-    with pytest.raises(StoppedEarly, match="cannot be written"):
+    with pytest.raises(StopRun, match="cannot be written"):
         opened(f"/dev/fd/{fd}").try_out()
     os.close(fd)
 
