@@ -10,10 +10,9 @@ from harvester.errors import AccessDenied
 from harvester.model import Answered, Fault, NotSent, Outcome, Refused, Throttled, TokenRejected
 from harvester.tenant.client import Lane, Tenant, TenantClient
 from harvester.tenant.connection import Response
-from harvester.tenant.exact_json import NotJson, loads
 from harvester.tenant.listing import ACCOUNTS, Kind
-from harvester.tenant.request import Request, api_path, path_segment
-from harvester.tenant.responses import OK, not_json, refusal, wrong_shape
+from harvester.tenant.request import Request, api_path
+from harvester.tenant.responses import document, wrong_shape
 
 T = TypeVar("T")
 _Other: TypeAlias = Throttled | TokenRejected | Refused | Fault
@@ -120,12 +119,6 @@ def first_listed(kind: Kind, api_version: str, limit: int, *, filters: str = "")
     return Request(api_path(kind.api, api_version), urlencode(query), "check", _read_listed)
 
 
-def source_status(source_id: str, api_version: str) -> Request[str | None]:
-    """The request that says whether a source reports usage: COMPLETE, INCOMPLETE, or None if unclear."""
-    api = api_path("source-usages", api_version)
-    return Request(f"{api}/{path_segment(source_id)}/status", "", "check", _read_status)
-
-
 def of_source(source_id: str, filters: str) -> str:
     """The filter for those accounts that belong to a source, too."""
     quoted = source_id.replace("\\", "\\\\").replace('"', '\\"')
@@ -133,7 +126,7 @@ def of_source(source_id: str, filters: str) -> str:
 
 
 def _read_listed(response: Response, sent_at: float) -> Answered[Listed] | _Other:
-    found = _document(response, sent_at)
+    found = document(response, sent_at)
     if not isinstance(found, Answered):
         return found
     records = found.value
@@ -143,20 +136,3 @@ def _read_listed(response: Response, sent_at: float) -> Answered[Listed] | _Othe
     text = response.headers.get("X-Total-Count", "").strip()
     known = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TOTAL
     return Answered(sent_at, Listed(by_id, int(text) if known else None))
-
-
-def _read_status(response: Response, sent_at: float) -> Answered[str | None] | _Other:
-    found = _document(response, sent_at)
-    if not isinstance(found, Answered):
-        return found
-    status = found.value.get("status") if isinstance(found.value, dict) else None
-    return Answered(sent_at, status if status in ("COMPLETE", "INCOMPLETE") else None)
-
-
-def _document(response: Response, sent_at: float) -> Answered[Any] | _Other:
-    if response.status != OK:
-        return refusal(response, sent_at)
-    try:
-        return Answered(sent_at, loads(response.body, replace_surrogates=True))
-    except NotJson as error:
-        return not_json(sent_at, str(error))

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final
 
 from harvester.check.access import Access
-from harvester.check.asking import PATIENCE, Asking, Listed, first_listed, of_source, source_status
+from harvester.check.asking import PATIENCE, Asking, Listed, first_listed, of_source
 from harvester.check.finding import Finding, ok, reason_of, warning
 from harvester.check.network import look
 from harvester.model import Answered, Quota
@@ -19,6 +19,7 @@ from harvester.report.figures import plural, rate, span, total_rate
 from harvester.tenant.client import Lane, Tenant
 from harvester.tenant.listing import ACCOUNTS
 from harvester.tenant.proxy import is_loopback
+from harvester.tenant.source_usage import status_request
 
 _SOURCES_ASKED: Final = 10
 """Each is a request or two: a check sends only a few, and says that the rest was not asked about."""
@@ -203,7 +204,7 @@ class Saving:
         """Whether a source reports no usage. Once there is no answer, no other is asked about."""
         if self._problem:
             return False
-        outcome = await self._asking.ask(self._lane, source_status(source_id, self._lane.api_version))
+        outcome = await self._asking.ask(self._lane, status_request(source_id, self._lane.api_version))
         if not isinstance(outcome, Answered) or outcome.value is None:
             self._problem = reason_of(outcome)
             return False

@@ -11,7 +11,6 @@ from harvester.errors import AccessDenied, SettingError, StoppedEarly, StopRun, 
 from harvester.model import Answered, Fault, Reason, Refused, Throttled, TokenRejected
 from harvester.tenant.client import Lane
 from harvester.tenant.connection import Response
-from harvester.tenant.exact_json import NotJson, loads
 from harvester.tenant.overlap import (
     LEAST_PAGE,
     FetchPage,
@@ -20,7 +19,7 @@ from harvester.tenant.overlap import (
     read_without_gaps,
 )
 from harvester.tenant.request import Request, api_path
-from harvester.tenant.responses import OK, not_json, refusal, wrong_shape
+from harvester.tenant.responses import document, wrong_shape
 from harvester.tenant.retrying import Retrying
 
 Detail: TypeAlias = Literal["SLIM", "FULL"]
@@ -160,18 +159,15 @@ def _query(kind: Kind, offset: int, limit: int, filters: str, detail: Detail) ->
 def _read_records(
     response: Response, sent_at: float
 ) -> Answered[list[Record]] | Throttled | TokenRejected | Refused | Fault:
-    if response.status != OK:
-        return refusal(response, sent_at)
-    try:
-        # A name with half a surrogate pair must not make the whole list unreadable.
-        records = loads(response.body, replace_surrogates=True)
-    except NotJson as error:
-        return not_json(sent_at, str(error))
+    found = document(response, sent_at)
+    if not isinstance(found, Answered):
+        return found
+    records = found.value
     if not isinstance(records, list):
         return wrong_shape(sent_at, "the list is not an array")
     for record in records:
-        found = record.get("id") if isinstance(record, dict) else None
-        if not isinstance(found, str) or not found:
+        record_id = record.get("id") if isinstance(record, dict) else None
+        if not isinstance(record_id, str) or not record_id:
             return wrong_shape(sent_at, "the list has a record without `id`")
     return Answered(sent_at, records)
 

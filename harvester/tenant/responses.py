@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from harvester.model import Fault, Reason, Refused, Throttled, TokenRejected
+from harvester.model import Answered, Fault, Reason, Refused, Throttled, TokenRejected
 from harvester.tenant.connection import Response
+from harvester.tenant.exact_json import NotJson, loads
 from harvester.tenant.rate_limit.retry_after import parse_retry_after
 
 OK: Final = 200
@@ -88,6 +89,21 @@ def _redirection(response: Response) -> str:
     except ValueError:
         place = ""
     return f"the tenant redirects{place}, which is not followed: check --base-url"
+
+
+def document(
+    response: Response, sent_at: float
+) -> Answered[Any] | Throttled | TokenRejected | Refused | Fault:
+    """The JSON of a good response.
+
+    A name with half a surrogate pair must not make a whole list unreadable: that half is replaced.
+    """
+    if response.status != OK:
+        return refusal(response, sent_at)
+    try:
+        return Answered(sent_at, loads(response.body, replace_surrogates=True))
+    except NotJson as error:
+        return not_json(sent_at, str(error))
 
 
 def not_json(sent_at: float, why: str) -> Fault:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 from harvester.events import Warned
 from harvester.ledger.records import SourceStatus, UsageStatus
 from harvester.model import Answered, Fault, Refused, Throttled, TokenRejected
 from harvester.tenant.client import Lane
 from harvester.tenant.connection import Response
-from harvester.tenant.exact_json import NotJson, loads
-from harvester.tenant.request import Reader, Request, api_path, path_segment
-from harvester.tenant.responses import OK, not_json, refusal, wrong_shape
+from harvester.tenant.request import Request, api_path, path_segment
+from harvester.tenant.responses import document, wrong_shape
 from harvester.tenant.retrying import Retrying
 
 T = TypeVar("T")
@@ -96,16 +95,14 @@ class SourceUsage:
     async def _find_out(self, source_id: str, name: str | None) -> SourceStatus:
         if self._failed_in_a_row >= _GIVE_UP_AFTER:
             return SourceStatus(source_id, name, None, None)
-        status = await self._ask(source_id, "status", "", _read_status)
+        status = await self._ask(lambda version: status_request(source_id, version))
         since = None
         if status == "COMPLETE" and self._coverage:
-            since = await self._ask(source_id, "summaries", "limit=250&sorters=date", _read_first_month)
+            since = await self._ask(lambda version: _months_request(source_id, version))
         return SourceStatus(source_id, name, status, since)
 
-    async def _ask(self, source_id: str, what: str, query: str, read: Reader[T]) -> T | None:
-        api = api_path("source-usages", self._retrying.lane.api_version)
-        request = Request(f"{api}/{path_segment(source_id)}/{what}", query, "sources", read)
-        answer = await self._retrying.ask(request, tries=_TRIES)
+    async def _ask(self, request: Callable[[str], Request[T]]) -> T | None:
+        answer = await self._retrying.ask(request(self._retrying.lane.api_version), tries=_TRIES)
         if isinstance(answer, (Refused, Fault)):
             if not self._failed_in_a_row:
                 detail = answer.detail.removeprefix(f"{answer.status} ")
@@ -116,38 +113,34 @@ class SourceUsage:
         return answer
 
 
-class _Document(NamedTuple):
-    """A parsed body."""
+def status_request(source_id: str, api_version: str) -> Request[UsageStatus | None]:
+    """The request that says whether a source reports usage; None if that is unclear."""
+    path = f"{api_path('source-usages', api_version)}/{path_segment(source_id)}/status"
+    return Request(path, "", "sources", _read_status)
 
-    value: Any
+
+def _months_request(source_id: str, api_version: str) -> Request[str | None]:
+    path = f"{api_path('source-usages', api_version)}/{path_segment(source_id)}/summaries"
+    return Request(path, "limit=250&sorters=date", "sources", _read_first_month)
 
 
 def _read_status(response: Response, sent_at: float) -> Answered[UsageStatus | None] | _Other:
-    document = _document(response, sent_at)
-    if not isinstance(document, _Document):
-        return document
-    if not isinstance(document.value, dict):
+    found = document(response, sent_at)
+    if not isinstance(found, Answered):
+        return found
+    if not isinstance(found.value, dict):
         return wrong_shape(sent_at, "the status of a source is not an object")
-    status = document.value.get("status")
+    status = found.value.get("status")
     return Answered(sent_at, status if status in ("COMPLETE", "INCOMPLETE") else None)
 
 
 def _read_first_month(response: Response, sent_at: float) -> Answered[str | None] | _Other:
     """The earliest month with a row: where the coverage of the source begins."""
-    document = _document(response, sent_at)
-    if not isinstance(document, _Document):
-        return document
-    if not isinstance(document.value, list):
+    found = document(response, sent_at)
+    if not isinstance(found, Answered):
+        return found
+    if not isinstance(found.value, list):
         return wrong_shape(sent_at, "the summaries of a source are not an array")
-    dates = [row.get("date") for row in document.value if isinstance(row, dict)]
+    dates = [row.get("date") for row in found.value if isinstance(row, dict)]
     months = [day[:_MONTH] for day in dates if isinstance(day, str) and _STARTS_WITH_MONTH.match(day)]
     return Answered(sent_at, min(months, default=None))
-
-
-def _document(response: Response, sent_at: float) -> _Document | _Other:
-    if response.status != OK:
-        return refusal(response, sent_at)
-    try:
-        return _Document(loads(response.body, replace_surrogates=True))
-    except NotJson as error:
-        return not_json(sent_at, str(error))
