@@ -20,7 +20,7 @@
 | `outage_began` | warning | `detail` |
 | `outage_probed` | info, warning | `detail` `nextIn` (a warning where no `outage_began` came before) |
 | `outage_ended` | warning | `seconds` |
-| `file_published` | info | `name` `rows` `bytes` |
+| `file_published` | info | `name` `rows` `bytes` (of a table: rows that were new or changed, and null) |
 | `destination_unavailable` | warning, info | `place` `detail` `nextIn` (a warning the first time) |
 | `destination_available` | warning | `place` `seconds` |
 | `warning` | warning | `code` `problem` `hint` |

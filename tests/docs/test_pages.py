@@ -98,6 +98,16 @@ def test_commands_that_pages_mention_exist(page: Path) -> None:
         assert word in known, f"{page.name}: harvester {word}"
 
 
+def test_the_merge_for_warehouses_is_the_one_that_is_run() -> None:
+    """The tests run the statement in DuckDB, word by word."""
+    found = {
+        block.info: block.text
+        for block in reversed(list(blocks(DOCS / "lake.md")))
+        if "USING usages_stage AS s" in block.text
+    }
+    assert found["sql"] in found["sql duckdb"]
+
+
 # --- troubleshooting
 
 

@@ -14,6 +14,7 @@ from harvester.model import Quota
 from harvester.settings.settings import TABLE
 from harvester.spark import AccountUsages
 from harvester.spark.options import OPTIONS, read_options
+from tests.docs.manual import DOCS
 from tests.spark.tenants import SECRET, clients_file
 
 GIVEN = {"ids": "ids.txt", "base_url": "https://acme.api.identitynow.com"}
@@ -132,8 +133,11 @@ def test_a_schema_of_the_users_own_is_refused() -> None:
 
 
 def test_options_are_settings() -> None:
-    """All but `ids` have the name and the meaning of a setting."""
+    """All but `ids` have the name and the meaning of a setting; the manual has each of them."""
     assert {*OPTIONS} - {one.name for one in TABLE} == {"ids"}
+    table = (DOCS / "lake.md").read_text().partition("\n## Spark\n")[2].partition("\n## ")[0]
+    for name in OPTIONS:
+        assert f"`{name}`" in table
 
 
 def test_the_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,8 @@ def test_a_read_on_two_executors(there: Sandbox, tmp_path: Path) -> None:
     assert "this task fails once" in said
     assert [row[:4] + row[5:6] for row in found["rows"]] == expected(there)
     assert there.tally.throttled == 0
-    assert most_in_a_window(there, "north-1/v2024", 2.0) <= 60
-    assert most_in_a_window(there, "south-1/v2024", 2.0) <= 30
+    # On a busy machine, a few sent apart arrive together; without the wait, there are twice as many.
+    assert most_in_a_window(there, "north-1/v2024", 2.0) <= 63
+    assert most_in_a_window(there, "south-1/v2024", 2.0) <= 33
     assert sum(times > 1 for times in there.tally.asked.values()) >= 60  # a burst, twice
     assert SECRET not in said + found["plan"] + told(tmp_path)
