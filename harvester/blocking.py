@@ -14,8 +14,7 @@ from harvester.api import Harvest, Ids
 from harvester.errors import StoppedEarly
 from harvester.event_loop import run_blocking
 from harvester.report.summary import Report
-from harvester.settings.load import load_settings
-from harvester.settings.options import Options
+from harvester.settings.load import Options, load_settings
 from harvester.settings.settings import Settings
 from harvester.source.ids import listed
 

@@ -15,8 +15,7 @@ from harvester.cli.help import Command, Group
 from harvester.cli.options import SettingsCommand, loaded, setting_options
 from harvester.errors import OutputError
 from harvester.settings import SECTIONS, Loaded
-from harvester.settings.config_file import LOCAL_CONFIG, user_config
-from harvester.settings.documents import named_path
+from harvester.settings.config_file import LOCAL_CONFIG, named_path, user_config
 from harvester.settings.template import template
 
 _EXAMPLES = """\b

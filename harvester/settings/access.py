@@ -18,12 +18,13 @@ from typing import Any, Final
 
 from harvester.credentials import Credentials
 from harvester.errors import NoCredentials, SettingError
-from harvester.settings.config_file import ConfigFile, Named, home_directory
-from harvester.settings.documents import (
+from harvester.settings.config_file import (
     ClientTable,
-    client_tables,
+    ConfigFile,
+    Named,
+    home_directory,
     named_path,
-    read_document,
+    read_clients,
     read_secret,
     read_text,
     warn_if_exposed,
@@ -87,11 +88,8 @@ def find_access(
     if base_url is not None:
         access.base_url, access.base_url_from = base_url
     if clients_file is not None:
-        path = named_path(*clients_file)
-        document = read_document(path, clients_file[1])
-        document.check_keys(document.content, ("clients",))
-        tables = client_tables(document.content.get("clients"), document, "clients")
-        _take(access, tables, environ, f"{clients_file[1]} {path}")
+        where = f"{clients_file[1]} {named_path(*clients_file)}"
+        _take(access, read_clients(clients_file), environ, where)
     else:
         access.notes.append("no --clients")
         _from_environment(access, environ)

@@ -1,31 +1,42 @@
-"""The configuration file: where it is, flat TOML, its clients, and the profiles laid over it."""
+"""Configuration files: where they are, TOML with the line of each mistake, its clients, and its profiles."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
+from harvester.credentials import Credentials
 from harvester.errors import SettingError
-from harvester.settings.documents import (
-    CLIENT_KEYS,
-    ClientTable,
-    Document,
-    client_tables,
-    named_path,
-    read_document,
-)
+from harvester.settings import parse
+from harvester.settings.parse import BadValue
 from harvester.settings.settings import BY_NAME
+
+T = TypeVar("T")
+Key = tuple[str | int, ...]
+"""Where a value is in a document: ``("clients", 0, "quota")``."""
+Named = tuple[str, str]
+"""What a person wrote, and what named it: a flag, a variable, a keyword."""
 
 LOCAL_CONFIG = Path("harvester.toml")
 """In the working directory: read if no other is named."""
+_SECRETS: Final = ("client_secret", "access_token")
+_WAYS: Final = ("", "_env", "_file")
+CLIENT_KEYS: Final = ("client_id", *(secret + way for secret in _SECRETS for way in _WAYS))
+"""What says who asks: these may also be at the top level of a configuration, for its one client."""
 
-Named = tuple[str, str]
-"""What a person wrote, and what named it: a flag, a variable, a keyword."""
+_HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\"'-]+)\s*\]\]?\s*(?:#.*)?")
+_ASSIGNMENT = re.compile(r"\s*([\w\"'-]+)\s*=")
+_LONGEST = 1024 * 1024
+
+
+# --- where it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +152,198 @@ def _clients(table: Mapping[str, object], document: Document, where: tuple[str, 
         first = document.place(*where, next(iter(own)))
         raise SettingError(first, "contradicts [[clients]]", "move it into one of the clients")
     return client_tables(table["clients"], document, *where, "clients")
+
+
+# --- what is in it
+
+
+def named_path(written: str, setting: str) -> Path:
+    """The path that `setting` names; SettingError if it is blank, or in no known home directory."""
+    try:
+        return parse.path(written)
+    except BadValue as bad:
+        raise SettingError(setting, f"{written!r} {bad.problem}", bad.hint) from None
+
+
+def read_text(path: Path, setting: str) -> str:
+    """A small file's text, with or without a byte order mark. `setting` is what named the file.
+
+    Raises:
+        SettingError: it cannot be read, is far too long, or is not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LONGEST + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingError(setting, f"{path} cannot be read ({reason})", "check the path") from None
+    if len(content) > _LONGEST:
+        raise SettingError(setting, f"{path} is longer than 1 MiB", "is it the right file?")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingError(setting, f"{path} is not UTF-8 text", "save it as UTF-8") from None
+
+
+def read_secret(path: Path, setting: str, warnings: list[str]) -> str:
+    """The one secret in a file, without blanks and newlines around it.
+
+    Raises:
+        SettingError: as `read_text`, or the file is empty or holds more than one line.
+    """
+    secret = read_text(path, setting).strip()
+    if not secret or not secret.isprintable():
+        problem = f"{path} is empty" if not secret else f"{path} holds more than one secret"
+        raise SettingError(setting, problem, "write the secret into it, and nothing else")
+    warn_if_exposed(path, warnings)
+    return secret
+
+
+def warn_if_exposed(path: Path, warnings: list[str]) -> None:
+    """Add a warning if everybody on this machine may read the file; a group may, for service accounts."""
+    warning = f"{path} holds a secret and everybody on this machine may read it: chmod o-r {path}"
+    if path.stat().st_mode & stat.S_IROTH and warning not in warnings:
+        warnings.append(warning)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A configuration file: its content, and the lines of its keys as far as they are known."""
+
+    path: Path
+    content: dict[str, Any]
+    lines: Mapping[Key, int] = field(default_factory=dict)
+
+    def place(self, *key: str | int) -> str:
+        """How messages name a key: ``harvester.toml:12: profile.prod.quota``; a missing one by its table."""
+        line = self.lines.get(key) or self.lines.get(key[:-1])
+        where = str(self.path) if line is None else f"{self.path}:{line}"
+        dotted = "".join(f"[{one + 1}]" if isinstance(one, int) else f".{one}" for one in key)
+        return f"{where}: {dotted.lstrip('.')}" if key else where
+
+    def check_keys(self, table: Iterable[str], known: Iterable[str], *where: str | int) -> None:
+        """Refuse a key that does not exist, and name the one that was probably meant.
+
+        Raises:
+            SettingError: there is such a key.
+        """
+        names = list(known)
+        for key in table:
+            if key not in names:
+                near = get_close_matches(key.lower().replace("-", "_"), names, n=1)
+                hint = f"did you mean {near[0]}?" if near else "see `harvester config init` for all of them"
+                raise SettingError(self.place(*where, key), "there is no such setting", hint)
+
+
+def read_document(path: Path, setting: str) -> Document:
+    """A TOML file. `setting` is what named it; an error names the line, and shows nothing of its content."""
+    text = read_text(path, setting)
+    try:
+        return Document(path, tomllib.loads(text), _key_lines(text))
+    except tomllib.TOMLDecodeError as error:
+        message, _, place = str(error).rstrip(")").partition(" (at ")
+        line = place.removeprefix("line ").split(",")[0]
+        where = f"{path}:{line}" if line.isdecimal() else str(path)
+        hint = "fix the line; text needs quotes"
+        raise SettingError(where, f"is not valid TOML ({message})", hint) from None
+    except RecursionError:
+        raise SettingError(str(path), "is nested too deeply", "is it the right file?") from None
+
+
+def _key_lines(text: str) -> dict[Key, int]:
+    """The line of each key of a valid document: enough for the plain files that configurations are.
+
+    What looks like a key inside a text of several lines may be taken for one: a message then names a wrong
+    line of the right file.
+    """
+    lines: dict[Key, int] = {}
+    arrays: dict[str, int] = {}
+    table: Key = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.fullmatch(line):
+            name = header[2]
+            table = tuple(part.strip("\"'") for part in name.split("."))
+            if header[1] == "[[":
+                arrays[name] = arrays.get(name, -1) + 1
+                table = (*table, arrays[name])
+            lines.setdefault(table, number)
+        elif assignment := _ASSIGNMENT.match(line):
+            lines.setdefault((*table, assignment[1].strip("\"'")), number)
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTable:
+    """One client as a document has it. `key` is where the table is."""
+
+    values: Mapping[str, object]
+    document: Document
+    key: Key = ()
+
+    def credentials(self, environ: Mapping[str, str], warnings: list[str]) -> Credentials:
+        """The client, with its secret from wherever it is.
+
+        Raises:
+            SettingError: a value is not accepted, a secret is missing, or it cannot be read.
+        """
+        token_file = self._get("access_token_file", parse.path, None)
+        if token_file is not None:
+            read_secret(token_file, self._place("access_token_file"), warnings)
+        given = {
+            "client_id": self._get("client_id", parse.text, ""),
+            "client_secret": self._secret("client_secret", environ, warnings),
+            "access_token": "" if token_file else self._secret("access_token", environ, warnings),
+            "name": self._get("name", parse.text, ""),
+        }
+        quota = self._get("quota", parse.quota, None)
+        try:
+            return Credentials(**given, access_token_file=token_file, quota=quota)
+        except SettingError as error:  # it does not know the file
+            problem = error.problem.replace(": ", " ", 1)
+            raise SettingError(self._place("client_id"), problem, error.hint) from None
+
+    def _secret(self, name: str, environ: Mapping[str, str], warnings: list[str]) -> str:
+        """The secret itself, or that of the variable or file that is named; empty if there is none."""
+        given = [name + way for way in _WAYS if name + way in self.values]
+        if len(given) > 1:
+            raise SettingError(self._place(given[0]), f"contradicts {given[1]}", "give one of them")
+        if (path := self._get(f"{name}_file", parse.path, None)) is not None:
+            return read_secret(path, self._place(given[0]), warnings)
+        if variable := self._get(f"{name}_env", parse.text, ""):
+            if secret := environ.get(variable, "").strip():
+                return secret
+            problem = f"{variable} is not set in the environment"
+            raise SettingError(self._place(given[0]), problem, "set it, or name another")
+        if given:
+            warn_if_exposed(self.document.path, warnings)
+        return self._get(name, parse.text, "")
+
+    def _get(self, name: str, parser: Callable[[object], T], default: T) -> T:
+        try:
+            return parser(self.values[name]) if name in self.values else default
+        except BadValue as bad:
+            raise SettingError(self._place(name), bad.problem, bad.hint) from None
+
+    def _place(self, name: str) -> str:
+        return self.document.place(*self.key, name)
+
+
+def client_tables(found: object, document: Document, *key: str | int) -> list[ClientTable]:
+    """A list of tables with known keys; SettingError if it is not one, or is empty."""
+    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+        hint = "write one [[clients]] table for each"
+        raise SettingError(document.place(*key), "is not a list of clients", hint)
+    for index, one in enumerate(found):
+        document.check_keys(one, (*CLIENT_KEYS, "name", "quota"), *key, index)
+    return [ClientTable(one, document, (*key, index)) for index, one in enumerate(found)]
+
+
+def read_clients(named: Named) -> list[ClientTable]:
+    """The clients of the file that ``--clients`` names, which has nothing else in it.
+
+    Raises:
+        SettingError: it cannot be read, or is not such a file.
+    """
+    document = read_document(named_path(*named), named[1])
+    document.check_keys(document.content, ("clients",))
+    return client_tables(document.content.get("clients"), document, "clients")

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Unpack
+from typing import Any, TypeAlias, TypedDict, Unpack
 
+from harvester.credentials import Credentials
 from harvester.errors import SettingError
+from harvester.model import Quota, Shard
 from harvester.settings.access import NOWHERE, Access, find_access
 from harvester.settings.config_file import find_config
-from harvester.settings.options import Options
+from harvester.settings.destination import Compression, Format
 from harvester.settings.parse import BadValue
-from harvester.settings.settings import BY_NAME, TABLE, Settings
+from harvester.settings.settings import (
+    BY_NAME,
+    TABLE,
+    InputFormat,
+    LogFormat,
+    PartitionBy,
+    Progress,
+    Settings,
+    Shape,
+    Sorters,
+    SourceStatus,
+)
 
 _log = logging.getLogger("harvester.settings")
 
@@ -105,6 +118,72 @@ def load(
         access.require(file.warning)
     warnings = [*filter(None, [file.warning]), *access.warnings, *_unknown_variables(environ)]
     return Loaded(settings, MappingProxyType(origins), tuple(warnings), file.path, file.profile)
+
+
+AnyPath: TypeAlias = str | Path
+
+
+class Options(TypedDict, total=False):
+    """Keywords of `load_settings`, for type checkers; see `Settings` for what they mean.
+
+    A keyword that is not given leaves the setting to the environment, the file and the default. None
+    is a value: ``quota=None`` disables the limit.
+    """
+
+    config: AnyPath | None
+    profile: str | None
+    inputs: AnyPath | Sequence[str]
+    list: bool
+    account: str | Sequence[str]
+    filters: str | None
+    with_usage: bool
+    add: str | Sequence[str]
+    input_format: InputFormat
+    id_field: str | None
+    keep: str | Sequence[str]
+    shard: Shard | str | None
+    split_quota: bool
+    base_url: str
+    api_version: str | Sequence[str]
+    clients: AnyPath | Sequence[Credentials]
+    ca_bundle: AnyPath | None
+    timeout: float | str
+    max_body_bytes: int | str
+    since: str | None
+    skip_unreported: bool
+    source_status: SourceStatus
+    page_size: int
+    sorters: Sorters
+    count: bool
+    output: AnyPath
+    format: Format | None
+    shape: Shape
+    compress: Compression | None
+    part_rows: int | None
+    partition_by: PartitionBy | None
+    columns: str | Sequence[str]
+    changes: AnyPath | None
+    failures: AnyPath | None
+    file_mode: int | str
+    fresh: bool
+    replace: bool
+    retry_failed: bool
+    ledger: AnyPath | None
+    keep_ledger: bool
+    quota: Quota | str | None
+    burst: int | None
+    concurrency: int | None
+    attempts: int
+    max_outage: float | str
+    deadline: float | str | None
+    max_failures: int | None
+    stop_grace: float | str
+    progress: Progress
+    log_format: LogFormat
+    verbosity: int
+    summary: AnyPath | None
+    report: AnyPath | None
+    metrics: AnyPath | None
 
 
 def load_settings(**options: Unpack[Options]) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypeVar
 
 from harvester.settings import parse
 from harvester.settings.parse import BadValue, show
@@ -49,20 +49,6 @@ MONTH = Kind("YYYY-MM", parse.month)
 SHARD = Kind("K/N", parse.shard)
 SWITCH = Kind("", parse.flag)
 URL = Kind("URL", parse.base_url)
-
-
-class _Details(TypedDict, total=False):
-    """What not every setting has; see `Setting`."""
-
-    flag: str
-    short: str
-    none: str
-    unset: str
-    example: str
-    least: float
-    most: float
-    separator: str
-    common: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +130,8 @@ class Setting:
             raise BadValue("is out of range", f"give {wanted}")
 
 
-def setting(section: str, kind: Kind, about: str, *, default: T, **details: Unpack[_Details]) -> T:
-    """A dataclass field that defines a setting; `about` is its help, one or two sentences."""
+def setting(section: str, kind: Kind, about: str, *, default: T, **details: Any) -> T:
+    """A dataclass field that defines a setting; `about` is its help, `details` are fields of `Setting`."""
     described = {"section": section, "kind": kind, "help": about, **details}
     field: T = dataclasses.field(default=default, metadata=described)
     return field

@@ -17,8 +17,7 @@ from harvester.credentials import Credentials
 from harvester.errors import SettingError
 from harvester.model import Quota
 from harvester.settings.access import find_access
-from harvester.settings.config_file import ConfigFile
-from harvester.settings.documents import ClientTable, client_tables, named_path, read_document
+from harvester.settings.config_file import ClientTable, ConfigFile, read_clients
 from harvester.settings.settings import TABLE, Settings
 
 _SECTIONS: Final = ("connection", "request", "pace", "waiting")
@@ -111,19 +110,16 @@ def _unknown(name: str) -> SettingError:
 
 
 def _clients(written: str) -> list[ClientTable]:
-    path = named_path(written, "clients")
-    document = read_document(path, "clients")
-    document.check_keys(document.content, ("clients",))
-    tables = client_tables(document.content.get("clients"), document, "clients")
+    tables = read_clients((written, "clients"))
     for table in tables:
         for key in _HELD:
             if key in table.values:
                 raise SettingError(
-                    document.place(*table.key, key),
+                    table.document.place(*table.key, key),
                     "is a secret, which must not get into Spark's plan",
                     f"name a variable ({key}_env) or a file ({key}_file) of the executors",
                 )
-    return [replace(table, document=replace(document, content={})) for table in tables]
+    return [replace(table, document=replace(table.document, content={})) for table in tables]
 
 
 def _without_secret(table: ClientTable) -> Credentials:

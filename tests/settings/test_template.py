@@ -6,7 +6,7 @@ import re
 import tomllib
 
 from harvester.settings import BY_NAME, TABLE
-from harvester.settings.documents import CLIENT_KEYS
+from harvester.settings.config_file import CLIENT_KEYS
 from harvester.settings.template import template
 from tests.settings.desk import SECRET, Desk
 
