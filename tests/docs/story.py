@@ -20,13 +20,14 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.docs.manual import ROOT, Block
+from tests.e2e.processes import Tenant
 
 TENANT = "https://acme.api.identitynow.com"
 _BETWEEN = "\x1e"
@@ -43,6 +44,8 @@ class Story:
     directory: Path
     url: str
     environment: dict[str, str]
+    ids: Sequence[str] = ()
+    """Account IDs of the sandbox."""
 
     def run(self, block: Block) -> None:
         """Run one block, and compare what it prints with what the page shows."""
@@ -93,8 +96,9 @@ class Story:
         assert done.returncode == 0, f"{block.where}\n{done.stderr}"
 
     def _here(self, text: str) -> str:
-        """The text with the sandbox in place of the tenant."""
-        return re.sub(r"SECRET=\S+", "SECRET=sandbox", text.replace(TENANT, self.url))
+        """The text with the sandbox, its secret, and its accounts in place of the tenant's."""
+        text = re.sub(r"SECRET=\S+", "SECRET=sandbox", text.replace(TENANT, self.url))
+        return re.sub(r"[0-9a-f]{32}", lambda found: self.ids[int(found[0], 16) % len(self.ids)], text)
 
     def _done(self, command: list[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -194,8 +198,8 @@ def _masked(line: str) -> str:
     return line.strip()
 
 
-def told(directory: Path, program: Path, url: str, **variables: str) -> Story:
-    """A story in `directory`, where `harvester` is `program` and the tenant is the sandbox at `url`."""
+def told(directory: Path, program: Path, at: Tenant, **variables: str) -> Story:
+    """A story in `directory`, where `harvester` is `program` and the tenant is a sandbox."""
     home = directory / "work"
     home.mkdir()
     environment = {
@@ -205,7 +209,7 @@ def told(directory: Path, program: Path, url: str, **variables: str) -> Story:
         "LANG": "C.UTF-8",
         "TERM": "xterm",
         "NO_COLOR": "1",
-        "SAIL_BASE_URL": url,
+        "SAIL_BASE_URL": at.url,
         "SAIL_CLIENT_ID": "5f5e1a2b",
         "SAIL_CLIENT_SECRET": "sandbox",
         "HARVESTER_QUOTA": "20000/10s",
@@ -215,4 +219,4 @@ def told(directory: Path, program: Path, url: str, **variables: str) -> Story:
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         **variables,
     }
-    return Story(home, url, environment)
+    return Story(home, at.url, environment, [one.decode() for one in at.ids])
