@@ -81,28 +81,20 @@ class Stamper:
 
     def records(self, entries: Sequence[Entry]) -> list[Record]:
         """The records of accounts: one for each that was answered."""
-        return [
-            self.record(entry, entry.rows, entry.row_count) for entry in entries if entry.rows is not None
-        ]
+        return [self.record(entry, entry.rows) for entry in entries if entry.rows is not None]
 
-    def record(self, entry: Entry, blob: bytes, rows: int) -> Record:
-        """The record of an account with these rows."""
-        stamp = self.stamp(entry.settled_at or 0, entry.api_version, entry.run_id)
-        return Record(entry.id, self.cleared(blob), rows, stamp)
+    def record(self, entry: Entry, blob: bytes, rows: int | None = None) -> Record:
+        """The record of an account with the rows in `blob`: as many as it has, or `rows`.
 
-    def stamp(self, settled_at: float, api_version: str | None, run_id: str | None) -> Stamp:
-        """The stamp of an account that was settled at this Unix time."""
-        key = (int(settled_at), api_version, run_id)
+        Properties of the tenant's own that have the name of a column asked for are left out.
+        """
+        key = (int(entry.settled_at or 0), entry.api_version, entry.run_id)
         if key != self._key:
             self._key = key
             self._stamp = self._made(*key)
-        return self._stamp
-
-    def cleared(self, blob: bytes) -> bytes:
-        """The rows without properties of the tenant's own that have the name of a column asked for."""
-        if any(mark in blob for mark in self._marks):
-            return without(blob, self._columns)
-        return blob
+        if self._marks and any(mark in blob for mark in self._marks):
+            blob = without(blob, self._columns)
+        return Record._make((entry.id, blob, entry.row_count if rows is None else rows, self._stamp))
 
     def _made(self, second: int, api_version: str | None, run_id: str | None) -> Stamp:
         moment = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"

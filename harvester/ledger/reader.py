@@ -239,7 +239,7 @@ class LedgerReader(Queries):
             rows = None if length is None else blob[end : end + length]
             end += length or 0
             answered = (_OUTCOMES[outcome or 0], rows, row_count, settled_at, *lanes[lane], runs[run])
-            entries.append(Entry(position, id_, *answered, kept and kept.encode(), reason))
+            entries.append(Entry._make((position, id_, *answered, kept and kept.encode(), reason)))
         return _settled_prefix(entries) if settled_only_prefix else entries
 
     def _measure(self, after: int, limit: int) -> tuple[int, int | None]:

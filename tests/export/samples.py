@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from harvester.export.records import Record, Stamper
+from harvester.ledger import Entry
+from harvester.model import AccountOutcome
 
 SETTLED = 1_795_723_800.25
 """2026-11-26T20:10:00.25Z."""
@@ -24,10 +26,11 @@ def usage(months: Sequence[int], count: int = 7) -> bytes:
 
 def record(account_id: str, blob: bytes, columns: Sequence[str] = ()) -> Record:
     """A record as the exporter makes them."""
-    stamper = Stamper(columns, "acme.example")
-    return Record(
-        account_id, stamper.cleared(blob), len(json.loads(blob)), stamper.stamp(SETTLED, "v2024", "run-1")
+    rows = len(json.loads(blob))
+    entry = Entry(
+        0, account_id, AccountOutcome.HARVESTED, blob, rows, SETTLED, "lane", "v2024", "run-1", None
     )
+    return Stamper(columns, "acme.example").record(entry, blob)
 
 
 ODD = (

@@ -82,9 +82,8 @@ def framed(record: Record, before: bytes, behind: bytes) -> bytes:
     """Each row as an object with `accountId` first and the columns last, between `before` and `behind`."""
     if not record.rows:
         return b""
+    blob, tail = record.blob, record.stamp.json + b"}" + behind
     head = before + b'{"accountId":' + orjson.dumps(record.account_id)
-    tail = record.stamp.json + b"}" + behind
-    blob = record.blob
     if b"{}" in blob:  # a row without properties has no comma behind `accountId`
         bodies = [row[1:-1] for row in split(blob)]
         return b"".join([head + (b"," + body if body else b"") + tail for body in bodies])
