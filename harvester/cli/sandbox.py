@@ -9,13 +9,14 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import click
 
 from harvester.cli.help import Command, GroupedOption
 from harvester.cli.options import Parsed
 from harvester.errors import SettingError
+from harvester.event_loop import run_blocking
 from harvester.sandbox import (
     FAULTS_HELP,
     Algorithm,
@@ -28,16 +29,12 @@ from harvester.sandbox import (
 )
 from harvester.settings.parse import API_VERSIONS, duration, quota
 
-try:
-    import uvloop
-except ImportError:  # not made for this platform
-    uvloop = None  # type: ignore[assignment]  # the standard loop serves, too, only slower
-
 _log = logging.getLogger("harvester.sandbox")
 
 
 _SECONDS = Parsed("duration", duration)
-_SHARE = click.FloatRange(0, 1)
+_LIMIT = Parsed("quota", lambda text: None if text == "none" else quota(text))
+_SHARE, _DAY = click.FloatRange(0, 1), click.DateTime(["%Y-%m-%d"])
 _POPULATION, _QUOTA, _FAULTS = "The tenant", "Its quota", "What goes wrong"
 
 _EXAMPLES = """\b
@@ -48,108 +45,53 @@ Examples:
   SAIL_BASE_URL=http://127.0.0.1:8080 SAIL_CLIENT_ID=me SAIL_CLIENT_SECRET=sandbox harvester check"""
 
 
-def _option(*names: str, group: str, **attributes: Any) -> Callable[..., Any]:
-    shown = attributes.get("default") is not None
-    return click.option(*names, cls=GroupedOption, group=group, show_default=shown, **attributes)
+# A table: an option takes a line or two.
+# fmt: off
+_OPTIONS: Final = (
+    (_POPULATION, "--port", click.IntRange(0, 65535), 0, "Port on 127.0.0.1; 0 picks one."),
+    (_POPULATION, "--accounts", click.IntRange(0), 1000, "Accounts in the tenant."),
+    (_POPULATION, "--sources", click.IntRange(1), 8, "Sources that they belong to."),
+    (_POPULATION, "--without-usage", _SHARE, 0.25, "Share of the sources that report no usage."),
+    (_POPULATION, "--seed", int, 1, "Equal seeds give equal accounts and faults."),
+    (_POPULATION, "--today", _DAY, None, "Day that usage is counted back from.  [default: today, UTC]"),
+    (_POPULATION, "--rows", click.IntRange(0), None,
+     "Give every account this many rows, and every source usage."),
+    (_POPULATION, "--unknown", click.Choice(["200", "404"]), "404",
+     "Answer for an ID that no account has: 200 without rows, or 404."),
+    (_POPULATION, "--versions", Parsed("versions", parse_versions), ",".join(API_VERSIONS),
+     "API versions served."),
+    (_POPULATION, "--token-life", _SECONDS, "749s", "Lifetime of a token."),
+    (_QUOTA, "--quota", _LIMIT, "100/10s",
+     "Requests per client ID and API version, N/Ps; none disables it."),
+    (_QUOTA, "--escalate", None, None,
+     "Shut out a client that violates three windows of twelve, longer each time."),
+    (_QUOTA, "--algorithm", click.Choice(get_args(Algorithm)), "fixed",
+     "How requests are counted: fixed or sliding window, token or leaky bucket."),
+    (_QUOTA, "--retry-after", click.Choice(get_args(RetryAfter)), "seconds",
+     "How a 429 says when to come back."),
+    (_QUOTA, "--latency", _SECONDS, "0", "Delay of every answer, such as 80ms."),
+    (_QUOTA, "--jitter", _SECONDS, "0", "Variation of the latency, up and down."),
+    (_FAULTS, "--faults", Parsed("faults", parse_faults), "none", "What goes wrong; see below."),
+    (_FAULTS, "--fault-streak", click.IntRange(0), 3,
+     "Most faulty answers in a row for one account; 0: no limit."),
+    (_FAULTS, "--hopeless", Parsed("hopeless", parse_hopeless), "0",
+     "Accounts that always fail, and how: 12 or 12:404/429."),
+)
+"""Group, name, type (None: a switch), default, help."""
+# fmt: on
 
 
-def _group(title: str, options: dict[str, dict[str, Any]]) -> Callable[[Any], Any]:
-    def add(function: Any) -> Any:
-        for name, attributes in reversed(options.items()):
-            function = _option(name, group=title, **attributes)(function)
-        return function
-
-    return add
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for group, name, kind, default, about in reversed(_OPTIONS):
+        value = {"is_flag": True} if kind is None else {"type": kind, "default": default}
+        shown = default is not None
+        option = click.option(name, cls=GroupedOption, group=group, show_default=shown, help=about, **value)
+        function = option(function)
+    return function
 
 
 @click.command("sandbox", cls=Command, epilog=f"{_EXAMPLES}\n\n\b\nFAULTS\n{FAULTS_HELP}")
-@_group(
-    _POPULATION,
-    {
-        "--port": {
-            "type": click.IntRange(0, 65535),
-            "default": 0,
-            "help": "Port on 127.0.0.1; 0 picks one.",
-        },
-        "--accounts": {"type": click.IntRange(0), "default": 1000, "help": "Accounts in the tenant."},
-        "--sources": {"type": click.IntRange(1), "default": 8, "help": "Sources that they belong to."},
-        "--without-usage": {
-            "type": _SHARE,
-            "default": 0.25,
-            "help": "Share of the sources that report no usage.",
-        },
-        "--seed": {"type": int, "default": 1, "help": "Equal seeds give equal accounts and faults."},
-        "--today": {
-            "type": click.DateTime(["%Y-%m-%d"]),
-            "help": "Day that usage is counted back from.  [default: today, UTC]",
-        },
-        "--rows": {
-            "type": click.IntRange(0),
-            "help": "Give every account this many rows, and every source usage.",
-        },
-        "--unknown": {
-            "type": click.Choice(["200", "404"]),
-            "default": "404",
-            "help": "Answer for an ID that no account has: 200 without rows, or 404.",
-        },
-        "--versions": {
-            "type": Parsed("versions", parse_versions),
-            "default": ",".join(API_VERSIONS),
-            "help": "API versions served.",
-        },
-        "--token-life": {"type": _SECONDS, "default": "749s", "help": "Lifetime of a token."},
-    },
-)
-@_group(
-    _QUOTA,
-    {
-        "--quota": {
-            "type": Parsed("quota", lambda text: None if text == "none" else quota(text)),
-            "default": "100/10s",
-            "help": "Requests per client ID and API version, N/Ps; none disables it.",
-        },
-        "--escalate": {
-            "is_flag": True,
-            "help": "Shut out a client that violates three windows of twelve, longer each time.",
-        },
-        "--algorithm": {
-            "type": click.Choice(get_args(Algorithm)),
-            "default": "fixed",
-            "help": "How requests are counted: fixed or sliding window, token or leaky bucket.",
-        },
-        "--retry-after": {
-            "type": click.Choice(get_args(RetryAfter)),
-            "default": "seconds",
-            "help": "How a 429 says when to come back.",
-        },
-        "--latency": {
-            "type": _SECONDS,
-            "default": "0",
-            "help": "Delay of every answer, such as 80ms.",
-        },
-        "--jitter": {"type": _SECONDS, "default": "0", "help": "Variation of the latency, up and down."},
-    },
-)
-@_group(
-    _FAULTS,
-    {
-        "--faults": {
-            "type": Parsed("faults", parse_faults),
-            "default": "none",
-            "help": "What goes wrong; see below.",
-        },
-        "--fault-streak": {
-            "type": click.IntRange(0),
-            "default": 3,
-            "help": "Most faulty answers in a row for one account; 0: no limit.",
-        },
-        "--hopeless": {
-            "type": Parsed("hopeless", parse_hopeless),
-            "default": "0",
-            "help": "Accounts that always fail, and how: 12 or 12:404/429.",
-        },
-    },
-)
+@_options
 @click.option("-v", "--verbose", count=True, help="Log to stderr.")
 @click.option("-q", "--quiet", is_flag=True, help="Log nothing (the default).")
 def command(
@@ -175,9 +117,9 @@ def command(
     given |= {"today": today.date()} if today else {}
     level = logging.INFO if verbose and not quiet else logging.CRITICAL
     logging.basicConfig(stream=sys.stderr, level=level, format="%(message)s")
-    run = asyncio.run if uvloop is None else uvloop.run
     try:
-        run(_serve(SandboxOptions(unknown=200 if unknown == "200" else 404, **given)))
+        options = SandboxOptions(unknown=200 if unknown == "200" else 404, **given)
+        run_blocking(lambda: _serve(options))
     except SettingError as error:
         raise click.UsageError(f"{error}.") from None
 
