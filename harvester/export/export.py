@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from harvester.errors import HarvesterError, InputError, InternalError
 from harvester.events import FilePublished, Observer
 from harvester.export.changes import Changes, Comparison, changed_records, earliest_month
-from harvester.export.destinations.base import Sink
+from harvester.export.destinations import Sink
 from harvester.export.destinations.directory import REDSHIFT
 from harvester.export.formats import Format
 from harvester.export.formats.columns import merged as merged_columns

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal, TypeAlias
 from harvester.errors import SettingError, StoppedEarly, UsageError
 from harvester.events import Observer
 from harvester.export.control import Control, Retry, RetryPolicy
-from harvester.export.destinations.base import Destination, Place
+from harvester.export.destinations import Destination
 from harvester.export.destinations.cloud import open_store
-from harvester.export.destinations.directory import Directory, LocalDirectory
+from harvester.export.destinations.directory import Directory, LocalDirectory, Place
 from harvester.export.destinations.file import SingleFile
 from harvester.export.destinations.store import Store
 from harvester.export.formats import FORMATS, Format, format_named

@@ -16,8 +16,7 @@ from harvester.errors import InputError, LedgerUnreadable
 from harvester.ledger import LedgerReader, find_ledger
 from harvester.model import ListedAccount
 from harvester.verify.contents import Shape, groups_of
-from harvester.verify.join import Expected, GivenList, Join, Ledgers
-from harvester.verify.verdict import Verdict
+from harvester.verify.join import Expected, GivenList, Join, Ledgers, Verdict
 
 _MANIFEST: Final = "_manifest.json"
 _UNCHECKED: Final = "the rest of the file was not checked"

@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
 from harvester.errors import InternalError, OutputError
-from harvester.export.destinations.base import MayReplace, Place, Sink
+from harvester.export.destinations import MayReplace, Sink
+from harvester.export.destinations.store import Store
 from harvester.export.manifest import PROGRAM, SCHEMA_VERSION, encoded
 from harvester.files import (
     disk_errors,
@@ -39,7 +40,12 @@ _PART: Final = re.compile(r"part-\d{5,}(?:\.[a-z]+){1,2}")
 
 
 class Directory:
-    """See the module; `place` is where its files are."""
+    """See the module; `place` is where its files are.
+
+    A place has files by name, without directories. What one of its methods has done is durable when it
+    returns, and may be repeated. Where files are `staged`, they wait under another name until `publish`;
+    else they are visible once they are closed.
+    """
 
     live = False
 
@@ -236,3 +242,7 @@ class LocalDirectory:
                     path.mkdir(exist_ok=True)
                     path.chmod(self._mode | (self._mode & 0o444) >> 2)
                     sync_directory(path.parent)
+
+
+Place: TypeAlias = LocalDirectory | Store
+"""Where the files of a directory are."""

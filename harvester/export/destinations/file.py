@@ -21,7 +21,7 @@ from typing import Any, Final
 from harvester import files
 from harvester.errors import ClosedPipe, StoppedEarly, StopRun
 from harvester.export.control import POLL, Control
-from harvester.export.destinations.base import MayReplace, Sink
+from harvester.export.destinations import MayReplace, Sink
 
 _CERTAIN: Final = select.PIPE_BUF
 """Bytes that a pipe takes at once if it takes any."""

@@ -15,7 +15,7 @@ from typing import IO, Any, Final, TypeVar
 
 from harvester.errors import AccessDenied, OutputError
 from harvester.export.control import Retry, RetryPolicy, Unavailable
-from harvester.export.destinations.base import Sink
+from harvester.export.destinations import Sink
 from harvester.export.destinations.cloud import refined
 from harvester.export.extras import lake_module
 from harvester.files import disk_errors

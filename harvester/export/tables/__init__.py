@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harvester.errors import InternalError
-from harvester.export.destinations.base import Place
+from harvester.export.destinations.directory import Place
 from harvester.export.tables.delta import Delta
 from harvester.export.tables.iceberg import Iceberg
 from harvester.export.tables.postgres import Postgres

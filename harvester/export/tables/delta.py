@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from harvester.errors import OutputError, SettingError, StoppedEarly
 from harvester.export.control import Unavailable
-from harvester.export.destinations.base import Place
 from harvester.export.destinations.cloud import allows_http
+from harvester.export.destinations.directory import Place
 from harvester.export.extras import lake_module
 from harvester.export.tables.months import Lake, Months, by_month
 from harvester.export.tables.table import MONTH, Harvested, stamps
