@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from harvester.cli.columns import columns
 from harvester.cli.help import Command, Group
 from harvester.cli.options import SettingsCommand, loaded, setting_options
 from harvester.errors import OutputError
+from harvester.report.text import aligned
 from harvester.settings import SECTIONS, Loaded
 from harvester.settings.config_file import LOCAL_CONFIG, named_path, user_config
 from harvester.settings.template import template
@@ -63,7 +63,7 @@ def show(*, as_json: bool, **options: Any) -> None:
         return
     click.echo(f"configuration file: {_file(found)}\n")
     rows = [(name, value or "not set", origin) for name, value, origin in found.explain()]
-    for line in columns([("setting", "value", "from"), *rows]):
+    for line in aligned([("setting", "value", "from"), *rows]):
         click.echo(line)
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)

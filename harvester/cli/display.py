@@ -6,7 +6,6 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from typing import Any
 from urllib.parse import urlsplit
 
 from harvester.api import Harvest
@@ -27,35 +26,35 @@ from harvester.settings.settings import Settings
 
 
 def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
-    """Harvest what the settings say; log, progress and closing lines go to stderr.
+    """Harvest what the settings say; log, progress and closing lines go to stderr."""
+    with log_shown(settings, warnings) as lines:
+        gc.freeze()  # what is loaded by now stays: no need to look through it again and again
+        report = run_blocking(lambda: _harvest(settings, lines))
+        show_closing(report, lines, log_format=settings.log_format, verbosity=settings.verbosity)
+        tell_closing(closing_of(summary_document(report), lines.redact), os.environ)
+    return report
 
-    Where the log is JSON, so is the error that ends the run before it has a report.
+
+@contextmanager
+def log_shown(settings: Settings, warnings: Sequence[str] = ()) -> Iterator[Lines]:
+    """Within it, the log goes to stderr, secrets masked; it begins with `warnings`.
+
+    Where it is JSON, the error that ends the command becomes a line of it.
     """
     redact = Redactor(secrets_of(settings))
     with logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact) as lines:
         for warning in warnings:
             LOGGER.warning("%s", warning)
-        gc.freeze()  # what is loaded by now stays: no need to look through it again and again
-        with errors_logged(settings, redact):
-            report = run_blocking(lambda: _harvest(settings, lines))
-        show_closing(report, lines, log_format=settings.log_format, verbosity=settings.verbosity)
-        tell_closing(closing_of(summary_document(report), redact), os.environ)
-    return report
-
-
-@contextmanager
-def errors_logged(settings: Settings, redact: Redactor) -> Iterator[None]:
-    """Within it, an error that ends the command becomes a line of the log where that is JSON."""
-    try:
-        yield
-    except ClosedPipe:
-        raise
-    except StopRun as stop:
-        if settings.log_format == "text":
+        try:
+            yield lines
+        except ClosedPipe:
             raise
-        say_error(stop)
-        tell_error(redact(str(stop)), stop.exit_status, os.environ)
-        raise SystemExit(stop.exit_status) from None
+        except StopRun as stop:
+            if settings.log_format == "text":
+                raise
+            say_error(stop)
+            tell_error(redact(str(stop)), stop.exit_status, os.environ)
+            raise SystemExit(stop.exit_status) from None
 
 
 async def _harvest(settings: Settings, lines: Lines) -> Report:
@@ -66,9 +65,8 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
         quotas = lane_quotas(settings)
         metrics = None
         if settings.metrics is not None:
-            run_files(
-                settings, OutputSpec.of(settings)
-            )  # its path may be another's, whose file it would replace
+            # its path may be another's, whose file it would replace
+            run_files(settings, OutputSpec.of(settings))
             metrics = await stack.enter_async_context(
                 metrics_kept(
                     settings.metrics,
@@ -76,7 +74,7 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
                     quotas,
                     lambda: harvest.in_flight,
                     mode=settings.file_mode,
-                    about=_about(settings),
+                    about={"tenant": urlsplit(settings.base_url).hostname or ""},
                 )
             )
         mode = mode_of(
@@ -102,7 +100,3 @@ def failures_of(settings: Settings) -> str | None:
     if spec.parted:
         return f"_failures.ndjson in {settings.output}"
     return f"{settings.output}.failures.ndjson" if spec.kind == "file" else None
-
-
-def _about(settings: Settings) -> dict[str, Any]:
-    return {"tenant": urlsplit(settings.base_url).hostname or ""}

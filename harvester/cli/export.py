@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harvester.cli.display import log_shown
 from harvester.cli.ledgers import ledger_named
 from harvester.cli.options import SettingsCommand, loaded, setting_options
 from harvester.exporting import export_ledgers
 from harvester.report.event_log import EventLog
 from harvester.report.figures import plural
-from harvester.report.log import logging_to
-from harvester.report.redaction import Redactor
 
 _EXAMPLES = """\b
 Examples:
@@ -42,10 +40,7 @@ def command(
     is written, whatever failed in the harvest.
     """
     settings = loaded(options, needs_tenant=False).settings
-    with ExitStack() as stack:
-        stack.enter_context(
-            logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=Redactor())
-        )
+    with log_shown(settings):
         exported = export_ledgers(
             [ledger_named(name) for name in ledgers],
             settings,

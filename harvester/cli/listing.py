@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import click
 import orjson
 
-from harvester.cli.display import errors_logged
+from harvester.cli.display import log_shown
 from harvester.cli.help import GroupedOption
 from harvester.cli.options import PATH, loaded
 from harvester.errors import StopRun
@@ -22,15 +22,13 @@ from harvester.events import Observer
 from harvester.export.control import Control
 from harvester.export.destinations.file import Stream
 from harvester.export.formats.compress import Compressed
-from harvester.files import Destination, descriptor_of, open_destination, try_out
-from harvester.parts import secrets_of
+from harvester.files import descriptor_of, open_destination, try_out
 from harvester.report.event_log import EventLog
 from harvester.report.figures import span
-from harvester.report.log import LOGGER, logging_to, say
-from harvester.report.redaction import Redactor
+from harvester.report.log import say
 from harvester.report.text import is_terminal, safe_json
 from harvester.settings import TABLE, Loaded
-from harvester.settings.destination import suffix_compression
+from harvester.settings.destination import Compression, suffix_compression
 
 Pages: TypeAlias = Callable[[Observer], AsyncGenerator[Sequence[Any], None]]
 """Lists something, page by page, and tells the observer what happens."""
@@ -87,18 +85,21 @@ def write_lines(found: Loaded, output: str, what: str, pages: Pages) -> None:
         StoppedEarly: it cannot be written any more.
         StopRun: as `listing.list_accounts`.
     """
-    settings = found.settings
-    name = f"the list of {what}"
-    redact = Redactor(secrets_of(settings))
-    with (
-        logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact),
-        errors_logged(settings, redact),
-    ):
-        for warning in found.warnings:
-            LOGGER.warning("%s", warning)
-        try_out(output, settings.file_mode, what=name)
-        with open_destination(output, settings.file_mode, what=name, started=True) as destination:
-            run_blocking(lambda: _Copying(destination, output, what).run(pages))
+    mode, name, control = found.settings.file_mode, f"the list of {what}", Control()
+    lines = _harmless_lines if for_a_person(output) else _lines
+    with log_shown(found.settings, found.warnings):
+        try_out(output, mode, what=name)
+        with open_destination(output, mode, what=name, started=True) as destination:
+            stream = destination.path is None
+            compression: Compression = "none" if stream else suffix_compression(output)
+            write: Callable[[bytes], object] = destination.write
+            if stream:
+                write = Stream(destination.fileno(), output, control).write
+            compressed = None if compression == "none" else Compressed(write, compression)
+            write = write if compressed is None else compressed.write
+            run_blocking(lambda: _Listing(what, lambda page: write(lines(page)), control).run(pages))
+            if compressed is not None:
+                compressed.close()
 
 
 def collected(found: Loaded, what: str, pages: Pages) -> list[Any]:
@@ -107,36 +108,39 @@ def collected(found: Loaded, what: str, pages: Pages) -> list[Any]:
     Raises:
         StopRun: as `listing.list_accounts`.
     """
-    settings = found.settings
-    redact = Redactor(secrets_of(settings))
     records: list[Any] = []
-    with (
-        logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact),
-        errors_logged(settings, redact),
-    ):
-        for warning in found.warnings:
-            LOGGER.warning("%s", warning)
-        run_blocking(lambda: _Taking(what, records.extend).run(pages))
+    with log_shown(found.settings, found.warnings):
+        run_blocking(lambda: _Listing(what, records.extend, Control()).run(pages))
     return records
 
 
-class _Taking:
-    """Takes page after page until there are no more, or a signal comes."""
+def _lines(page: Sequence[Any]) -> bytes:
+    return b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in page)
 
-    def __init__(self, what: str, take: Callable[[Sequence[Any]], object]) -> None:
+
+def _harmless_lines(page: Sequence[Any]) -> bytes:
+    return "".join(f"{safe_json(line)}\n" for line in _lines(page).decode().splitlines()).encode()
+
+
+class _Listing:
+    """Hands page after page to `take`, until there are no more, or a signal comes."""
+
+    def __init__(self, what: str, take: Callable[[Sequence[Any]], object], control: Control) -> None:
         self._what = what
         self._take = take
+        self._control = control
         self._task: asyncio.Task[Any] | None = None
         self._why: StopRun | None = None
 
     def stop(self, why: StopRun) -> None:
         """End as soon as possible."""
         self._why = why
+        self._control.stop(why)
         if self._task is not None:
             self._task.cancel()
 
     async def run(self, pages: Pages) -> None:
-        """Take everything.
+        """List everything.
 
         Raises:
             Interrupted: a signal came.
@@ -154,7 +158,7 @@ class _Taking:
         clock = asyncio.get_running_loop().time
         listed, began = 0, clock()
         said = began
-        log = EventLog()
+        what, log = self._what, EventLog()
         async with aclosing(pages(log.observe)) as found:
             async for page in found:
                 # On a thread, since a reader of stdout may take its time, and signals must not.
@@ -162,44 +166,8 @@ class _Taking:
                 listed += len(page)
                 if clock() - said >= _SAY_EVERY:
                     said = clock()
-                    say(
-                        INFO,
-                        "listing",
-                        f"{self._what}: {listed:,} listed so far",
-                        what=self._what,
-                        listed=listed,
-                    )
+                    say(INFO, "listing", f"{what}: {listed:,} listed so far", what=what, listed=listed)
         log.finish()
         seconds = round(clock() - began, 3)
-        message = f"{self._what}: {listed:,} listed in {span(seconds)}"
-        say(INFO, "listed", message, what=self._what, listed=listed, seconds=seconds)
-
-
-class _Copying(_Taking):
-    """Writes pages as NDJSON to a destination."""
-
-    def __init__(self, destination: Destination, output: str, what: str) -> None:
-        self._control = Control()
-        self._shown = for_a_person(output)
-        write: Callable[[bytes], object] = destination.write
-        if destination.path is None:
-            write = Stream(destination.fileno(), output, self._control).write
-        compression = "none" if destination.path is None else suffix_compression(output)
-        self._compressed = None if compression == "none" else Compressed(write, compression)
-        self._write = write if self._compressed is None else self._compressed.write
-        super().__init__(what, lambda page: self._write(self._lines(page)))
-
-    def stop(self, why: StopRun) -> None:
-        self._control.stop(why)
-        super().stop(why)
-
-    async def run(self, pages: Pages) -> None:
-        await super().run(pages)
-        if self._compressed is not None:
-            await asyncio.to_thread(self._compressed.close)
-
-    def _lines(self, page: Sequence[Any]) -> bytes:
-        lines = b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in page)
-        if not self._shown:
-            return lines
-        return "".join(f"{safe_json(line)}\n" for line in lines.decode().splitlines()).encode()
+        message = f"{what}: {listed:,} listed in {span(seconds)}"
+        say(INFO, "listed", message, what=what, listed=listed, seconds=seconds)

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from harvester.cli.columns import columns
 from harvester.cli.help import GroupedOption
 from harvester.cli.listing import (
     API_VERSION,
@@ -22,7 +21,7 @@ from harvester.cli.listing import (
 from harvester.cli.options import SettingsCommand, setting_options
 from harvester.events import Observer
 from harvester.listing import SourceRecord, list_sources
-from harvester.report.text import safe
+from harvester.report.text import aligned, safe
 
 _HEADER = ("NAME", "CONNECTOR", "OWNER", "USAGE", "ID")
 _EXAMPLES = """\b
@@ -63,12 +62,8 @@ def command(*, filters: str, output: str, **options: Any) -> None:
     if not for_a_person(output):
         write_lines(found, output, "sources", pages)
         return
-    for line in _table(collected(found, "sources", pages)):
-        click.echo(line)
-
-
-def _table(sources: Sequence[SourceRecord]) -> Iterator[str]:
-    return columns([_HEADER, *(tuple(map(safe, _cells(source))) for source in sources)])
+    cells = [tuple(map(safe, _cells(source))) for source in collected(found, "sources", pages)]
+    click.echo("\n".join(aligned([_HEADER, *cells])))
 
 
 def _cells(source: SourceRecord) -> Iterator[str]:

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import Final, TextIO, cast
 from unicodedata import category
 
@@ -13,6 +14,8 @@ _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Controls, format characters (bidirectional marks among them), surrogates, line and paragraph separators."""
 _JOINERS: Final = frozenset("\u200c\u200d")
 """Names in Persian and emoji are written with these, and they do nothing else."""
+_WIDEST: Final = 60
+"""Columns of a cell that the others are aligned with."""
 _NARROWEST: Final = 20
 """Columns; in a narrower window, wrapped words are no easier to read than broken ones."""
 
@@ -70,6 +73,15 @@ def wrap(text: str, width: int | None, indent: int = 0) -> list[str]:
         break_on_hyphens=False,
         drop_whitespace=True,
     )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, each column as wide as it must be; a cell that is very long sticks out alone."""
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def cut(text: str, width: int, mark: str = "…") -> str:
