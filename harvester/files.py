@@ -197,15 +197,18 @@ class Destination:
     a FIFO, a device) is written to as it is.
     """
 
-    def __init__(self, name: str, fd: int, path: Path | None, what: str, *, started: bool) -> None:
+    def __init__(
+        self, name: str, fd: int, path: Path | None, what: str, *, started: bool, is_stdout: bool = False
+    ) -> None:
         self.name = name
-        """As given, for messages."""
+        """For messages: as given, or "stdout"."""
         self.path = path
         """The final path of a regular file, else None."""
         self._fd: int | None = fd
         self._done = False
         self._what = what
         self._started = started
+        self._is_stdout = is_stdout
 
     def fileno(self) -> int:
         """The open file descriptor."""
@@ -239,7 +242,7 @@ class Destination:
         try:
             yield
         except OSError as error:
-            if isinstance(error, BrokenPipeError) and descriptor_of(Path(self.name)) == _STDOUT:
+            if isinstance(error, BrokenPipeError) and self._is_stdout:
                 raise ClosedPipe("the reader of stdout closed it") from error
             raise disk_error(error, self.name, self._what, started=self._started) from error
 
@@ -303,11 +306,13 @@ def open_destination(
     Raises:
         OutputError, StoppedEarly: see `disk_error`.
     """
-    name = str(path)
+    fd = descriptor_of(Path(path))
+    is_stdout = fd == _STDOUT
+    name = "stdout" if is_stdout else str(path)
+    started = started or is_stdout  # whoever redirected it can put it right: the command is not wrong
     with disk_errors(name, what, started=started):
-        fd = descriptor_of(Path(path))
         if fd is not None:
-            return Destination(name, os.dup(fd), None, what, started=started)
+            return Destination(name, os.dup(fd), None, what, started=started, is_stdout=is_stdout)
         target = resolve(Path(path))
         found = _stat(target)
         if found is not None and not stat.S_ISREG(found.st_mode):
@@ -320,12 +325,12 @@ def try_out(path: Path | str, mode: int = 0o600, *, what: str = "the output") ->
 
     Raises:
         OutputError: it cannot.
-        StoppedEarly: the disk is full.
+        StoppedEarly: the disk is full, or stdout is closed.
     """
-    with disk_errors(path, what, started=False):
-        fd = descriptor_of(Path(path))
+    fd = descriptor_of(Path(path))
+    with disk_errors("stdout" if fd == _STDOUT else path, what, started=fd == _STDOUT):
         if fd is not None:
-            os.fstat(fd)
+            os.write(fd, b"")
             return
         target = resolve(Path(path))
         found = _stat(target)

@@ -112,7 +112,7 @@ def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     for path in (tmp_path / "a", tmp_path / "x\0y"):
-        with pytest.raises(OutputError, match="is not a path that can be used"):
+        with pytest.raises(OutputError, match="is not a usable path"):
             resolve(path)
         with pytest.raises(OutputError):
             open_destination(path)
