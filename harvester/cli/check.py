@@ -7,8 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, Final
 
 import click
@@ -60,60 +59,21 @@ def command(*, as_json: bool, **options: Any) -> int:
     for a quota or an outage, and never tries a refused secret twice. With -q, only what is wrong is shown;
     with -v, each request is logged.
     """
-    show = _Json() if as_json else _Text(quiet=bool(options.get("quiet")))
-    run = _Run(show)
-    run.check(options)
-    show.end(run.status)
-    return run.status
-
-
-class _Run:
-    """One check. `status` is that of the first finding that failed."""
-
-    def __init__(self, show: _Text | _Json) -> None:
-        self.status = 0
-        self._show = show
-        self._redact = Redactor()
-
-    def check(self, options: dict[str, Any]) -> None:
-        """The configuration first: without one there is nothing to try. Then the list, which is free."""
-        try:
-            found = loaded(options)
-            self._redact = Redactor(secrets_of(found.settings))
-            for text in found.warnings:
-                self._tell(warning("configuration", text, ""))
-            self._tell(_about(found))
-            workload = _workload(found.settings)
-            with _logging(found.settings, self._redact) as log:
-                run_blocking(lambda: self._check_tenant(found.settings, workload, log))
-        except StopRun as error:
-            self._tell(of_error("list" if isinstance(error, InputError) else "configuration", error))
-
-    async def _check_tenant(self, settings: Settings, workload: Workload | None, log: EventLog) -> None:
-        async with parts.open_tenant(settings, observer=log.observe, memory={}) as tenant:
-            check = Check(
-                tenant,
-                tls=settings.base_url.startswith("https:"),
-                ca_bundle=settings.ca_bundle,
-                quotas=lane_quotas(settings),
-                workload=workload,
-                filters=settings.filters or "",
-                listing=settings.list,
-                skipping=settings.skip_unreported,
-                patience=min(PATIENCE, settings.max_outage),
-                shards=1 if settings.shard is None else settings.shard.count,
-            )
-            async with aclosing(check.findings()) as findings:
-                async for finding in findings:
-                    self._tell(finding)
-
-    def _tell(self, finding: Finding) -> None:
-        text, hint = safe(self._redact(finding.text)), safe(self._redact(finding.hint))
-        finding = dataclasses.replace(finding, text=text, hint=hint)
-        if finding.status and not self.status:
-            self.status = finding.status
-            tell_error(str(finding), finding.status, os.environ)
-        self._show.finding(finding)
+    shown = _Shown(as_json=as_json, quiet=bool(options.get("quiet")))
+    try:
+        # The configuration first: without one there is nothing to try. Then the list, which is free.
+        found = loaded(options)
+        shown.redact = Redactor(secrets_of(found.settings))
+        for text in found.warnings:
+            shown.add(warning("configuration", text, ""))
+        shown.add(_about(found))
+        workload = _workload(found.settings)
+        with _requests_logged(found.settings, shown.redact):
+            run_blocking(lambda: _check(found.settings, workload, shown))
+    except StopRun as error:
+        shown.add(of_error("list" if isinstance(error, InputError) else "configuration", error))
+    shown.end()
+    return shown.status
 
 
 def _about(found: Loaded) -> Finding:
@@ -136,60 +96,75 @@ def _workload(settings: Settings) -> Workload | None:
     return Workload(pending, found.settled, found.unreported, found.by_source)
 
 
-@contextmanager
-def _logging(settings: Settings, redact: Redactor) -> Iterator[EventLog]:
+def _requests_logged(settings: Settings, redact: Redactor) -> AbstractContextManager[object]:
     """With -v, a log of the requests; otherwise the findings say it all."""
-    with ExitStack() as stack:
-        if settings.verbosity > 0:
-            log_format, verbosity = settings.log_format, settings.verbosity + 1
-            stack.enter_context(logging_to(log_format=log_format, verbosity=verbosity, redact=redact))
-        yield EventLog()
+    if settings.verbosity <= 0:
+        return nullcontext()
+    return logging_to(log_format=settings.log_format, verbosity=settings.verbosity + 1, redact=redact)
 
 
-class _Text:
-    """Findings as lines for people, each as soon as it is known."""
+async def _check(settings: Settings, workload: Workload | None, shown: _Shown) -> None:
+    async with parts.open_tenant(settings, observer=EventLog().observe, memory={}) as tenant:
+        check = Check(
+            tenant,
+            tls=settings.base_url.startswith("https:"),
+            ca_bundle=settings.ca_bundle,
+            quotas=lane_quotas(settings),
+            workload=workload,
+            filters=settings.filters or "",
+            listing=settings.list,
+            skipping=settings.skip_unreported,
+            patience=min(PATIENCE, settings.max_outage),
+            shards=1 if settings.shard is None else settings.shard.count,
+        )
+        async with aclosing(check.findings()) as findings:
+            async for finding in findings:
+                shown.add(finding)
 
-    def __init__(self, *, quiet: bool) -> None:
+
+class _Shown:
+    """The findings: each a line as soon as it is known, or all of them one JSON object at the end.
+
+    `status` is that of the first one that failed.
+    """
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        self.status = 0
+        self.redact = Redactor()
+        self._as_json = as_json
         self._quiet = quiet
-        self._verdicts: Counter[Verdict] = Counter()
+        self._findings: list[Finding] = []
 
-    def finding(self, finding: Finding) -> None:
-        """Print one line."""
-        self._verdicts[finding.verdict] += 1
-        if self._quiet and finding.verdict is Verdict.OK:
-            return
+    def add(self, finding: Finding) -> None:
+        """Take a finding."""
+        text, hint = safe(self.redact(finding.text)), safe(self.redact(finding.hint))
+        finding = dataclasses.replace(finding, text=text, hint=hint)
+        self._findings.append(finding)
+        if finding.status and not self.status:
+            self.status = finding.status
+            tell_error(str(finding), finding.status, os.environ)
+        if not self._as_json and not (self._quiet and finding.verdict is Verdict.OK):
+            self._print(finding)
+
+    def _print(self, finding: Finding) -> None:
         start = f"{finding.verdict:<{_VERDICT_WIDTH}}{finding.topic:<{_TOPIC_WIDTH}}"
         lines = wrap(start + str(finding), columns(sys.stdout), len(start))
         verdict = click.style(finding.verdict, fg=_COLORS[finding.verdict])
-        click.echo(verdict + "\n".join(lines).removeprefix(finding.verdict), color=_color())
+        # None: click leaves colors out where there is no terminal.
+        color = False if os.environ.get("NO_COLOR") else None
+        click.echo(verdict + "\n".join(lines).removeprefix(finding.verdict), color=color)
 
-    def end(self, status: int) -> None:
-        """Print what it comes to."""
-        failed, warned = self._verdicts[Verdict.FAILED], self._verdicts[Verdict.WARNING]
-        if self._quiet:
+    def end(self) -> None:
+        """What it comes to."""
+        verdicts = Counter(finding.verdict for finding in self._findings)
+        if self._as_json:
+            findings = [finding.to_json() for finding in self._findings]
+            document = {"status": self.status, "findings": findings}
+            click.echo(safe_json(json.dumps(document, ensure_ascii=False)))
+        elif self._quiet:
             return
-        if status:
-            click.echo(f"\n{plural(failed, 'check')} failed.")
+        elif self.status:
+            click.echo(f"\n{plural(verdicts[Verdict.FAILED], 'check')} failed.")
         else:
+            warned = verdicts[Verdict.WARNING]
             click.echo("\nA harvest can begin" + (f" ({plural(warned, 'warning')})." if warned else "."))
-
-
-def _color() -> bool | None:
-    """No colors if NO_COLOR is set; click leaves them out where there is no terminal."""
-    return False if os.environ.get("NO_COLOR") else None
-
-
-class _Json:
-    """All findings as one JSON object, at the end."""
-
-    def __init__(self) -> None:
-        self._findings: list[dict[str, Any]] = []
-
-    def finding(self, finding: Finding) -> None:
-        """Take a finding."""
-        self._findings.append(finding.to_json())
-
-    def end(self, status: int) -> None:
-        """Print them."""
-        document = {"status": status, "findings": self._findings}
-        click.echo(safe_json(json.dumps(document, ensure_ascii=False)))
