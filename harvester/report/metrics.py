@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from harvester.errors import StopRun
+from harvester.event_loop import in_background
 from harvester.files import write_atomically
 from harvester.model import Counts, Quota
 from harvester.report.log import say
@@ -261,17 +262,14 @@ async def metrics_kept(
     run.last_success = await asyncio.to_thread(last_success_in, path)
     file = MetricsFile(path, run, mode, now)
     await file.write(started=False)
-    task = asyncio.create_task(_now_and_then(file, sleep), name="metrics")
-    try:
-        yield file
-    except StopRun as why:
-        if run.ended is None:
-            run.end(why.exit_status, now())
-            await file.write_or_warn()
-        raise
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    async with in_background(_now_and_then(file, sleep), "metrics"):
+        try:
+            yield file
+        except StopRun as why:
+            if run.ended is None:
+                run.end(why.exit_status, now())
+                await file.write_or_warn()
+            raise
 
 
 async def _now_and_then(file: MetricsFile, sleep: Callable[[float], Awaitable[None]]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from logging import INFO
-from typing import TYPE_CHECKING, Any, Literal, Self, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TextIO, TypeAlias
 
+from harvester.event_loop import in_background
 from harvester.report import text
 from harvester.report.figures import span
 from harvester.report.log import Lines, say
@@ -61,34 +62,18 @@ def mode_of(
 @asynccontextmanager
 async def progress_shown(
     mode: Mode, monitor: Monitor, lines: Lines, *, stderr: TextIO | None = None, sleep: Sleep = asyncio.sleep
-) -> AsyncIterator[Callable[[], None]]:
-    """Show the run of `monitor` while the body runs; log lines go above live ones. Leaves nothing behind.
-
-    Yields a function that takes live lines away at once: call it before the process exits without
-    leaving the body (a second Ctrl-C), so that the prompt does not stick to them.
-    """
+) -> AsyncIterator[None]:
+    """Show the run of `monitor` while the body runs; log lines go above live ones. Leaves nothing behind."""
     if mode == "off":
-        yield lambda: None
+        yield
         return
     if mode == "log":
-        async with _in_background(_logged(monitor, sleep)):
-            yield lambda: None
+        async with in_background(_logged(monitor, sleep), "progress"):
+            yield
         return
     with LiveBlock(text.stderr() if stderr is None else stderr) as block, lines.through(block.print_above):
-        async with _in_background(_live(monitor, block, sleep)):
-            yield block.close
-
-
-@asynccontextmanager
-async def _in_background(show: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(show, name="progress")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait(
-            [task]
-        )  # unlike `await task`, does not mistake our own cancellation for the task's
+        async with in_background(_live(monitor, block, sleep), "progress"):
+            yield
 
 
 async def _logged(monitor: Monitor, sleep: Sleep) -> None:
@@ -209,10 +194,6 @@ class LiveBlock:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take the lines away and show the cursor again; a second call does nothing."""
         with suppress(OSError, ValueError):
             self._live.stop()
 

@@ -178,22 +178,6 @@ async def test_live_lines_and_log_do_not_garble_each_other() -> None:
         assert screen.shown()[-1].endswith("afterwards")
 
 
-async def test_the_live_lines_can_be_taken_away_at_once() -> None:
-    """A second Ctrl-C leaves an empty screen, the cursor at the start of a line; later lines still come."""
-    run = Run()
-    run.listed(1000)
-    with terminal(60) as screen, logging_to(screen.stream) as lines:
-        async with progress_shown("live", monitor(run), lines, stderr=screen.stream) as clear:
-            await asyncio.sleep(0)
-            assert len(screen.shown()) == 2
-            clear()
-            clear()
-            assert screen.shown() == []
-            assert (screen.window.cursor.x, screen.window.cursor.hidden) == (0, False)
-            say(30, "stopping", "still said")
-            assert len(screen.shown()) == 1
-
-
 async def test_live_lines_follow_the_window() -> None:
     """A window made narrower or wider is met at the next refresh."""
     with terminal(100) as screen, LiveBlock(screen.stream) as block:
@@ -224,12 +208,11 @@ async def test_a_terminal_that_goes_away_ends_the_show_only() -> None:
         stream = os.fdopen(os.dup(screen.stream.fileno()), "w")
         for _ in range(2):
             shown = progress_shown("live", monitor(Run()), lines, stderr=stream, sleep=asyncio.sleep)
-            async with shown as clear:
+            async with shown:
                 await asyncio.sleep(0)
                 stream.close()
                 await asyncio.sleep(0)
                 say(30, "stopping", "unheard")
-                clear()
 
 
 async def test_elsewhere_a_line_is_logged_now_and_then() -> None:
@@ -244,9 +227,8 @@ async def test_elsewhere_a_line_is_logged_now_and_then() -> None:
             await asyncio.Event().wait()
 
     with logging_to(stream, log_format="json") as lines:
-        async with progress_shown("log", monitor(run), lines, sleep=sleep) as clear:
+        async with progress_shown("log", monitor(run), lines, sleep=sleep):
             await enough.wait()
-            clear()
     assert waits == [5, 30, 30, 30]
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in said] == ["progress"] * 3
@@ -255,11 +237,10 @@ async def test_elsewhere_a_line_is_logged_now_and_then() -> None:
 
 
 async def test_progress_that_is_off_shows_nothing() -> None:
-    """No line, no task, nothing to clear."""
+    """No line, no task."""
     stream = io.StringIO()
     with logging_to(stream) as lines:
-        async with progress_shown("off", monitor(Run()), lines) as clear:
-            clear()
+        async with progress_shown("off", monitor(Run()), lines):
             assert [task.get_name() for task in asyncio.all_tasks()].count("progress") == 0
     assert stream.getvalue() == ""
 
