@@ -6,6 +6,7 @@ import csv
 import io
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,7 @@ def test_text_is_harmless_in_a_spreadsheet(text: str, safe: str) -> None:
 
 def test_only_text_cells_are_guarded() -> None:
     """Numbers, truth values and account IDs are not; the guard can be taken off."""
-    values = [["-id"], [-5], [True], [None], ["-text"]]
+    values: list[list[Any]] = [["-id"], [-5], [True], [None], ["-text"]]
     columns = ["accountId", "n", "flag", "gone", "text"]
     assert csv_lines(columns, values) == ["-id,-5,true,,'-text\n"]
     assert csv_lines(columns, values, guard=False) == ["-id,-5,true,,-text\n"]
