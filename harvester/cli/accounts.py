@@ -11,8 +11,8 @@ import click
 from harvester.cli.help import GroupedOption
 from harvester.cli.listing import (
     API_VERSION,
+    OUTPUT,
     TENANT_OPTIONS,
-    output_option,
     settings_for_listing,
     write_lines,
 )
@@ -31,7 +31,19 @@ Examples:
   set -o pipefail; harvester accounts --api-version v2025 | harvester run - -o usages.ndjson"""
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES)
+_SHARED = [
+    OUTPUT,
+    *setting_options(
+        *TENANT_OPTIONS,
+        filters="Which accounts, in the API's filter language.",
+        with_usage="Only the accounts of sources that report usage.",
+        add="Add usageStatus and usageSince (usage), managerName and managerEmail (manager).",
+        api_version=API_VERSION,
+    ),
+]
+
+
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=_SHARED)
 @click.option(
     "--fields",
     metavar="NAME,…",
@@ -48,14 +60,6 @@ Examples:
     cls=GroupedOption,
     group=SECTIONS["input"],
     help="How much to get about each account: owner, identity, and `disabled` need full.",
-)
-@output_option
-@setting_options(
-    *TENANT_OPTIONS,
-    filters="Which accounts, in the API's filter language.",
-    with_usage="Only the accounts of sources that report usage.",
-    add="Add usageStatus and usageSince (usage), managerName and managerEmail (manager).",
-    api_version=API_VERSION,
 )
 def command(*, fields: str, detail: Detail, output: str, **options: Any) -> None:
     """List the tenant's accounts, one JSON object per line, for `harvester run` to read.

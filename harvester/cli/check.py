@@ -14,7 +14,7 @@ import click
 
 from harvester import parts
 from harvester.check import PATIENCE, Check, Finding, Verdict, Workload, of_error, ok, warning
-from harvester.cli.options import SettingsCommand, inputs_argument, loaded, setting_options
+from harvester.cli.options import INPUTS, SettingsCommand, loaded, setting_options
 from harvester.errors import InputError, StopRun
 from harvester.event_loop import run_blocking
 from harvester.parts import lane_quotas, secrets_of
@@ -47,10 +47,12 @@ _COLORS: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED
 _VERDICT_WIDTH, _TOPIC_WIDTH = 9, 15
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES)
-@inputs_argument
+@click.command(
+    cls=SettingsCommand,
+    epilog=_EXAMPLES,
+    shared=[INPUTS, *setting_options("connection", "pace", *_LIST_OPTIONS, *_OTHER_OPTIONS)],
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all findings as one JSON object.")
-@setting_options("connection", "pace", *_LIST_OPTIONS, *_OTHER_OPTIONS)
 def command(*, as_json: bool, **options: Any) -> int:
     """Test configuration, network, credentials, scopes and quota with a few requests.
 

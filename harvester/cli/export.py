@@ -21,15 +21,17 @@ Examples:
   harvester export usages.ndjson --follow -o - | head"""
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES)
+_SETTINGS = (
+    "output", "format", "shape", "compress", "part_rows", "partition_by", "columns", "failures", "file_mode",
+    "replace", "max_outage", "log_format",
+)  # fmt: skip  # one name a line would fill the screen
+
+
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=setting_options(*_SETTINGS))
 @click.argument("ledgers", metavar="LEDGER...", nargs=-1, required=True)
 @click.option("--unfinished", is_flag=True, help="Accept an unfinished harvest, and missing shards.")
 @click.option("--follow", is_flag=True, help="Wait for the rest of an unfinished harvest.")
 @click.option("--redshift-manifest", "redshift", is_flag=True, help="Add a manifest for Redshift's COPY.")
-@setting_options(
-    "output", "format", "shape", "compress", "part_rows", "partition_by", "columns", "failures", "file_mode",
-    "replace", "max_outage", "log_format",
-)  # fmt: skip  # one name a line would fill the screen
 def command(
     ledgers: tuple[str, ...], *, unfinished: bool, follow: bool, redshift: bool, **options: Any
 ) -> int:

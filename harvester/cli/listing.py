@@ -10,7 +10,6 @@ from logging import INFO
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-import click
 import orjson
 
 from harvester.cli.display import log_shown
@@ -44,22 +43,15 @@ _OF_A_HARVEST: Final = ("input", "request", "output", "resume")
 _LISTED_BY: Final = ("filters", "with_usage", "add", "file_mode")
 _AGAIN: Final = "run the same command again"
 _SAY_EVERY: Final = 30.0
-
-
-def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``-o``."""
-    return click.option(
-        "-o",
-        "--output",
-        "output",
-        metavar="FILE",
-        type=PATH,
-        default="-",
-        show_default=True,
-        cls=GroupedOption,
-        common=1,
-        help="File to write, - for stdout. It is complete or absent; .gz and .zst compress it.",
-    )(function)
+OUTPUT: Final = GroupedOption(
+    ["-o", "--output"],
+    common=1,
+    metavar="FILE",
+    type=PATH,
+    default="-",
+    show_default=True,
+    help="File to write, - for stdout. It is complete or absent; .gz and .zst compress it.",
+)
 
 
 def settings_for_listing(options: dict[str, Any], *, accounts: bool) -> Loaded:

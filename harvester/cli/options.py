@@ -7,8 +7,8 @@ it, is decided in one place for flags, environment and file alike.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,13 +19,9 @@ from harvester.settings import SECTIONS, TABLE, Loaded, load
 from harvester.settings.parse import BadValue, path_text
 from harvester.settings.setting import TEXTS, Setting
 
-_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
-
 _CONFIGURATION = "Configuration"
 _LOADED = "harvester.loaded"
 _MOST_VERBOSE = 2
-_CONFIG, _DRY_RUN = 5, 10
-"""Their ranks among the ten options that most people need; the others are in the table."""
 
 _OWN = {"config", "profile", "verbose", "quiet", "dry_run"}
 """Options that are not settings: where settings come from, and shorthands."""
@@ -56,7 +52,16 @@ PATH = Parsed("path", path_text)
 
 
 class SettingsCommand(Command):
-    """A command with options of the table; its errors call a setting as it was written."""
+    """A command with options of the table, after its own; its errors call a setting as it was written."""
+
+    def __init__(
+        self,
+        *args: Any,
+        params: Sequence[click.Parameter] = (),
+        shared: Sequence[click.Parameter] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, params=[*params, *shared], **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -65,44 +70,6 @@ class SettingsCommand(Command):
         except SettingError as error:
             found: Loaded | None = ctx.meta.get(_LOADED)
             raise (error if found is None else found.as_written(error)) from None
-
-
-def setting_options(*wanted: str, **helps: str) -> Callable[[_Decorated], _Decorated]:
-    """Add options of the table, by section or by name, and those that every command has.
-
-    A decorator for the function under ``@click.command(cls=SettingsCommand)``, which then takes
-    ``**options``. Every command has --config, --profile, -v and -q. `helps` are the names of more options,
-    with what they mean for this command in particular.
-    """
-    chosen = [one for one in TABLE if one.flag and {one.section, one.name} & {*wanted, *helps}]
-    made = [
-        *_configuration(),
-        *(_option(one, helps.get(one.name, one.help)) for one in chosen),
-        *_verbosity(),
-    ]
-
-    def add(function: _Decorated) -> _Decorated:
-        for names, attributes in reversed(made):
-            function = click.option(*names, cls=GroupedOption, **attributes)(function)
-        return function
-
-    return add
-
-
-def inputs_argument(function: _Decorated) -> _Decorated:
-    """Add ``[INPUT]...``."""
-    return click.argument("inputs", nargs=-1, metavar="[INPUT]...", shell_complete=_complete_files)(function)
-
-
-def dry_run_option(function: _Decorated) -> _Decorated:
-    """Add ``--dry-run``."""
-    return click.option(
-        "--dry-run",
-        is_flag=True,
-        cls=GroupedOption,
-        common=_DRY_RUN,
-        help="Show the plan (accounts, requests, time at the quota) and send nothing.",
-    )(function)
 
 
 def loaded(options: dict[str, Any], *, needs_tenant: bool = True, **fixed: Any) -> Loaded:
@@ -135,40 +102,68 @@ def settings_given(options: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-_Made = tuple[tuple[str, ...], dict[str, Any]]
-"""Names and attributes of an option."""
+# --- the options
 
 
-def _configuration() -> Iterator[_Made]:
-    config = {
-        "metavar": "FILE",
-        "common": _CONFIG,
-        "shell_complete": _complete_files,
-        "help": "Settings in TOML.  [default: ./harvester.toml, else the user's; see `harvester config`]",
-    }
-    profile = {"metavar": "NAME", "help": "Apply [profile.NAME] of the configuration on top of the rest."}
-    yield ("--config",), {"group": _CONFIGURATION, "default": None, **config}
-    yield ("--profile",), {"group": _CONFIGURATION, "default": None, **profile}
+def _complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
 
 
-def _verbosity() -> Iterator[_Made]:
-    group = SECTIONS["display"]
-    yield ("-v", "--verbose"), {"count": True, "group": group, "help": "Log each retry; twice: each request."}
-    yield ("-q", "--quiet"), {"is_flag": True, "group": group, "help": "Log warnings and errors only."}
+INPUTS = click.Argument(["inputs"], nargs=-1, metavar="[INPUT]...", shell_complete=_complete_files)
+DRY_RUN = GroupedOption(
+    ["--dry-run"],
+    is_flag=True,
+    common=10,
+    help="Show the plan (accounts, requests, time at the quota) and send nothing.",
+)
+_CONFIG = GroupedOption(
+    ["--config"],
+    group=_CONFIGURATION,
+    common=5,
+    metavar="FILE",
+    shell_complete=_complete_files,
+    help="Settings in TOML.  [default: ./harvester.toml, else the user's; see `harvester config`]",
+)
+_PROFILE = GroupedOption(
+    ["--profile"],
+    group=_CONFIGURATION,
+    metavar="NAME",
+    help="Apply [profile.NAME] of the configuration on top of the rest.",
+)
+_VERBOSE = GroupedOption(
+    ["-v", "--verbose"], group=SECTIONS["display"], count=True, help="Log each retry; twice: each request."
+)
+_QUIET = GroupedOption(
+    ["-q", "--quiet"], group=SECTIONS["display"], is_flag=True, help="Log warnings and errors only."
+)
 
 
-def _option(one: Setting, text: str) -> _Made:
-    attributes: dict[str, Any] = {
+def setting_options(*wanted: str, **helps: str) -> list[click.Parameter]:
+    """Options of the table, by section or by name, and those that every command has.
+
+    `helps` are the names of more options, with what they mean for this command in particular.
+    """
+    chosen = [one for one in TABLE if one.flag and {one.section, one.name} & {*wanted, *helps}]
+    made = (_option(one, helps.get(one.name, one.help)) for one in chosen)
+    return [_CONFIG, _PROFILE, *made, _VERBOSE, _QUIET]
+
+
+def _option(one: Setting, text: str) -> GroupedOption:
+    described: dict[str, Any] = {
         "group": SECTIONS[one.section],
         "common": one.common,
-        "default": None,
         "help": _help(one, text),
     }
     if one.switch:
-        return (one.name, f"{one.flag}/{one.negative}"), attributes
-    names = (one.name, *((one.short,) if one.short else ()), one.flag)
-    attributes |= {"metavar": one.kind.metavar, "type": str, "shell_complete": _completion(one)}
-    return names, attributes | ({"multiple": True} if one.kind is TEXTS else {})
+        return GroupedOption([one.name, f"{one.flag}/{one.negative}"], default=None, **described)
+    return GroupedOption(
+        [one.name, *filter(None, [one.short]), one.flag],
+        metavar=one.kind.metavar,
+        type=str,
+        multiple=one.kind is TEXTS,
+        shell_complete=_completion(one),
+        **described,
+    )
 
 
 def _help(one: Setting, text: str) -> str:
@@ -187,7 +182,3 @@ def _completion(one: Setting) -> Callable[..., list[CompletionItem]] | None:
         return [CompletionItem(word) for word in one.kind.choices if word.startswith(incomplete)]
 
     return words if one.kind.choices else None
-
-
-def _complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(incomplete, type="file")]

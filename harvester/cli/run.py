@@ -7,13 +7,7 @@ from typing import Any
 import click
 
 from harvester.cli.display import harvest_shown
-from harvester.cli.options import (
-    SettingsCommand,
-    dry_run_option,
-    inputs_argument,
-    loaded,
-    setting_options,
-)
+from harvester.cli.options import DRY_RUN, INPUTS, SettingsCommand, loaded, setting_options
 from harvester.plan import plan
 from harvester.settings import SECTIONS
 
@@ -26,10 +20,7 @@ Examples:
   harvester run ids.txt -o usages.ndjson --dry-run"""
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES)
-@inputs_argument
-@setting_options(*SECTIONS)
-@dry_run_option
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=[INPUTS, *setting_options(*SECTIONS), DRY_RUN])
 def command(*, dry_run: bool, **options: Any) -> int:
     """Harvest the usage rows of the accounts in INPUT.
 

@@ -11,10 +11,10 @@ import click
 from harvester.cli.help import GroupedOption
 from harvester.cli.listing import (
     API_VERSION,
+    OUTPUT,
     TENANT_OPTIONS,
     collected,
     for_a_person,
-    output_option,
     settings_for_listing,
     write_lines,
 )
@@ -31,7 +31,10 @@ Examples:
   harvester sources | jq -r 'select(.usageStatus == "COMPLETE").name'"""
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES)
+_SHARED = [OUTPUT, *setting_options(*TENANT_OPTIONS, api_version=API_VERSION)]
+
+
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=_SHARED)
 @click.option(
     "--filters",
     metavar="FILTER",
@@ -40,8 +43,6 @@ Examples:
     common=2,
     help="Which sources, in the API's filter language.  [default: all]",
 )
-@output_option
-@setting_options(*TENANT_OPTIONS, api_version=API_VERSION)
 def command(*, filters: str, output: str, **options: Any) -> None:
     """List the tenant's sources and whether each reports usage: accounts of the others are always empty.
 

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from harvester.cli.options import (
+    DRY_RUN,
+    INPUTS,
     SettingsCommand,
-    dry_run_option,
-    inputs_argument,
     loaded,
     setting_options,
     settings_given,
@@ -21,10 +21,7 @@ from harvester.errors import NoCredentials, SettingError
 from harvester.settings import SECTIONS, TABLE
 
 
-@click.command(cls=SettingsCommand)
-@inputs_argument
-@setting_options(*SECTIONS)
-@dry_run_option
+@click.command(cls=SettingsCommand, shared=[INPUTS, *setting_options(*SECTIONS), DRY_RUN])
 @click.pass_obj
 def command(seen: dict[str, Any], /, **options: Any) -> None:
     """Do what is asked."""
@@ -137,8 +134,7 @@ def test_no_option_takes_a_secret() -> None:
 def test_a_selection_of_options() -> None:
     """A command has those sections and settings that it names, and what every command has."""
 
-    @click.command(cls=SettingsCommand)
-    @setting_options("pace", "file_mode")
+    @click.command(cls=SettingsCommand, shared=setting_options("pace", "file_mode"))
     def small(**_: Any) -> None:
         """Do little."""
 
