@@ -9,6 +9,7 @@ changes of the harvest itself can be told again, byte by byte, when a run is kil
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -98,7 +99,8 @@ def _keep_earlier(database: Database, state: Path | None) -> None:
     if state is None:
         database.save_facts({_FIRST: True})
         return
-    database.execute("ATTACH DATABASE ? AS state", str(state))
+    # as bytes: a path need not be valid text
+    database.execute("ATTACH DATABASE CAST(? AS TEXT) AS state", os.fsencode(state))
     try:
         with database.transaction():
             _keep(database)

@@ -47,7 +47,7 @@ from harvester.model import Counts, FailureGroup, OutputFile, Quota
 from harvester.report.figures import total_rate
 from harvester.report.histogram import Histogram
 from harvester.report.tally import LaneFigures, Tally
-from harvester.report.text import camel_case, safe_json
+from harvester.report.text import camel_case, encodable, safe_json
 
 SCHEMA_VERSION: Final = 2
 
@@ -150,7 +150,7 @@ def summary_document(report: Report) -> dict[str, Any]:
     """The run as one JSON-ready object; the top of this module describes its keys."""
     return {
         "schemaVersion": SCHEMA_VERSION,
-        **_outcome(report),
+        **encodable(_outcome(report)),
         **_requests(report),
         "lanes": _lanes(report),
         "timeline": _timeline(report.tally),

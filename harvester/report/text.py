@@ -6,8 +6,8 @@ import io
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
-from typing import Final, TextIO, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TextIO, cast
 from unicodedata import category
 
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -23,6 +23,15 @@ _NARROWEST: Final = 20
 def safe(text: str) -> str:
     r"""`text` on one line, with what could act on a terminal written out: `\x1b`, `\u202e`."""
     return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def encodable(value: Any) -> Any:
+    r"""A document whose texts are valid: a byte of a path that is not UTF-8 is written out, as `\udce9`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {key: encodable(one) for key, one in value.items()}
+    return [encodable(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def safe_json(document: str) -> str:

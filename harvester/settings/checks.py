@@ -79,6 +79,8 @@ def _output(settings: Settings) -> Iterator[Contradiction]:
     if form in ("parquet", "sqlite", *_TABLES) and compression != "none":
         name = "compress" if settings.compress else "output"
         yield name, f"{form} output cannot be compressed", "leave the compression out"
+    if form in _TABLES and any("\ud800" <= character <= "\udfff" for character in dest):
+        yield "output", f"{dest} is not UTF-8, as the names of tables are", "name another"
     if where.place == "file" and compression != (named := suffix_compression(dest)):
         problem = f"{compression} contradicts the name {dest}, which says {named}"
         yield "compress", problem, "leave it out and let the suffix decide: .gz, .zst or neither"

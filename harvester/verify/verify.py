@@ -15,6 +15,7 @@ import orjson
 from harvester.errors import InputError, LedgerUnreadable
 from harvester.ledger import LedgerReader, find_ledger
 from harvester.model import ListedAccount
+from harvester.report.text import encodable
 from harvester.verify.contents import Shape, groups_of
 from harvester.verify.join import Expected, GivenList, Join, Ledgers, Verdict
 
@@ -109,21 +110,23 @@ def _by_summary(output: Path, path: Path | None, verdict: Verdict) -> _Declared:
         raise InputError(str(output), "no such output", hint)
     path = path or output.with_name(output.name + ".summary.json")
     summary = _document(path)
-    own = [one for one in summary.get("outputs", ()) if Path(one["name"]).name == output.name]
+    named = encodable(output.name)
+    own = [one for one in summary.get("outputs", ()) if Path(one["name"]).name == named]
     if not summary:
         verdict.notes.append(f"{path}: there is no summary, so the bytes cannot be compared with it")
     elif not own:
         verdict.add(path, f"does not mention {output.name}: it is the summary of another output")
     elif summary["status"] not in (0, 3):
         verdict.add(path, f"says that the harvest did not finish (status {summary['status']})")
-    failures = Path(summary.get("failures") or f"{output}.failures.ndjson")
-    moved = path.with_name(failures.name)  # with its summary
+    beside = output.with_name(f"{output.name}.failures.ndjson")
+    failures = Path(summary.get("failures") or beside)
+    moved = (path.with_name(failures.name), beside)  # with the summary, or with the output
     return _Declared(
         path,
         {output: own[0] if own else {}},
         summary.get("counts", {}),
         frozenset(filter(None, [summary.get("runId")])),
-        moved if moved.is_file() and not failures.is_file() else failures,
+        next((one for one in (failures, *moved) if one.is_file()), failures),
         Path(summary["ledger"]) if summary.get("ledger") else None,
     )
 
