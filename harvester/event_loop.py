@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
 
-from harvester.errors import RESUMABLE, Interrupted, StopRun
+from harvester.errors import RESUMABLE, Interrupted, StopRun, UsageError
 
 T = TypeVar("T")
 
+FILES: Final = 32
+"""Files that a harvest has open without any connection: streams, the loop's own, ledger, outputs, DNS."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -24,9 +27,26 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run `main()` on a new event loop: uvloop's where it runs, which takes half the CPU time."""
+    """Run `main()` on a new event loop: uvloop's where it runs, which takes half the CPU time.
+
+    Raises:
+        UsageError: the process may not have as many files open as a harvest needs without any connection.
+    """
+    if (limit := descriptor_limit(FILES)) < FILES:
+        raise UsageError(f"this process may only have {limit} files open", f"allow {FILES} (ulimit -n)")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main())
+
+
+def descriptor_limit(wanted: int) -> int:
+    """How many files this process may have open, once the soft limit is raised to `wanted`, if it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return wanted if soft == resource.RLIM_INFINITY else soft
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

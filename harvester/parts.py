@@ -12,7 +12,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from harvester.errors import ResumeRefused, SettingError, UsageError
-from harvester.events import Observer, RunStarted
+from harvester.event_loop import FILES, descriptor_limit
+from harvester.events import Observer, RunStarted, Warned
 from harvester.export.output import OutputSpec
 from harvester.files import descriptor_of, distinct_paths, partial, resolve, try_out
 from harvester.ledger import Ledger, LedgerPaths, ledger_paths
@@ -21,6 +22,7 @@ from harvester.page.page import list_beside, require_drawing
 from harvester.report.summary import program_version
 from harvester.settings.settings import Settings
 from harvester.tenant.client import Tenant, distinctly_named, lane_label, shared_quota
+from harvester.tenant.rate_limit.concurrency import MOST, UNLIMITED
 from harvester.tenant.usages import UsageQuery
 
 _FLAGS: Final = {
@@ -231,17 +233,18 @@ def open_tenant(
 
     With `spare`, it also has lanes on a version that no account is requested through, if there is one.
     """
+    versions = versions or settings.api_version
     return Tenant(
         settings.base_url,
         settings.clients,
-        api_versions=versions or settings.api_version,
+        api_versions=versions,
         timeout=settings.timeout,
         ca_bundle=settings.ca_bundle,
         max_body_bytes=settings.max_body_bytes,
         quota=settings.quota,
         burst=settings.burst,
         max_outage=settings.max_outage,
-        concurrency=settings.concurrency,
+        concurrency=_concurrency(settings, len(settings.clients) * len(versions), observer),
         observer=observer,
         clock=asyncio.get_running_loop().time,
         rng=new_rng(),
@@ -249,6 +252,20 @@ def open_tenant(
         share=settings.quota_shard,
         spare_version=_spare_version(settings) if spare else None,
     )
+
+
+def _concurrency(settings: Settings, lanes: int, observer: Observer) -> int | None:
+    """How many requests each lane may have in flight: as set, but each takes a file descriptor."""
+    wanted = settings.concurrency or (UNLIMITED if settings.quota is None else MOST)
+    limit = descriptor_limit(wanted * lanes + FILES)
+    most = max(1, (limit - FILES) // lanes)
+    if most >= wanted:
+        return settings.concurrency
+    if settings.concurrency is not None or most < UNLIMITED:
+        each = " on each lane" if lanes > 1 else ""
+        problem = f"this process may only have {limit} files open, so at most {most} requests are in flight"
+        observer(Warned("few_descriptors", problem + each, "raise the limit (ulimit -n)"))
+    return most
 
 
 def _spare_version(settings: Settings) -> str | None:
