@@ -289,6 +289,6 @@ def test_a_type_checker_finds_a_misspelled_keyword(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "mypy", str(script)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    found = [line for line in done.stdout.splitlines() if ": error: " in line]
-    assert all(line.startswith(str(script)) for line in found), done.stdout
-    assert [line.split(":")[1] for line in found] == ["5", "6", "7", "8"], done.stdout
+    found = [line.split(":") for line in done.stdout.splitlines() if ": error: " in line]
+    assert {Path(path).name for path, *_ in found} == {script.name}, done.stdout  # the cache has older paths
+    assert [number for _, number, *_ in found] == ["5", "6", "7", "8"], done.stdout
