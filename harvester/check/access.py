@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import uuid4
 
@@ -42,6 +42,7 @@ _BAD_REQUEST: Final = 400
 _NOT_SERVED: Final = frozenset({404, 410})
 
 
+@dataclass(slots=True)
 class Access:
     """Tries clients, one after the other. What is learned stays: lanes that work, accounts, sources.
 
@@ -49,25 +50,24 @@ class Access:
     `unreachable` says that what went wrong is not the client's, so that no other need be tried.
     """
 
-    def __init__(self, asking: Asking, *, filters: str = "", accounts_needed: bool = False) -> None:
-        self.usable: list[Lane] = []
-        self.accounts: Listed | None = None
-        self.sources: Listed | None = None
-        self.unreachable = False
-        self._asking = asking
-        self._filters = filters
-        self._accounts_needed = accounts_needed
-        self._scopes_tried = False
+    asking: Asking
+    filters: str = ""
+    accounts_needed: bool = False
+    usable: list[Lane] = field(default_factory=list)
+    accounts: Listed | None = None
+    sources: Listed | None = None
+    unreachable: bool = False
+    _scopes_tried: bool = False
 
     async def try_client(self, client: TenantClient, topic: str) -> AsyncGenerator[Finding, None]:
         """The findings about one client. `topic` is that of a tenant that cannot be reached."""
-        problem = await self._asking.token(client)
+        problem = await self.asking.token(client)
         if problem is not None:
             yield self._without_token(client, problem, topic)
             return
-        yield _about_token(client, self._asking.tenant.clock())
+        yield _about_token(client, self.asking.tenant.clock())
         listing = await self._list_accounts(client)
-        if isinstance(listing, Fault) and not self._asking.tenant.ever_answered:
+        if isinstance(listing, Fault) and not self.asking.tenant.ever_answered:
             self.unreachable = True
             yield of_fault(topic, listing)
             return
@@ -77,7 +77,7 @@ class Access:
         for _, finding in found:
             if good and finding.verdict is Verdict.FAILED:
                 hint = f"{finding.hint}; a harvest uses the client's other versions"
-                yield dataclasses.replace(finding, verdict=Verdict.WARNING, status=0, hint=hint)
+                yield replace(finding, verdict=Verdict.WARNING, status=0, hint=hint)
             else:
                 yield finding
         if not self._scopes_tried and (good or isinstance(listing, Answered)):
@@ -85,7 +85,7 @@ class Access:
             yield self._scope(client, ACCOUNTS, listing)
             lane = good[0] if good else client.lanes[0]
             for kind in (SOURCES, IDENTITIES):
-                outcome = await self._asking.ask(lane, first_listed(kind, lane.api_version, _RECORDS[kind]))
+                outcome = await self.asking.ask(lane, first_listed(kind, lane.api_version, _RECORDS[kind]))
                 if kind is SOURCES and isinstance(outcome, Answered):
                     self.sources = outcome.value
                 yield self._scope(client, kind, outcome)
@@ -101,7 +101,7 @@ class Access:
                 hint = "something else keeps requesting tokens: stop it, or try again in a minute"
                 return failed("token", f"{who}: the token endpoint answered 429", hint, UNAVAILABLE)
         self.unreachable = True
-        answered = self._asking.tenant.ever_answered
+        answered = self.asking.tenant.ever_answered
         return of_fault("token", problem, who) if answered else of_fault(topic, problem)
 
     # --- usages
@@ -116,7 +116,7 @@ class Access:
         client, version = lane.client.label, lane.api_version
         who = f"client {client!r} on {version}"
         for account_id in known or [uuid4().hex]:
-            outcome = await self._asking.ask(lane, usage_request(account_id, api_version=version))
+            outcome = await self.asking.ask(lane, usage_request(account_id, api_version=version))
             if not isinstance(outcome, Refused):
                 break
         if isinstance(outcome, Answered):
@@ -127,13 +127,13 @@ class Access:
             finding = ok("usages", f"{who} may read usages (an unknown account gets {outcome.status})")
         else:
             finding = _no_usages(lane, outcome, who)
-        return dataclasses.replace(finding, facts={"client": client, "apiVersion": version, **finding.facts})
+        return replace(finding, facts={"client": client, "apiVersion": version, **finding.facts})
 
     async def _is_unknown_id(self, lane: Lane, refused: Refused) -> bool:
         """Whether an ID was refused because nobody has it, and not because the version is not served."""
         if refused.status not in {_BAD_REQUEST, *_NOT_SERVED}:
             return False
-        return not _is_absent(await self._asking.ask(lane, first_listed(ACCOUNTS, lane.api_version, 1)))
+        return not _is_absent(await self.asking.ask(lane, first_listed(ACCOUNTS, lane.api_version, 1)))
 
     # --- the scopes
 
@@ -141,8 +141,8 @@ class Access:
         """Find accounts that exist, on the client's first version that has the listing."""
         outcome: Outcome[Listed] = NotSent()
         for lane in client.lanes if self.accounts is None else ():
-            request = first_listed(ACCOUNTS, lane.api_version, _RECORDS[ACCOUNTS], filters=self._filters)
-            outcome = await self._asking.ask(lane, request)
+            request = first_listed(ACCOUNTS, lane.api_version, _RECORDS[ACCOUNTS], filters=self.filters)
+            outcome = await self.asking.ask(lane, request)
             if not _is_absent(outcome):
                 break
         if isinstance(outcome, Answered):
@@ -160,13 +160,13 @@ class Access:
             text = f"whether {who} may list {what} was not tested: the quota permits no request for a while"
             return warning(what, text, "check --quota and --burst")
         refused = outcome.reason if isinstance(outcome, Refused) else None
-        if kind is ACCOUNTS and self._filters and refused == Reason.BAD_REQUEST:
+        if kind is ACCOUNTS and self.filters and refused == Reason.BAD_REQUEST:
             text = f"the tenant does not understand --filters ({reason_of(outcome)})"
             return failed(what, text, 'write it as in: sourceId eq "2c91…" and name sw "a"')
         text = f"{who} cannot list {what} ({reason_of(outcome)})"
         forbidden = refused == Reason.FORBIDDEN
         hint = _scope_hint(kind.scope) if forbidden else "try again later"
-        if kind is ACCOUNTS and self._accounts_needed:
+        if kind is ACCOUNTS and self.accounts_needed:
             return failed(what, f"{text}, which --list needs", hint, ACCESS if forbidden else UNAVAILABLE)
         return warning(what, f"{text}, so that {_WITHOUT[kind]}", hint)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
@@ -24,18 +25,18 @@ _BEFORE_AGAIN: Final = 1.0
 _LONGEST_TOTAL: Final = 18  # digits
 
 
+@dataclass(slots=True)
 class Asking:
     """Asks one question at a time, at most twice. To be closed, which ends the token tasks.
 
     `seconds` has the latencies of the answers so far, and `throttled` says whether one was 429.
     """
 
-    def __init__(self, tenant: Tenant, *, patience: float = PATIENCE) -> None:
-        self.tenant = tenant
-        self.seconds: list[float] = []
-        self.throttled = False
-        self._patience = patience
-        self._tasks: list[asyncio.Task[None]] = []
+    tenant: Tenant
+    patience: float = PATIENCE
+    seconds: list[float] = field(default_factory=list)
+    throttled: bool = False
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def close(self) -> None:
         """End the token tasks."""
@@ -57,7 +58,7 @@ class Asking:
                 await asyncio.wait_for(tokens.wait(), _LOOK_EVERY)
             except TimeoutError:
                 fault = tokens.last_fault
-                if fault is not None and not (self._may_pass(fault) and clock() - began < self._patience):
+                if fault is not None and not (self._may_pass(fault) and clock() - began < self.patience):
                     return fault
             else:
                 return tokens.denied
@@ -79,7 +80,7 @@ class Asking:
         if isinstance(outcome, TokenRejected):
             return True
         permanent = isinstance(outcome, Fault) and outcome.permanent
-        return not permanent and (outcome.retry_after or 0.0) <= self._patience
+        return not permanent and (outcome.retry_after or 0.0) <= self.patience
 
     async def _send(self, lane: Lane, request: Request[T]) -> Outcome[T]:
         def read(response: Response, sent_at: float) -> Answered[T] | _Other:
@@ -91,7 +92,7 @@ class Asking:
             return Request(request.path, request.query, "check", read)
 
         try:
-            async with asyncio.timeout(self._patience) as turn:
+            async with asyncio.timeout(self.patience) as turn:
                 outcome = await lane.send(take)
         except TimeoutError:
             return NotSent()

@@ -164,15 +164,16 @@ def _time(requests: int, pace: float | None) -> str:
     return span(requests / pace) if requests else "no time"
 
 
+@dataclass(slots=True)
 class Saving:
     """Finds out what --skip-unreported saves by asking about some sources. `requests` is what it saves."""
 
-    def __init__(self, asking: Asking, lane: Lane) -> None:
-        self.requests = 0
-        self._asking = asking
-        self._lane = lane
-        self._asked = self._sources = 0
-        self._problem = ""
+    asking: Asking
+    lane: Lane
+    requests: int = 0
+    _asked: int = 0
+    _sources: int = 0
+    _problem: str = ""
 
     async def look_at_list(self, workload: Workload) -> None:
         """For a list, whose accounts are counted: ask about its largest sources."""
@@ -192,11 +193,11 @@ class Saving:
             self._problem = "they could not be listed"
             return
         self._sources = len(sources.records) if sources.total is None else sources.total
-        version = self._lane.api_version
+        version = self.lane.api_version
         for source_id in list(sources.records)[:_SOURCES_ASKED]:
             if await self._is_silent(source_id):
                 request = first_listed(ACCOUNTS, version, 1, filters=of_source(source_id, filters))
-                outcome = await self._asking.ask(self._lane, request)
+                outcome = await self.asking.ask(self.lane, request)
                 total = outcome.value.total if isinstance(outcome, Answered) else None
                 self.requests += (total or 0) // shards
 
@@ -204,7 +205,7 @@ class Saving:
         """Whether a source reports no usage. Once there is no answer, no other is asked about."""
         if self._problem:
             return False
-        outcome = await self._asking.ask(self._lane, status_request(source_id, self._lane.api_version))
+        outcome = await self.asking.ask(self.lane, status_request(source_id, self.lane.api_version))
         if not isinstance(outcome, Answered) or outcome.value is None:
             self._problem = reason_of(outcome)
             return False

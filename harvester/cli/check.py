@@ -124,28 +124,28 @@ async def _check(settings: Settings, workload: Workload | None, shown: _Shown) -
                 shown.add(finding)
 
 
+@dataclasses.dataclass(slots=True)
 class _Shown:
     """The findings: each a line as soon as it is known, or all of them one JSON object at the end.
 
     `status` is that of the first one that failed.
     """
 
-    def __init__(self, *, as_json: bool, quiet: bool) -> None:
-        self.status = 0
-        self.redact = Redactor()
-        self._as_json = as_json
-        self._quiet = quiet
-        self._findings: list[Finding] = []
+    as_json: bool
+    quiet: bool
+    redact: Redactor = dataclasses.field(default_factory=Redactor)
+    status: int = 0
+    findings: list[Finding] = dataclasses.field(default_factory=list)
 
     def add(self, finding: Finding) -> None:
         """Take a finding."""
         text, hint = safe(self.redact(finding.text)), safe(self.redact(finding.hint))
         finding = dataclasses.replace(finding, text=text, hint=hint)
-        self._findings.append(finding)
+        self.findings.append(finding)
         if finding.status and not self.status:
             self.status = finding.status
             tell_error(str(finding), finding.status, os.environ)
-        if not self._as_json and not (self._quiet and finding.verdict is Verdict.OK):
+        if not self.as_json and not (self.quiet and finding.verdict is Verdict.OK):
             self._print(finding)
 
     def _print(self, finding: Finding) -> None:
@@ -158,12 +158,12 @@ class _Shown:
 
     def end(self) -> None:
         """What it comes to."""
-        verdicts = Counter(finding.verdict for finding in self._findings)
-        if self._as_json:
-            findings = [finding.to_json() for finding in self._findings]
+        verdicts = Counter(finding.verdict for finding in self.findings)
+        if self.as_json:
+            findings = [finding.to_json() for finding in self.findings]
             document = {"status": self.status, "findings": findings}
             click.echo(safe_json(json.dumps(document, ensure_ascii=False)))
-        elif self._quiet:
+        elif self.quiet:
             return
         elif self.status:
             click.echo(f"\n{plural(verdicts[Verdict.FAILED], 'check')} failed.")

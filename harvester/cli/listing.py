@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from logging import INFO
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -114,20 +115,20 @@ def _harmless_lines(page: Sequence[Any]) -> bytes:
     return "".join(f"{safe_json(line)}\n" for line in _lines(page).decode().splitlines()).encode()
 
 
+@dataclass(slots=True)
 class _Listing:
     """Hands page after page to `take`, until there are no more, or a signal comes."""
 
-    def __init__(self, what: str, take: Callable[[Sequence[Any]], object], control: Control) -> None:
-        self._what = what
-        self._take = take
-        self._control = control
-        self._task: asyncio.Task[Any] | None = None
-        self._why: StopRun | None = None
+    what: str
+    take: Callable[[Sequence[Any]], object]
+    control: Control
+    _task: asyncio.Task[Any] | None = None
+    _why: StopRun | None = None
 
     def stop(self, why: StopRun) -> None:
         """End as soon as possible."""
         self._why = why
-        self._control.stop(why)
+        self.control.stop(why)
         if self._task is not None:
             self._task.cancel()
 
@@ -150,11 +151,11 @@ class _Listing:
         clock = asyncio.get_running_loop().time
         listed, began = 0, clock()
         said = began
-        what, log = self._what, EventLog()
+        what, log = self.what, EventLog()
         async with aclosing(pages(log.observe)) as found:
             async for page in found:
                 # On a thread, since a reader of stdout may take its time, and signals must not.
-                await asyncio.to_thread(self._take, page)
+                await asyncio.to_thread(self.take, page)
                 listed += len(page)
                 if clock() - said >= _SAY_EVERY:
                     said = clock()

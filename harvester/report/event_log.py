@@ -41,7 +41,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import Any, Final, TypeAlias
@@ -61,6 +61,7 @@ _Line: TypeAlias = tuple[int, str, str]
 """Level, name of the event, and the sentence for people."""
 
 
+@dataclass(slots=True)
 class EventLog:
     """Logs the events of a run.
 
@@ -69,12 +70,11 @@ class EventLog:
     each of them is named. Warnings of one kind are always capped. `finish` logs what was only counted.
     """
 
-    def __init__(self, failures: str | None = None) -> None:
-        self._failures = failures
-        self._rates: dict[str, float] = {}
-        self._failed: Counter[str] = Counter()
-        self._warned: Counter[str] = Counter()
-        self._ongoing: set[str] = set()
+    failures: str | None = None
+    _rates: dict[str, float] = field(default_factory=dict)
+    _failed: Counter[str] = field(default_factory=Counter)
+    _warned: Counter[str] = field(default_factory=Counter)
+    _ongoing: set[str] = field(default_factory=set)
 
     def observe(self, event: events.Event) -> None:
         """Log one event. There is one for each request and each account: most of them stop here."""
@@ -91,7 +91,7 @@ class EventLog:
     def finish(self) -> None:
         """Log how many lines the caps left out."""
         for reason, number in self._failed.items():
-            if self._failures is not None and (more := number - LINES_PER_REASON) > 0:
+            if self.failures is not None and (more := number - LINES_PER_REASON) > 0:
                 message = f"{plural(more, 'more account')} failed: {meaning(reason).words} ({reason})"
                 say(WARNING, "accounts_failed", message, reason=reason, more=more)
         for code, number in self._warned.items():
@@ -121,11 +121,11 @@ class EventLog:
         self._failed[reason] += 1
         words = event.detail or meaning(reason).words
         message = f"account {event.account_id} failed: {words} ({event.reason})"
-        if self._failures is not None and self._failed[reason] >= LINES_PER_REASON:
+        if self.failures is not None and self._failed[reason] >= LINES_PER_REASON:
             if self._failed[reason] > LINES_PER_REASON:
                 return None
             message += (
-                f"; more accounts that fail as {reason} are only counted here, and listed in {self._failures}"
+                f"; more accounts that fail as {reason} are only counted here, and listed in {self.failures}"
             )
         return WARNING, "account_failed", message
 
@@ -239,7 +239,7 @@ def _stopping(event: events.Stopping) -> str:
 
 def _fields(event: events.Event) -> dict[str, Any]:
     """All that the event has, by names in camel case."""
-    names = event._fields if isinstance(event, tuple) else [field.name for field in fields(event)]
+    names = event._fields if isinstance(event, tuple) else [one.name for one in fields(event)]
     return {camel_case(one): _value(getattr(event, one)) for one in names}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -83,6 +83,7 @@ class _Moment(NamedTuple):
     settled: int
 
 
+@dataclass(slots=True)
 class Monitor:
     """Takes snapshots of a run from its tally; ask it every few seconds at least.
 
@@ -90,25 +91,18 @@ class Monitor:
     the wall clock, for the moments that a person reads; all else is the tally's clock.
     """
 
-    __slots__ = ("_in_flight", "_moments", "_quotas", "_tally", "_wall")
+    tally: Tally
+    quotas: Mapping[str, Quota | None]
+    in_flight: Callable[[], int] | None = None
+    wall: Callable[[], datetime] = field(default=lambda: datetime.now(UTC), kw_only=True)
+    _moments: deque[_Moment] = field(init=False)
 
-    def __init__(
-        self,
-        tally: Tally,
-        quotas: Mapping[str, Quota | None],
-        *,
-        in_flight: Callable[[], int] | None = None,
-        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._tally = tally
-        self._quotas = quotas
-        self._in_flight = in_flight
-        self._wall = wall
-        self._moments: deque[_Moment] = deque([_Moment(tally.started, 0, 0)])
+    def __post_init__(self) -> None:
+        self._moments = deque([_Moment(self.tally.started, 0, 0)])
 
     def snapshot(self) -> Snapshot:
         """The run as it is now."""
-        tally, total = self._tally, self._tally.distinct
+        tally, total = self.tally, self.tally.distinct
         present = _Moment(tally.now, tally.granted, tally.settled)
         self._remember(present)
         done = tally.settled_earlier + tally.settled
@@ -119,7 +113,7 @@ class Monitor:
             rows=tally.rows,
             requests_per_second=_growth(present.granted - recent.granted, present.time - recent.time),
             permitted_per_second=self.permitted_per_second(),
-            in_flight=None if self._in_flight is None else self._in_flight(),
+            in_flight=None if self.in_flight is None else self.in_flight(),
             retries=tally.retries,
             failed=tally.failed,
             seconds_left=None if total is None else self._left(present, total - done),
@@ -129,11 +123,11 @@ class Monitor:
     def permitted_per_second(self) -> float | None:
         """What all lanes together may send, at their adapted rates; None if one has no limit."""
         permitted = 0.0
-        for label, quota in self._quotas.items():
+        for label, quota in self.quotas.items():
             if quota is None:
                 return None
-            if not self._tally.lane_dropped(label):
-                permitted += self._tally.permitted(label, quota) or 0.0
+            if not self.tally.lane_dropped(label):
+                permitted += self.tally.permitted(label, quota) or 0.0
         return permitted or None
 
     def _remember(self, present: _Moment) -> None:
@@ -156,14 +150,14 @@ class Monitor:
     def _left(self, present: _Moment, accounts: int) -> float | None:
         if accounts <= 0:
             return 0.0
-        if self._tally.seconds < _TOO_EARLY:
+        if self.tally.seconds < _TOO_EARLY:
             return None
         since = self._since(present.time - _LEFT_WINDOW)
         per_second = _growth(present.settled - since.settled, present.time - since.time)
         return accounts / per_second if per_second > 0 else None
 
     def _state(self, now: float) -> str:
-        tally = self._tally
+        tally = self.tally
         if tally.stopping:
             return "stopping"
         if tally.outage_since is not None:
@@ -174,15 +168,15 @@ class Monitor:
         return self._pause(now)
 
     def _pause(self, now: float) -> str:
-        tally = self._tally
-        at_work = [label for label in self._quotas if not tally.lane_dropped(label)]
+        tally = self.tally
+        at_work = [label for label in self.quotas if not tally.lane_dropped(label)]
         ends = [tally.lanes[label].paused_until for label in at_work if label in tally.lanes]
         paused = [end for end in ends if end > now]
         if not paused:
             return ""
         if len(paused) < len(at_work):
             return f"{len(paused)} of {len(at_work)} lanes paused"
-        until = self._wall().astimezone() + timedelta(seconds=min(paused) - now)
+        until = self.wall().astimezone() + timedelta(seconds=min(paused) - now)
         return f"paused until {until:%H:%M:%S}"
 
 
