@@ -15,11 +15,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self, TypeAlias, TypeVar, cast
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -185,7 +184,8 @@ class Harvest:
             output=settings.output,
             ledger=_text(run.kept_ledger(complete=complete)),
             failures=_text(run.files.failures),
-            tenant=urlsplit(settings.base_url).hostname or "",
+            changes=None if run.changes is None else asdict(run.changes),
+            tenant=settings.host,
             api_versions=settings.api_version,
             shard=None if settings.shard is None else str(settings.shard),
             version=program_version(),

@@ -218,11 +218,16 @@ def _by_reason(counts: Mapping[str, int]) -> str:
 
 
 def _output_figures(summary: Mapping[str, Any]) -> list[Figure]:
-    outputs = summary["outputs"]
+    outputs, changes = summary["outputs"], summary.get("changes")
     if len(outputs) > 1:
         where = f"in {plural(len(outputs), 'file')} in {_near(summary['output'])}"
-        return [Figure("written", size(summary["bytesWritten"]), where)]
-    return [Figure("written", _written(output), _near(output["name"])) for output in outputs]
+        figures = [Figure("written", size(summary["bytesWritten"]), where)]
+    else:
+        figures = [Figure("written", _written(output), _near(output["name"])) for output in outputs]
+    if changes is None:
+        return figures
+    remark = f"rows since the last harvest; {changes['new']:,} new, {changes['gone']:,} gone"
+    return [Figure("changed", f"{changes['changed']:,}", remark), *figures]
 
 
 def _written(output: Mapping[str, Any]) -> str:

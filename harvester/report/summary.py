@@ -16,6 +16,7 @@ Each top-level key is on a line of its own, so that people can read the file and
 | `rows` | rows of the whole harvest |
 | `output` `ledger` `failures` | where they are, null where there is none |
 | `outputs` | each finished file: `name`, `rows`, `accounts`, `bytes`, `sha256` |
+| `changes` | with `--changes`, the rows that are `new`, `changed` and `gone`; otherwise null |
 | `requests` `requestsByPurpose` | requests sent in this run; by purpose (`usage`, `token`, `accounts`, …) |
 | `unsuccessfulByReason` | of those, the failed ones, by reason |
 | `retries` `retriesByReason` | accounts requested again after a fault (429s do not count) |
@@ -78,6 +79,8 @@ class Report:
     """Where the harvest is kept, None where it is not."""
     failures: str | None = None
     """The failures file, None where there is none."""
+    changes: Mapping[str, int] | None = None
+    """With ``--changes``, how many rows are new, changed and gone."""
     tenant: str
     """The tenant's host."""
     api_versions: tuple[str, ...] = ("v2024",)
@@ -188,6 +191,7 @@ def _outcome(report: Report) -> dict[str, Any]:
         "ledger": report.ledger,
         "failures": report.failures,
         "outputs": [_record(output) for output in report.outputs],
+        "changes": report.changes,
     }
 
 

@@ -198,3 +198,9 @@ def test_a_stderr_that_is_full_does_not_change_the_end() -> None:
         show_closing(a_troubled_report(), lines)
     with pytest.raises(OSError, match="No space left"):
         full.close()
+
+
+def test_a_night_without_changes_says_so() -> None:
+    """With --changes, the closing has the numbers, also if they are 0."""
+    text = ended(a_good_report(changes={"new": 2, "changed": 0, "gone": 1}))
+    assert "changed         0  rows since the last harvest; 2 new, 1 gone\n" in text

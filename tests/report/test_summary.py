@@ -75,6 +75,7 @@ SCHEMA = record(
     output=TEXT,
     ledger=nullable(TEXT),
     failures=nullable(TEXT),
+    changes=nullable(record(new=COUNT, changed=COUNT, gone=COUNT)),
     outputs=every(
         record(name=TEXT, rows=COUNT, accounts=COUNT, bytes=COUNT, sha256={"pattern": "^[0-9a-f]{64}$"})
     ),
