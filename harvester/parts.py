@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from harvester.errors import ResumeRefused, SettingError, UsageError
 from harvester.event_loop import FILES, descriptor_limit
@@ -66,6 +65,17 @@ class RunFiles:
     inside: bool
 
 
+def ledger_paths_of(settings: Settings) -> LedgerPaths | None:
+    """Where the ledger of a harvest with these settings is; None where it is temporary."""
+    return ledger_paths(
+        settings.output,
+        ledger=settings.ledger,
+        base_url=settings.base_url,
+        environ=os.environ,
+        remote=settings.destination.remote,
+    )
+
+
 def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
     """All files that a run writes, each tried before the first request.
 
@@ -73,13 +83,7 @@ def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
         SettingError: two of them are the same file, or one is an input.
         OutputError: one cannot be written.
     """
-    ledger = ledger_paths(
-        settings.output,
-        ledger=settings.ledger,
-        base_url=settings.base_url,
-        environ=os.environ,
-        remote=spec.where.remote,
-    )
+    ledger = ledger_paths_of(settings)
     files = RunFiles(
         ledger=ledger,
         failures=settings.failures or _beside(settings, spec, "failures.ndjson"),
@@ -312,7 +316,7 @@ def run_started(settings: Settings) -> RunStarted:
     different = dict.fromkeys("none" if quota is None else str(quota) for quota in quotas.values())
     return RunStarted(
         version=program_version(),
-        tenant=urlsplit(settings.base_url).hostname or "",
+        tenant=settings.host,
         api_versions=settings.api_version,
         output=settings.output,
         quota=", ".join(different) or None,

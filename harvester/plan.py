@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from harvester.errors import UsageError
 from harvester.fetching import list_of
-from harvester.ledger import LedgerReader, ledger_paths
+from harvester.ledger import LedgerReader
 from harvester.ledger.account_list import Preview
-from harvester.parts import lane_quotas
+from harvester.parts import lane_quotas, ledger_paths_of
 from harvester.report.figures import plural, rate, span, total_rate
 from harvester.settings.settings import Settings
 
@@ -101,13 +100,7 @@ def plan(settings: Settings) -> Plan:
 
 def _unfinished(settings: Settings, stack: ExitStack) -> LedgerReader | None:
     """The harvest that a run would continue."""
-    paths = ledger_paths(
-        settings.output,
-        ledger=settings.ledger,
-        base_url=settings.base_url,
-        environ=os.environ,
-        remote=settings.destination.remote,
-    )
+    paths = ledger_paths_of(settings)
     if paths is None or settings.fresh or not paths.partial.exists():
         return None
     return stack.enter_context(LedgerReader(paths.partial))

@@ -6,7 +6,6 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from urllib.parse import urlsplit
 
 from harvester.api import Harvest
 from harvester.errors import ClosedPipe, StopRun
@@ -74,7 +73,7 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
                     quotas,
                     lambda: harvest.in_flight,
                     mode=settings.file_mode,
-                    about={"tenant": urlsplit(settings.base_url).hostname or ""},
+                    about={"tenant": settings.host},
                 )
             )
         mode = mode_of(

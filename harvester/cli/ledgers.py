@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def ledger_named(name: str) -> Path:
 
 
 def _of_remote(name: str) -> Path:
-    base_url = _base_url()
+    # the tenant that a harvest to this destination would be of, wherever that is configured
+    base_url = load({}, environ=os.environ, needs_tenant=False).settings.base_url
     paths = ledger_paths(name, ledger=None, base_url=base_url, environ=os.environ, remote=True)
     for path in (paths.finished, paths.partial) if paths is not None else ():
         if path.exists():
@@ -54,11 +56,6 @@ def _of_remote(name: str) -> Path:
     )
 
 
-def _base_url() -> str:
-    """The tenant that a harvest to this destination would be of, wherever that is configured."""
-    return load({}, environ=os.environ, needs_tenant=False).settings.base_url
-
-
 def summary_of(output: Path) -> Path:
     """Where the summary of a harvest to `output` is, unless it was told otherwise."""
     return output / "_summary.json" if output.is_dir() else output.with_name(f"{output.name}.summary.json")
@@ -67,13 +64,15 @@ def summary_of(output: Path) -> Path:
 def _named_in_summary(output: Path) -> Path | None:
     if not output.name:
         return None
-    summary = summary_of(output)
+    path = summary_of(output)
     try:
-        named: Any = orjson.loads(summary.read_bytes()).get("ledger")
+        return ledger_in_summary(orjson.loads(path.read_bytes()), path)
     except (OSError, orjson.JSONDecodeError, AttributeError):
         return None
-    if not isinstance(named, str):
-        return None
-    # both may have been moved together
-    found = (Path(named), summary.parent / Path(named).name)
-    return next((path for path in found if path.is_file()), None)
+
+
+def ledger_in_summary(summary: Mapping[str, Any], path: Path) -> Path | None:
+    """The ledger that the summary at `path` names, if it is there; both may have been moved together."""
+    named = summary.get("ledger")
+    places = (Path(named), path.parent / Path(named).name) if isinstance(named, str) else ()
+    return next((place for place in places if place.is_file()), None)

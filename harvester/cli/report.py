@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from harvester.cli.help import Command
-from harvester.cli.ledgers import ledger_named, summary_of
+from harvester.cli.ledgers import ledger_in_summary, ledger_named, summary_of
 from harvester.cli.options import PATH
 from harvester.errors import UsageError
 from harvester.files import distinct_paths
@@ -50,7 +50,10 @@ def command(source: str, *, output: str | None) -> int:
     require_drawing("report")
     with _found(source) as found:
         page = Path(output) if output is not None else _default(source)
-        _check_paths(page, found)
+        named = {"--output": page}
+        if found.reader is not None and (beside := list_beside(page)) is not None:
+            named["the list of accounts next to --output"] = beside
+        distinct_paths(named, found.inputs)
         listed = write_report(page, found.summary, found.reader, note=found.note)
     if str(page) != "-":
         click.echo(f"Wrote {page}" + (f" and {listed}" if listed is not None else ""), err=True)
@@ -90,10 +93,7 @@ def _found(source: str) -> Iterator[_Found]:
 def _of_summary(path: Path) -> Iterator[_Found]:
     """A summary, with the ledger that it names if that is there and of the same harvest."""
     summary = read_summary(path)
-    named = summary.get("ledger")
-    places = (Path(named), path.parent / Path(named).name) if isinstance(named, str) else ()
-    ledger = next((place for place in places if place.is_file()), None)
-    if ledger is None:
+    if (ledger := ledger_in_summary(summary, path)) is None:
         yield _Found(summary, None, (path,))
         return
     with LedgerReader(ledger) as reader:
@@ -124,10 +124,3 @@ def _default(source: str) -> Path:
     for ending in _ENDINGS:
         name = name.removesuffix(ending)
     return path.with_name(f"{name}.html")
-
-
-def _check_paths(page: Path, found: _Found) -> None:
-    named = {"--output": page}
-    if found.reader is not None and (listed := list_beside(page)) is not None:
-        named["the list of accounts next to --output"] = listed
-    distinct_paths(named, found.inputs)

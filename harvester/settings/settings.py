@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
 
 from harvester.credentials import Credentials
 from harvester.errors import SettingError
@@ -285,6 +286,11 @@ class Settings:
                 raise SettingError(one.name, str(bad), bad.hint) from None
         for name, problem, hint in contradictions(self):
             raise SettingError(name, problem, hint)
+
+    @property
+    def host(self) -> str:
+        """The tenant's host."""
+        return urlsplit(self.base_url).hostname or ""
 
     @property
     def destination(self) -> Destination:
