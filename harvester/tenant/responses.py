@@ -69,7 +69,10 @@ def explain(response: Response) -> ErrorBody:
         body.get("error_description"),
         body.get("message"),
     ]
-    detail = " ".join(" ".join(word.split()) for word in words if isinstance(word, str) and word.strip())
+    detail = ""
+    for text in (" ".join(word.split()) for word in words if isinstance(word, str)):
+        if text.rstrip(".").lower() not in detail.lower():  # "404 Not Found" needs no "Not Found."
+            detail = f"{detail} {text}".lstrip()
     return ErrorBody(
         tracking_id[:_MAX_DETAIL] if isinstance(tracking_id, str) else None, (detail or nothing)[:_MAX_DETAIL]
     )

@@ -64,6 +64,29 @@ def test_bash_completes(programs: Path) -> None:
     assert words == ["json"]
 
 
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes(programs: Path, tmp_path: Path) -> None:
+    """A command, with the line about it."""
+    script = tmp_path / "harvester.fish"
+    script.write_bytes(harvester("completion", "fish", folder=tmp_path).stdout)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", f"source {script}; complete -C 'harvester verif'"],
+        env=environment(programs, PATH=f"{programs}:{os.environ['PATH']}"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "verify\tProve that an output is complete and intact.\n"
+
+
+def test_zsh_is_given_what_its_script_asks_for(tmp_path: Path) -> None:
+    """Kind, word and description, each on a line of its own."""
+    asked = {"_HARVESTER_COMPLETE": "zsh_complete", "COMP_WORDS": "harvester verif", "COMP_CWORD": "1"}
+    done = harvester(folder=tmp_path, env=asked)
+    assert done.stdout.decode().split("\n")[:2] == ["plain", "verify"]
+
+
 @pytest.mark.parametrize(("shell", "check"), [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])])
 def test_each_script_is_one_its_shell_can_read(shell: str, check: list[str], tmp_path: Path) -> None:
     """The script names the program and its variable, and the shell finds no fault in it."""

@@ -105,11 +105,8 @@ def test_the_path_of_an_account_id_is_one_of_files_that_exist() -> None:
     path = re.findall(r"^\| \d+ \| `(harvester/[\w/]+\.py)`", text, re.MULTILINE)
     assert 15 <= len(path) <= 25
     assert len(set(path)) == len(path)
-    package = ROOT / "harvester" / "next"
-    if not package.exists():  # SWITCH: keep this line's branch alone
-        package = ROOT / "harvester"
     for name in path:
-        assert (package / name.removeprefix("harvester/")).is_file(), name
+        assert (ROOT / name).is_file(), name
 
 
 def test_the_targets_that_contributors_are_told_of_exist() -> None:

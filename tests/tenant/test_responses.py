@@ -125,3 +125,9 @@ def test_any_error_body_gives_one_short_line(body: object) -> None:
 def test_an_error_page_is_not_shown() -> None:
     """HTML of a gateway is not a detail."""
     assert explain(Response(502, {}, b"<html>Bad gateway</html>")).detail == "HTTP 502"
+
+
+def test_what_an_error_says_twice_is_said_once() -> None:
+    """A message that only repeats the code adds nothing."""
+    body = {"detailCode": "404 Not Found", "messages": [{"text": "Not found."}], "error": ""}
+    assert explain(Response(404, {}, orjson.dumps(body))).detail == "404 Not Found"
