@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
@@ -36,7 +36,6 @@ _LONGEST_GRACE: Final = 3650 * 86400.0
 
 _WINDOW, _JUDGED, _SHOWN, _GATE = "The window", "What is judged", "What is shown, and where", "A gate for CI"
 """Groups of options."""
-_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 _EXAMPLES = """\b
 Examples:
@@ -47,79 +46,48 @@ Examples:
   harvester unused usages.ndjson --fail-above 5% --max-unknown 40% --format ids"""
 
 
-def _option(
-    names: str, group: str, common: int = 0, *, parameter: str | None = None, **attributes: Any
-) -> Callable[[_Decorated], _Decorated]:
-    """An option in its group; `common` is its rank among those that short help shows, if it is one."""
-    declared = [*names.split(","), *([parameter] if parameter else [])]
-    return click.option(*declared, cls=GroupedOption, group=group, common=common, **attributes)
+def _option(group: str, *names: str, **attributes: Any) -> GroupedOption:
+    return GroupedOption(names, group=group, **attributes)
 
 
-@click.command(cls=Command, epilog=_EXAMPLES)
+# A table: an option takes a line or two. `common` is its rank in short help.
+# fmt: off
+_OPTIONS: Final = [
+    _option(_WINDOW, "--months", metavar="N", type=int, common=1,
+            help="Months before the last one, 1 to 11.  [default: 3]"),
+    _option(_WINDOW, "--since", metavar="YYYY-MM", help="First month of the window, instead of --months."),
+    _option(_WINDOW, "--as-of", metavar="YYYY-MM",
+            help="Last month of the window.  [default: the harvest's]"),
+    _option(_WINDOW, "--grace", metavar="DURATION",
+            help="Time that an account counts as new.  [default: the window]"),
+    _option(_JUDGED, "--include", type=click.Choice(["disabled"]), multiple=True,
+            help="Also judge disabled accounts."),
+    _option(_JUDGED, "--exclude", metavar="FILE", type=click.Path(path_type=Path), common=5,
+            help="CSV of accounts to exclude: accountId[,reason[,until]]."),
+    _option(_JUDGED, "--assume-reported", is_flag=True,
+            help="Assume that sources of unknown status report usage."),
+    _option(_SHOWN, "--states", metavar="NAMES", common=4, help="States to show.  [default: unused,never]"),
+    _option(_SHOWN, "-o", "--output", metavar="DEST", type=PATH, common=2,
+            help="A file instead of stdout (.csv, .ndjson, .txt for IDs)."),
+    _option(_SHOWN, "--format", "form", type=click.Choice(FORMS),
+            help="[default: by the suffix; a table on a terminal, else csv]"),
+    _option(_SHOWN, "--by", metavar="FIELD", common=3,
+            help="Totals by this field, such as sourceName or managerName."),
+    _option(_SHOWN, "--split-by", metavar="FIELD",
+            help="A directory (-o DIR/) with one CSV for each value of this field."),
+    _option(_SHOWN, "--columns", metavar="NAMES", help="Columns, in this order.  [default: all]"),
+    _option(_SHOWN, "--bom", is_flag=True, help="Begin CSV with a byte order mark, for Excel."),
+    _option(_SHOWN, "--formula-guard/--no-formula-guard", default=True,
+            help="Guard text that a spreadsheet would run as a formula.  [default: --formula-guard]"),
+    _option(_GATE, "--fail-above", metavar="N|P%", common=6,
+            help="Exit with 1 if more than this are in --states."),
+    _option(_GATE, "--max-unknown", metavar="P%", help="Exit with 3 if more than this are unknown."),
+]
+# fmt: on
+
+
+@click.command(cls=Command, epilog=_EXAMPLES, params=_OPTIONS)
 @click.argument("ledger", metavar="LEDGER", type=PATH)
-@_option(
-    "--months",
-    _WINDOW,
-    1,
-    metavar="N",
-    type=int,
-    help="Months before the last one, 1 to 11.  [default: 3]",
-)
-@_option("--since", _WINDOW, metavar="YYYY-MM", help="First month of the window, instead of --months.")
-@_option("--as-of", _WINDOW, metavar="YYYY-MM", help="Last month of the window.  [default: the harvest's]")
-@_option(
-    "--grace", _WINDOW, metavar="DURATION", help="Time that an account counts as new.  [default: the window]"
-)
-@_option(
-    "--include", _JUDGED, type=click.Choice(["disabled"]), multiple=True, help="Also judge disabled accounts."
-)
-@_option(
-    "--exclude",
-    _JUDGED,
-    5,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="CSV of accounts to exclude: accountId[,reason[,until]].",
-)
-@_option(
-    "--assume-reported",
-    _JUDGED,
-    is_flag=True,
-    help="Assume that sources of unknown status report usage.",
-)
-@_option("--states", _SHOWN, 4, metavar="NAMES", help="States to show.  [default: unused,never]")
-@_option(
-    "-o,--output",
-    _SHOWN,
-    2,
-    metavar="DEST",
-    type=PATH,
-    help="A file instead of stdout (.csv, .ndjson, .txt for IDs).",
-)
-@_option(
-    "--format",
-    _SHOWN,
-    parameter="form",
-    type=click.Choice(FORMS),
-    help="[default: by the suffix; a table on a terminal, else csv]",
-)
-@_option("--by", _SHOWN, 3, metavar="FIELD", help="Totals by this field, such as sourceName or managerName.")
-@_option(
-    "--split-by",
-    _SHOWN,
-    metavar="FIELD",
-    help="A directory (-o DIR/) with one CSV for each value of this field.",
-)
-@_option("--columns", _SHOWN, metavar="NAMES", help="Columns, in this order.  [default: all]")
-@_option("--bom", _SHOWN, is_flag=True, help="Begin CSV with a byte order mark, for Excel.")
-@_option(
-    "--formula-guard/--no-formula-guard",
-    _SHOWN,
-    default=True,
-    help="Guard text that a spreadsheet would run as a formula.  [default: --formula-guard]",
-)
-@_option("--fail-above", _GATE, 6, metavar="N|P%", help="Exit with 1 if more than this are in --states.")
-@_option("--max-unknown", _GATE, metavar="P%", help="Exit with 3 if more than this are unknown.")
 def command(ledger: str, **options: Any) -> int:
     """Show which accounts nobody uses, from the ledger of a finished harvest.
 
