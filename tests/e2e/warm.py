@@ -6,12 +6,14 @@ Hundreds of runs with an injected fault each take a tenth of a second this way, 
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from select import select
+from typing import Any
 
 import orjson
 
@@ -24,9 +26,14 @@ class WarmPrograms:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
-    def prepare(self, arguments: tuple[str | Path, ...], log: Path) -> int:
-        """A process that is about to run the program, its stdout and stderr going to `log`; its ID."""
-        self._send(orjson.dumps({"arguments": [str(one) for one in arguments], "log": str(log)}))
+    def prepare(self, arguments: tuple[str | Path, ...], log: Path, **more: Any) -> int:
+        """A process that is about to run the program, its stdout and stderr going to `log`; its ID.
+
+        `stdout` is another file for stdout (None: it is closed), `environment` adds variables, and `files` is
+        how many the process may have open.
+        """
+        named = [os.fsencode(one).decode("latin-1") for one in arguments]
+        self._send(orjson.dumps({"arguments": named, "log": str(log), **more}))
         return self._answer()
 
     def go(self) -> int:
@@ -43,9 +50,9 @@ class WarmPrograms:
         assert self._process.stdout is not None
         return self._answer() if select([self._process.stdout], [], [], 0)[0] else None
 
-    def run(self, arguments: tuple[str | Path, ...], log: Path) -> int:
+    def run(self, arguments: tuple[str | Path, ...], log: Path, **more: Any) -> int:
         """A run from start to end."""
-        self.prepare(arguments, log)
+        self.prepare(arguments, log, **more)
         return self.go()
 
     def _send(self, line: bytes) -> None:
@@ -83,8 +90,11 @@ def _serve() -> None:
         if not pid:
             os.close(opener)
             os.read(gate, 1)
-            _redirect(request["log"])
-            cli.main(request["arguments"])
+            _redirect(request["log"], request.get("stdout", request["log"]))
+            os.environ.update(request.get("environment", {}))
+            if files := request.get("files"):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            cli.main([os.fsdecode(one.encode("latin-1")) for one in request["arguments"]])
         os.write(1, b"%d\n" % pid)
         sys.stdin.buffer.readline()
         for fd in (opener, gate):  # which opens it
@@ -93,13 +103,16 @@ def _serve() -> None:
         os.write(1, b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
-def _redirect(log: str) -> None:
+def _redirect(log: str, stdout: str | None) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    for fd, target in ((nothing, 0), (said, 1), (said, 2)):
+    out = said if stdout in (log, None) else os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for fd, target in ((nothing, 0), (out, 1), (said, 2)):
         os.dup2(fd, target)
-    os.close(nothing)
-    os.close(said)
+    for fd in {nothing, said, out}:
+        os.close(fd)
+    if stdout is None:
+        os.close(1)
 
 
 if __name__ == "__main__":
