@@ -25,6 +25,7 @@ from harvester.ledger import Entry
 from harvester.model import AccountOutcome, ListedAccount
 from harvester.parts import secrets_of
 from harvester.report.event_log import EventLog
+from harvester.report.figures import plural
 from harvester.report.log import LOGGER, logging_to
 from harvester.report.redaction import Redactor
 from harvester.settings.settings import Settings
@@ -85,9 +86,8 @@ def _check(context: TaskContext, lanes: int) -> None:
         raise UsageError(problem, "set it to false")
     slots = slots_of(context)
     if context.partitionId() == 0 and slots is not None and slots < lanes:
-        LOGGER.warning(
-            "there are %d lanes but %d task slots: the other lanes wait until these are done", lanes, slots
-        )
+        few = plural(slots, "task slot")
+        LOGGER.warning("there are %d lanes but %s: the other lanes wait until these are done", lanes, few)
 
 
 def slots_of(context: TaskContext) -> int | None:
@@ -103,10 +103,12 @@ def slots_of(context: TaskContext) -> int | None:
         return (os.cpu_count() or 1) if local[1] == "*" else int(local[1])
     if cluster := _LOCAL_CLUSTER.fullmatch(master.replace(" ", "")):
         cores = int(cluster[1]) * int(cluster[2])
-    elif context.getLocalProperty("spark.dynamicAllocation.enabled") == "true":
-        cores = number("dynamicAllocation.maxExecutors") * number("executor.cores", 1)
+    elif master.startswith("spark:"):
+        cores = number("cores.max")
     else:
-        cores = number("cores.max") or number("executor.instances") * number("executor.cores", 1)
+        dynamic = context.getLocalProperty("spark.dynamicAllocation.enabled") == "true"
+        executors = number("dynamicAllocation.maxExecutors" if dynamic else "executor.instances")
+        cores = executors * number("executor.cores", 1)
     return cores // number("task.cpus", 1) or None
 
 

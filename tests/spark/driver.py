@@ -17,8 +17,7 @@ import orjson
 import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.functions import desc
+from pyspark.sql import SparkSession
 
 from harvester.spark import AccountUsages
 
@@ -33,24 +32,16 @@ def failing_once(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield batch
 
 
-def rows_of(frame: DataFrame) -> list[list[Any]]:
-    return [[str(value) if name == "date" and value else value for name, value in row.asDict().items()]
-            for row in frame.collect()]  # fmt: skip
-
-
 def read(spark: SparkSession, job: dict[str, Any]) -> dict[str, Any]:
     """What came of one read."""
     try:
         frame = spark.read.format("account_usages").options(**job["options"]).load()
-        plan = frame._jdf.queryExecution().toString()
         if job.get("fail_once"):
             frame = frame.mapInArrow(failing_once, frame.schema)
-        if job.get("rdd"):
-            frame.rdd.count()
         if "parquet" in job:
             frame.write.parquet(job["parquet"])
-            frame = spark.read.parquet(job["parquet"])
-        return {"rows": rows_of(frame.orderBy("position", desc("date"))), "plan": plan}
+            return {}
+        return {"rows": [[*row] for row in (frame.rdd if job.get("rdd") else frame).collect()]}
     except PySparkException as error:
         return {"error": str(error)}
 

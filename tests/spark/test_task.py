@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from harvester.errors import AccessDenied, UsageError
+from harvester.errors import AccessDenied, StoppedEarly, UsageError
 from harvester.ledger import Entry
 from harvester.model import AccountOutcome
 from harvester.spark.data_source import AccountUsages
@@ -50,6 +50,7 @@ SLOTS: list[tuple[dict[str, Any], int | None]] = [
     ({"master": "spark://host:7077", "cores_max": "5"}, 5),
     ({"master": "yarn", "dynamicAllocation_enabled": "true", "dynamicAllocation_maxExecutors": "3"}, 3),
     ({"master": "yarn"}, None),
+    ({"master": "spark://host:7077", "executor_instances": "4"}, None),
 ]
 
 
@@ -129,7 +130,7 @@ def test_more_lanes_than_slots_are_reported_once(
                 "pyspark.TaskContext.get", lambda p=partition, m=master: Context(partition=p, master=m)
             )
             here.rows(1)
-    assert capsys.readouterr().err.count("there are 2 lanes but 1 task slot") == 1
+    assert capsys.readouterr().err.count("there are 2 lanes but 1 task slot: the other") == 1
 
 
 def test_an_account_without_rows_has_a_row_of_its_own() -> None:
@@ -179,6 +180,18 @@ def test_whoever_wants_no_more_rows_ends_the_harvest(tmp_path: Path, monkeypatch
         assert sandbox.tally.usages < 1000
     assert list(local.iterdir()) == []
     assert "harvester" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_version_that_is_not_served_fails_its_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its accounts have no other lane there; those of the version that is served are harvested."""
+    monkeypatch.setenv("NORTH_KEY", SECRET)
+    with tenant(accounts=480, versions=("v2024",)) as sandbox:
+        here = Here(
+            tmp_path, sandbox.url, list_file(sandbox, tmp_path), api_version="v2024,v2026", quota="none"
+        )
+        assert here.rows(0)
+        with pytest.raises(StoppedEarly, match="none of the first 100 accounts"):
+            here.rows(1)
 
 
 def test_a_lane_that_is_refused_fails_its_task_with_a_sentence(
