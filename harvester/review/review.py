@@ -33,6 +33,7 @@ _SLICE: Final = 2000
 _AT_ONCE: Final = 100
 """Accounts whose rows are read at a time: some have megabytes of them."""
 _YEAR: Final = 12
+_NO_END: Final = "9999-12"
 _SECONDS: Final = 86400
 """Of a day."""
 _TRUE: Final = (True, "true")
@@ -207,11 +208,12 @@ class Review:
     def judged(self) -> Iterator[list[Judged]]:
         """All accounts, in lists of bounded length."""
         unmatched = set(self.question.exclusions)
-        as_of = month_text(self.window.as_of)
+        # whoever asks about a month asks as of then; else, use after midnight of a long harvest is use
+        end = self.question.as_of or _NO_END
         after = -1
         while summaries := self._reader.summaries(after, _SLICE):
             unmatched.difference_update([one.id for one in summaries])
-            later = self._rows([one.position for one in summaries if (one.last_month or "") > as_of])
+            later = self._rows([one.position for one in summaries if (one.last_month or "") > end])
             yield [self._judged(one, later) for one in summaries]
             after = summaries[-1].position
         self.unmatched = frozenset(unmatched)
@@ -227,7 +229,7 @@ class Review:
         return [self._reviewed(one, rows.get(one.summary.position)) for one in accounts]
 
     def _judged(self, summary: AccountSummary, later: Mapping[int, bytes]) -> Judged:
-        """`later` has the rows of accounts that were active after the window."""
+        """`later` has the rows of accounts whose last active month is later than what was asked about."""
         exclusion = self.question.exclusions.get(summary.id)
         if exclusion is not None and not exclusion.counts_on(self.began.date()):
             exclusion = None

@@ -148,8 +148,8 @@ def judge(evidence: Evidence, window: Window) -> Judgment:
 def _unused(last: int, evidence: Evidence, window: Window) -> Judgment:
     """Use may have ended on the last day of the month `last`, and of the newest days nothing is known yet."""
     known_until = last_day(window.as_of)
-    if evidence.harvested is not None and month_of(evidence.harvested) <= window.as_of:
-        known_until = evidence.harvested - _REPORTED_LATE - timedelta(days=1)
+    if evidence.harvested is not None:
+        known_until = min(known_until, evidence.harvested - _REPORTED_LATE - timedelta(days=1))
     return Judgment(State.UNUSED, unused_days_at_least=max(0, (known_until - last_day(last)).days))
 
 

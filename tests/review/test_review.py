@@ -137,6 +137,16 @@ def test_an_earlier_month_is_asked_about_as_it_was(tmp_path: Path) -> None:
         assert by_id["was-never"].active_days == 0
 
 
+def test_use_after_a_harvest_began_is_use(tmp_path: Path) -> None:
+    """A harvest that runs into the next month accuses nobody who was active there; as of then, it does."""
+    accounts = [Listed("later", {"2026-12": 1, "2026-05": 3}, from_(REPORTING))]
+    with reader_of(tmp_path, accounts) as reader:
+        (now,) = Review(reader, Question()).accounts()
+        (then,) = Review(reader, Question(as_of="2026-11")).accounts()
+    assert (now.state, now.last_active_month, now.active_days) == (State.ACTIVE, "2026-12", 3)
+    assert (then.state, then.last_active_month, then.active_days) == (State.UNUSED, "2026-05", 3)
+
+
 @pytest.mark.parametrize(
     ("question", "says"),
     [
