@@ -121,22 +121,21 @@ def _path(file: str | None, *, user: bool) -> Path:
 
 
 def _create(path: Path) -> None:
+    created = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+        created = True
+        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+            written.write(template())
     except FileExistsError:
         raise OutputError(f"{path} exists already", "name another file, or remove it first") from None
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror})", "name another file") from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
-            written.write(template())
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink()
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror})", "make room, or name another"
-        ) from None
+        if created:
+            with suppress(OSError):
+                path.unlink()
+        problem = f"{path} cannot be written ({error.strerror})"
+        raise OutputError(problem, "make room, or name another file") from None
 
 
 def _advice(path: Path) -> str:

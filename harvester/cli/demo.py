@@ -86,7 +86,7 @@ def command(folder: Path, seed: int) -> int:
         report = harvest_shown(_settings(url, usages))
         if report.status not in _FINISHED:
             return report.status
-        same = _lines(usages) == sorted(_fetch(url, "truth.ndjson"))
+        same = sorted(usages.read_bytes().splitlines()) == sorted(_fetch(url, "truth.ndjson"))
         states = {one["account_id"]: one["state"] for one in map(orjson.loads, _fetch(url, "states.ndjson"))}
     with LedgerReader(Path(f"{usages}.ledger")) as reader:
         review = Review(reader, Question())
@@ -140,10 +140,6 @@ def _fetch(url: str, name: str) -> list[bytes]:
     with urllib.request.urlopen(f"{url}/_sandbox/{name}") as response:  # noqa: S310  # loopback
         content: bytes = response.read()
     return content.splitlines()
-
-
-def _lines(path: Path) -> list[bytes]:
-    return sorted(path.read_bytes().splitlines())
 
 
 def _say(text: str) -> None:

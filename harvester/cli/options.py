@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from harvester.cli.help import Command, GroupedOption
 from harvester.errors import SettingError
 from harvester.settings import SECTIONS, TABLE, Loaded, load
+from harvester.settings.load import as_written
 from harvester.settings.parse import BadValue, path_text
 from harvester.settings.setting import TEXTS, Setting
 
@@ -69,7 +70,7 @@ class SettingsCommand(Command):
             return super().invoke(ctx)
         except SettingError as error:
             found: Loaded | None = ctx.meta.get(_LOADED)
-            raise (error if found is None else found.as_written(error)) from None
+            raise (error if found is None else as_written(error, found.origins)) from None
 
 
 def loaded(options: dict[str, Any], *, needs_tenant: bool = True, **fixed: Any) -> Loaded:

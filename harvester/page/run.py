@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from harvester.page.elements import Bar, Chart, Steps, Table, Tile
 from harvester.report.closing import Closing, closing_of
@@ -16,6 +16,8 @@ _MOODS: Final = {0: "good", 3: "part"}
 _SHORTEST_POINT: Final = 0.3
 """Of a step: the last point is unfinished, and a rate over less than this says nothing."""
 _HEADROOM: Final = 1.1
+_Unit: TypeAlias = tuple[str, float]
+"""The unit of a time axis, and its length in seconds."""
 _MARKED: Final = frozenset({"failed", "not attempted"})
 
 
@@ -103,18 +105,11 @@ def _rate(summary: Mapping[str, Any]) -> Chart:
     )
 
 
-class _Unit(NamedTuple):
-    """The unit of a time axis."""
-
-    word: str
-    seconds: float
-
-
 def _unit(seconds: float) -> _Unit:
     """Seconds, minutes or hours, so that the axis has numbers of two or three digits."""
     if seconds <= 240:  # noqa: PLR2004  # four minutes
-        return _Unit("seconds", 1.0)
-    return _Unit("minutes", 60.0) if seconds <= 4 * 3600 else _Unit("hours", 3600.0)
+        return "seconds", 1.0
+    return ("minutes", 60.0) if seconds <= 4 * 3600 else ("hours", 3600.0)
 
 
 class _Point(NamedTuple):
@@ -159,25 +154,25 @@ def _rate_steps(points: list[_Point], unit: _Unit, permitted: float | None) -> S
         for point in points
     )
     quota = None if permitted is None else round(100 - 100 * permitted / highest, 2)
-    return Steps(
-        f"M0,100{''.join(steps)}V100Z", quota, rate(highest), f"{end / unit.seconds:.3g} {unit.word}"
-    )
+    word, second = unit
+    return Steps(f"M0,100{''.join(steps)}V100Z", quota, rate(highest), f"{end / second:.3g} {word}")
 
 
 def _rate_table(points: list[_Point], unit: _Unit) -> Table:
-    heads = (f"from ({unit.word})", "granted per second", "429 responses", "paused", "settled", "failed")
-    return Table("", heads, [_rate_row(point, unit) for point in points])
-
-
-def _rate_row(point: _Point, unit: _Unit) -> tuple[str, ...]:
-    return (
-        f"{point.begin / unit.seconds:g}",
-        f"{point.granted / point.seconds:,.1f}",
-        f"{point.throttled:,}",
-        span(point.paused) if point.paused else "–",
-        f"{point.settled:,}",
-        f"{point.failed:,}",
-    )
+    word, second = unit
+    heads = (f"from ({word})", "granted per second", "429 responses", "paused", "settled", "failed")
+    rows = [
+        (
+            f"{point.begin / second:g}",
+            f"{point.granted / point.seconds:,.1f}",
+            f"{point.throttled:,}",
+            span(point.paused) if point.paused else "–",
+            f"{point.settled:,}",
+            f"{point.failed:,}",
+        )
+        for point in points
+    ]
+    return Table("", heads, rows)
 
 
 def _latency(summary: Mapping[str, Any]) -> Chart:

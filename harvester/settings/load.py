@@ -64,10 +64,6 @@ class Loaded:
             value = "" if origin == NOWHERE else one.show(getattr(self.settings, one.name))
             yield one.name, value, origin
 
-    def as_written(self, error: SettingError) -> SettingError:
-        """The same error, with the setting called as whoever set it called it: flag, variable or line."""
-        return _as_written(error, self.origins)
-
 
 def load(
     flags: Mapping[str, Any],
@@ -113,7 +109,7 @@ def load(
     try:
         settings = Settings(**{name: value for name, (value, _) in chosen.items()})
     except SettingError as error:
-        raise _as_written(error, origins) from None
+        raise as_written(error, origins) from None
     if needs_tenant:
         access.require(file.warning)
     warnings = [*filter(None, [file.warning]), *access.warnings, *_unknown_variables(environ)]
@@ -245,7 +241,8 @@ def _base_url(chosen: _Layer) -> tuple[str, str] | None:
         raise SettingError(origin, bad.problem, bad.hint) from None
 
 
-def _as_written(error: SettingError, origins: Mapping[str, str]) -> SettingError:
+def as_written(error: SettingError, origins: Mapping[str, str]) -> SettingError:
+    """The same error, with the setting called as whoever set it called it: flag, variable or line."""
     origin = origins.get(error.setting)
     if origin is None:
         return error

@@ -166,7 +166,7 @@ def test_a_last_point_that_is_too_short_for_a_rate_is_left_out(last: float, begi
 
 def test_time_has_the_unit_that_fits() -> None:
     """Numbers of two or three digits."""
-    assert [run._unit(seconds).word for seconds in (10, 1000, 20_000)] == [
+    assert [run._unit(seconds)[0] for seconds in (10, 1000, 20_000)] == [
         "seconds",
         "minutes",
         "hours",

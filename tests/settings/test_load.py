@@ -14,6 +14,7 @@ from harvester.errors import SettingError
 from harvester.model import Quota, Shard
 from harvester.settings import BY_NAME, TABLE, load_settings
 from harvester.settings.config_file import home_directory, user_config
+from harvester.settings.load import as_written
 from tests.settings.desk import PAT, SECRET, Desk
 
 WRITTEN: dict[str, str | list[str]] = {
@@ -327,11 +328,11 @@ def test_an_error_names_the_layer_it_came_from(desk: Desk) -> None:
 def test_an_error_found_later_is_called_as_it_was_written(desk: Desk) -> None:
     """What is found out about a setting in the run is reported like what is found out at once."""
     loaded = desk.load(environ={**PAT, "HARVESTER_FAILURES": "f"})
-    assert str(loaded.as_written(SettingError("failures", "f is also an input"))) == (
+    assert str(as_written(SettingError("failures", "f is also an input"), loaded.origins)) == (
         "HARVESTER_FAILURES: f is also an input"
     )
-    assert str(loaded.as_written(SettingError("summary", "x"))) == "--summary: x"
-    assert str(loaded.as_written(SettingError("elsewhere", "x"))) == "elsewhere: x"
+    assert str(as_written(SettingError("summary", "x"), loaded.origins)) == "--summary: x"
+    assert str(as_written(SettingError("elsewhere", "x"), loaded.origins)) == "elsewhere: x"
 
 
 def test_a_long_value_is_cut(desk: Desk) -> None:
