@@ -20,7 +20,7 @@ from harvester.files import (
     try_out,
     write_atomically,
 )
-from harvester.report.text import is_terminal
+from harvester.report.text import is_terminal, safe_json
 from harvester.review.answer import Answer
 from harvester.review.lines import BOM, Form, account_lines, account_table, csv_header, totals_lines
 from harvester.review.review import COLUMNS, Review
@@ -88,10 +88,9 @@ def write_answer(review: Review, wanted: Wanted, inputs: Iterable[Path] = ()) ->
             for lines in _lines(answer, wanted, form, columns):
                 destination.write("".join(lines).encode("utf-8", "surrogatepass"))
     if summary is not None:
-        document = orjson.dumps(
-            answer.summary() | files, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        )
-        write_atomically(summary, [document], wanted.file_mode, what="the summary")
+        document = orjson.dumps(answer.summary() | files, option=orjson.OPT_INDENT_2).decode()
+        safe_lines = [safe_json(line).encode() + b"\n" for line in document.split("\n")]
+        write_atomically(summary, safe_lines, wanted.file_mode, what="the summary")
     return answer
 
 

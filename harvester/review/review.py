@@ -14,6 +14,7 @@ import orjson
 
 from harvester.errors import SettingError, UsageError
 from harvester.ledger import AccountSummary, LedgerReader, SourceStatus
+from harvester.report.text import cut, safe
 from harvester.review.question import Exclusion, Question, window_of
 from harvester.review.states import Evidence, Judgment, State, Why, judge, month_number, month_text
 from harvester.review.totals import Totals
@@ -33,6 +34,8 @@ _SLICE: Final = 2000
 _AT_ONCE: Final = 100
 """Accounts whose rows are read at a time: some have megabytes of them."""
 _YEAR: Final = 12
+_WIDEST_ID: Final = 60
+"""Characters of an ID in a warning."""
 _NO_END: Final = "9999-12"
 _SECONDS: Final = 86400
 """Of a day."""
@@ -354,7 +357,7 @@ def unmatched_warning(unmatched: Iterable[str]) -> str | None:
     ids = sorted(unmatched)
     if not ids:
         return None
-    shown = ", ".join(ids[:3]) + (", …" if len(ids) > 3 else "")  # noqa: PLR2004  # as many as a line holds
+    shown = ", ".join([cut(safe(one), _WIDEST_ID) for one in ids[:3]]) + (", …" if len(ids) > 3 else "")  # noqa: PLR2004  # as many as a line holds
     if len(ids) == 1:
         return f"1 exclusion matches no account on the list ({shown})"
     return f"{len(ids):,} exclusions match no account on the list ({shown})"

@@ -258,7 +258,10 @@ def test_columns_are_known_by_name(tmp_path: Path) -> None:
 
 
 def test_exclusions_without_an_account_are_warned_of() -> None:
-    """One sentence, with the first few."""
+    """One sentence, with the first few, harmless on a terminal."""
     assert unmatched_warning([]) is None
     assert unmatched_warning(["b"]) == "1 exclusion matches no account on the list (b)"
+    assert unmatched_warning(["x\x1b[2J\u202e"]) == (
+        "1 exclusion matches no account on the list (x\\x1b[2J\\u202e)"
+    )
     assert unmatched_warning("dcba") == "4 exclusions match no account on the list (a, b, c, …)"
