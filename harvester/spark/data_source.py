@@ -98,6 +98,6 @@ class UsageReader(DataSourceReader):
         return partitions
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """The rows of one lane."""
-        assert isinstance(partition, LaneShare)  # noqa: S101  # Spark gives what `partitions` gave
-        return harvest_lane(self._options, partition.lane, partition.accounts)
+        """The rows of one lane; none where the list is empty, for which Spark makes a partition up."""
+        if isinstance(partition, LaneShare):
+            yield from harvest_lane(self._options, partition.lane, partition.accounts)

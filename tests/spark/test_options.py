@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql.datasource import InputPartition
 from pyspark.sql.types import StructType
 
 from harvester.errors import NoCredentials, SettingError, UsageError
@@ -138,6 +139,15 @@ def test_options_are_settings() -> None:
     table = (DOCS / "lake.md").read_text().partition("\n## Spark\n")[2].partition("\n## ")[0]
     for name in OPTIONS:
         assert f"`{name}`" in table
+
+
+def test_an_empty_list_has_no_rows(tmp_path: Path) -> None:
+    """The failures file of a harvest in which nothing failed is a good list."""
+    (tmp_path / "u.failures.ndjson").touch()
+    source = AccountUsages({**GIVEN, "ids": str(tmp_path / "u.failures.ndjson")})
+    reader = source.reader(source.schema())
+    assert reader.partitions() == []
+    assert list(reader.read(InputPartition(None))) == []
 
 
 def test_the_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ pytestmark = [
         shutil.which("java") is None and "JAVA_HOME" not in os.environ,
         reason="NOT TESTED IN SPARK: there is no Java (apt-get install openjdk-17-jre-headless)",
     ),
+    pytest.mark.xdist_group("spark"),  # one cluster at a time
     pytest.mark.timeout(300),  # a JVM and two more: 20 s on a quiet machine
 ]
 ROOT = Path(__file__).parents[2]
@@ -46,6 +47,7 @@ def run(folder: Path, master: str, *reads: dict[str, Any], **variables: str) -> 
     (folder / "events").mkdir()
     events = {"enabled": "true", "dir": f"{folder}/events", "compress": "false"}
     conf = CONF | {f"spark.eventLog.{name}": value for name, value in events.items()}
+    conf["spark.local.dir"] = f"{folder}/local"
     jobs = folder / "jobs.json"
     jobs.write_bytes(orjson.dumps({"master": master, "conf": conf, "reads": reads}))
     kept = ("PATH", "HOME", "JAVA_HOME", "TMPDIR")

@@ -185,10 +185,9 @@ def test_whoever_wants_no_more_rows_ends_the_harvest(tmp_path: Path, monkeypatch
 def test_a_version_that_is_not_served_fails_its_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its accounts have no other lane there; those of the version that is served are harvested."""
     monkeypatch.setenv("NORTH_KEY", SECRET)
-    with tenant(accounts=480, versions=("v2024",)) as sandbox:
-        here = Here(
-            tmp_path, sandbox.url, list_file(sandbox, tmp_path), api_version="v2024,v2026", quota="none"
-        )
+    with tenant(accounts=1200, versions=("v2024",)) as sandbox:
+        ids = list_file(sandbox, tmp_path)
+        here = Here(tmp_path, sandbox.url, ids, api_version="v2024,v2026", quota="800/2s")
         assert here.rows(0)
         with pytest.raises(StoppedEarly, match="none of the first 100 accounts"):
             here.rows(1)
