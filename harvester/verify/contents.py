@@ -129,7 +129,7 @@ def _parquet_lines(path: Path) -> Iterator[_Line]:
         hint = "pip install 'account-usage-harvester[lake]'"
         raise UsageError(f"{path}: is Parquet, which needs pyarrow", hint) from None
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as raw, pq.ParquetFile(raw) as file:  # pyarrow takes a path for UTF-8
             shape: Shape = "changes" if "change" in file.schema_arrow.names else "rows"
             for number, (account_id, day, count) in enumerate(_parquet_rows(file), 1):
                 yield _Line(number, account_id, row_of(day, count), shape)
