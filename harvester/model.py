@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Generic, NamedTuple, TypeAlias, TypedDict, TypeVar
@@ -208,6 +209,12 @@ class Quota:
 
     def __str__(self) -> str:
         return f"{self.requests}/{self.seconds:g}s"
+
+
+def total_rate(quotas: Iterable[Quota | None]) -> float | None:
+    """Requests a second of all lanes together, None where one of them has no limit but the tenant's."""
+    known = [None if quota is None else quota.per_second for quota in quotas]
+    return None if not known or None in known else sum(filter(None, known))
 
 
 @dataclass(frozen=True, slots=True)

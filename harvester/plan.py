@@ -11,8 +11,9 @@ from harvester.errors import UsageError
 from harvester.fetching import list_of
 from harvester.ledger import LedgerReader
 from harvester.ledger.account_list import Preview
+from harvester.model import total_rate
 from harvester.parts import lane_quotas, ledger_paths_of
-from harvester.report.figures import plural, rate, span, total_rate
+from harvester.report.figures import plural, rate, span
 from harvester.settings.settings import Settings
 
 _TOKEN_USE = 749.0 - 90.0

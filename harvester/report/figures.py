@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from harvester.model import Quota
-
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _KILO = 1000
 
@@ -51,9 +47,3 @@ def rate(per_second: float) -> str:
     if per_second >= 100:  # noqa: PLR2004  # three digits are enough
         return f"{per_second:,.0f}/s"
     return f"{per_second:.1f}/s" if per_second >= 1 or not per_second else f"{per_second:.2f}/s"
-
-
-def total_rate(quotas: Iterable[Quota | None]) -> float | None:
-    """Requests a second of all lanes together, None where one of them has no limit but the tenant's."""
-    known = [None if quota is None else quota.per_second for quota in quotas]
-    return None if not known or None in known else sum(filter(None, known))

@@ -44,8 +44,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from harvester.errors import InternalError, StopRun
-from harvester.model import Counts, FailureGroup, OutputFile, Quota
-from harvester.report.figures import total_rate
+from harvester.model import Counts, FailureGroup, OutputFile, Quota, total_rate
 from harvester.report.histogram import Histogram
 from harvester.report.tally import LaneFigures, Tally
 from harvester.report.text import camel_case, encodable, safe_json

@@ -9,8 +9,7 @@ import pytest
 
 from harvester.check.check import Workload, about_quota, estimate
 from harvester.check.finding import detail_of
-from harvester.model import Quota
-from harvester.report.figures import total_rate
+from harvester.model import Quota, total_rate
 
 TEN = Quota(100, 10.0)
 
