@@ -57,13 +57,16 @@ _RESTS: Final = 3
 """Steps beyond the known limit that are followed by a rest …"""
 _REST: Final = 4.0
 """… of so many windows."""
+_BETWEEN: Final = 2.0
+"""Windows between other steps. All steps within twelve windows are less than what another run gives up in
+them that is refused twice: it must not be refused a third time."""
 _USED: Final = 0.8
 """Part of the rate that must have been used for it to be worth raising."""
 _FLOOR: Final = 0.01
 """The lowest rate, as part of the quota: there must always be a way up."""
 _YIELD: Final = 0.9
 """What part to keep when another run climbs …"""
-_YIELD_AGAIN: Final = 0.5
+_YIELD_AGAIN: Final = 0.7
 """… and when it is noticed again before the first violation is forgotten."""
 _NOT_SHUT_OUT: Final = 3
 """A tenant that was refusing in so many windows, and still answers, shuts nobody out."""
@@ -151,7 +154,7 @@ class AdaptiveRate:
         self.rate = min(self.top, self.rate + step)
         self._steps += beyond
         self._next_step = (
-            math.inf if self.rate >= self.top else at + (_REST if resting else 1.0) * self._period
+            math.inf if self.rate >= self.top else at + (_REST if resting else _BETWEEN) * self._period
         )
         self._used, self._used_since = self._log.sent_total, at
 
@@ -188,8 +191,18 @@ class AdaptiveRate:
 
     def _judge(self, began: float, at: float) -> float | None:
         """The rate to continue at if refusals have nothing to do with it."""
-        harmless = not self._evidence.shuts_out and self._evidence.violated_windows() >= _NOT_SHUT_OUT
+        harmless = not self._evidence.shuts_out and len(self._evidence.violated_windows()) >= _NOT_SHUT_OUT
         return self._random.judge(self._log.accepted_between(began, at), self.rate, harmless=harmless)
+
+    def probe_due(self) -> float:
+        """When a refused probe may be repeated: not while its refusal could be the third that counts."""
+        violated = self._evidence.violated_windows()
+        if len(violated) < _NOT_SHUT_OUT - 1 or not self._evidence.windowed or self._evidence.shuts_out:
+            return -math.inf
+        first = violated[1 - _NOT_SHUT_OUT]
+        if self._log.accepted_between(first, math.inf):  # they let something through: it is no full window
+            return -math.inf
+        return first + _QUIET * self._period
 
     def refused_too(self, at: float, wait: float | None) -> bool:
         """The request sent at `at` belongs to the same volley; True if that lowered the rate."""
@@ -264,7 +277,7 @@ class AdaptiveRate:
         held = volley.rate if self._held is None else self._held
         self._ceiling = self._before
         if self._evidence.windowed:
-            return max(low, min(high, held, self._before))
+            return max(low, min(high, _BELOW * self._before))
         return max(held, _BELOW * self._evidence.by_bucket(volley))
 
     def _again(self, low: float, high: float, volley: Volley) -> float:

@@ -93,6 +93,10 @@ class RateController:
         self._adaptive.refused(sent_at, retry_after, proven=proven)
         self._retune()
 
+    def probe_due(self) -> float:
+        """When a probe that was refused may be repeated, at the earliest."""
+        return self._adaptive.probe_due()
+
     def refused_too(self, sent_at: float, retry_after: float | None) -> bool:
         """The request sent at `sent_at` was in flight when another was refused, and was refused too.
 

@@ -7,7 +7,6 @@ refusals. Rates are in requests a second, times in seconds of the lane's clock.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,13 +79,13 @@ class Evidence:
         ):
             self.windowed = True  # a bucket would have accepted what it refilled
 
-    def violated_windows(self) -> int:
-        """In how many windows, at least, something was refused."""
-        count, last = 0, -math.inf
+    def violated_windows(self) -> list[float]:
+        """When each of the windows, as few as there may be, began in which something was refused."""
+        began: list[float] = []
         for volley in self.volleys:
-            if volley.first >= last + self._period:
-                count, last = count + 1, volley.first
-        return count
+            if not began or volley.first >= began[-1] + self._period:
+                began.append(volley.first)
+        return began
 
     # --- windows
 

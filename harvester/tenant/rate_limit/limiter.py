@@ -199,9 +199,11 @@ class Limiter:
             if self._controller.rate != before:
                 self._report_rate(self._controller)
         self._reacted_at = max(self._clock(), self._last)
-        self._close(seconds + _SAFETY, 429, asked=asked)
         if not proven:
+            if self._controller is not None:
+                seconds = max(seconds, self._controller.probe_due() - self._clock())
             self._pause.half_open()
+        self._close(seconds + _SAFETY, 429, asked=asked)
 
     def _close(self, wait: float, status: int, *, asked: bool) -> None:
         new = self.resumes_in() == 0
