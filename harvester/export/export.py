@@ -85,9 +85,8 @@ def export(
     `follow` waits for accounts that are not settled yet; without it, `unfinished` accepts that there are
     such, or that shards are missing. `one_shard` accepts a single shard, as a run with ``--shard`` has it.
     `earlier` is what an output of changes is compared with, and what a table may have been merged with last
-    (None: nothing is known yet). `on_position` is
-    called with the position of the last account that was handed on. `output.control` ends it from another
-    thread.
+    (None: nothing is known yet). `on_position` is called with the position of the last account that was
+    handed on. `output.control` ends it from another thread.
 
     Raises:
         InputError: a ledger is unfinished, or they are not the shards of one list.
@@ -259,7 +258,7 @@ class Exporter:
             self._output.control.check()
             self._add(self._records(entries))
             if self._census is not None:
-                self._census.add([(entry.id, entry.outcome) for entry in entries])
+                self._census.add(entries)
             if on_position is not None:
                 on_position(entries[-1].position)
 

@@ -20,6 +20,7 @@ bytes::
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ from typing import Any, Final
 import orjson
 
 from harvester.files import write_atomically
-from harvester.ledger import FailureRecord, LedgerReader
+from harvester.ledger import Entry, FailureRecord, LedgerReader
 from harvester.model import AccountOutcome, OutputFile
 
 PROGRAM: Final = "account-usage-harvester"
@@ -41,47 +42,31 @@ _AT_ONCE: Final = 1000
 _MODULUS: Final = 1 << 256
 
 
-class IdDigest:
-    """A digest of a set of account IDs that does not depend on their order.
-
-    The sum, modulo 2**256, of the SHA-256 of each ID in UTF-8, as 64 hexadecimal digits. Digests of disjoint
-    sets add up to that of their union.
-    """
-
-    __slots__ = ("_sum", "count")
-
-    def __init__(self) -> None:
-        self._sum = 0
-        self.count = 0
-
-    def add(self, ids: Iterable[str]) -> None:
-        """Take in `ids`; each must be given once only."""
-        hashes = [int.from_bytes(sha256(one.encode()).digest(), "big") for one in ids]
-        self._sum = (self._sum + sum(hashes)) % _MODULUS
-        self.count += len(hashes)
-
-    def to_json(self) -> dict[str, Any]:
-        """As a manifest holds it."""
-        return {"count": self.count, "digest": f"{self._sum:064x}"}
-
-
 class Census:
-    """Which accounts an output accounts for, by outcome."""
+    """Which accounts an output accounts for, by outcome: how many they are, and the digest of their IDs."""
 
     def __init__(self) -> None:
-        self._all = IdDigest()
-        self._by_outcome = {outcome: IdDigest() for outcome in AccountOutcome}
+        self._counts: Counter[AccountOutcome | None] = Counter()
+        self._sums: Counter[AccountOutcome | None] = Counter()
 
-    def add(self, accounts: Sequence[tuple[str, AccountOutcome | None]]) -> None:
-        """Take in accounts, each with its outcome (None: still pending)."""
-        self._all.add(account_id for account_id, _ in accounts)
-        for outcome, digest in self._by_outcome.items():
-            digest.add(account_id for account_id, ended in accounts if ended is outcome)
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Take in accounts, settled or not."""
+        for entry in entries:
+            self._counts[entry.outcome] += 1
+            self._sums[entry.outcome] += int.from_bytes(sha256(entry.id.encode()).digest(), "big")
 
     def to_json(self) -> dict[str, Any]:
         """As a manifest holds it."""
-        outcomes = {outcome.name.lower(): digest.to_json() for outcome, digest in self._by_outcome.items()}
-        return {"distinct": self._all.to_json(), **outcomes}
+        by_outcome = {
+            outcome.name.lower(): _digest(self._counts[outcome], self._sums[outcome])
+            for outcome in AccountOutcome
+        }
+        return {"distinct": _digest(self._counts.total(), self._sums.total()), **by_outcome}
+
+
+def _digest(count: int, total: int) -> dict[str, Any]:
+    """As 64 hexadecimal digits: it does not depend on the order, and those of shards add up."""
+    return {"count": count, "digest": f"{total % _MODULUS:064x}"}
 
 
 def manifest(*, about: dict[str, Any], census: Census, files: Sequence[OutputFile]) -> dict[str, Any]:

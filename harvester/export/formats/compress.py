@@ -7,7 +7,7 @@ nor name; zstd runs on one thread at one level.
 from __future__ import annotations
 
 import zlib
-from typing import Final, Protocol
+from typing import Any, Final
 
 import zstandard
 
@@ -23,18 +23,13 @@ _GZIP_WINDOW: Final = 31  # 15 bits of window, and 16 for a gzip header, which z
 _ZSTD_LEVEL: Final = 3
 
 
-class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-    def flush(self) -> bytes: ...
-
-
 class Compressed:
     """Compresses what is written to it and hands it on to `write`."""
 
     def __init__(self, write: Write, compression: Compression) -> None:
         self._write = write
         self._waiting = bytearray()
-        self._compressor: _Compressor = (
+        self._compressor: Any = (
             zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
             if compression == "gzip"
             else zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True, threads=0).compressobj()
