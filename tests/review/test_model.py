@@ -41,7 +41,7 @@ def listed() -> Iterator[Listed]:
         None,
         {},
         *[{month: days} for month in MONTHS[1:-1] for days in (0, 1, 31)],
-        *[{one: 2, other: 3} for one, other in pairwise(MONTHS[1:-1])],
+        *[{one: days, other: 3} for one, other in pairwise(MONTHS[1:-1]) for days in (0, 2)],
         dict.fromkeys(MONTHS[1:-1], 1),
         dict.fromkeys(MONTHS[1:-1], 0),
     ]
