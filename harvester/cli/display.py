@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 
 from harvester.api import Harvest
 from harvester.errors import ClosedPipe, StopRun
@@ -16,7 +17,7 @@ from harvester.report.closing import closing_of, show_closing
 from harvester.report.event_log import EventLog, say_error
 from harvester.report.github import tell_closing, tell_error
 from harvester.report.log import LOGGER, Lines, logging_to
-from harvester.report.metrics import metrics_kept
+from harvester.report.metrics import MetricsFile, metrics_kept
 from harvester.report.progress import mode_of, progress_shown
 from harvester.report.redaction import Redactor
 from harvester.report.snapshot import Monitor
@@ -66,16 +67,11 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
         if settings.metrics is not None:
             # its path may be another's, whose file it would replace
             run_files(settings, OutputSpec.of(settings))
-            metrics = await stack.enter_async_context(
-                metrics_kept(
-                    settings.metrics,
-                    harvest.tally,
-                    quotas,
-                    lambda: harvest.in_flight,
-                    mode=settings.file_mode,
-                    about={"tenant": settings.host},
-                )
+            about = {"tenant": settings.host}
+            metrics = MetricsFile(
+                settings.metrics, harvest.tally, quotas, lambda: harvest.in_flight, about, settings.file_mode
             )
+            await stack.enter_async_context(metrics_kept(metrics))
         mode = mode_of(
             settings.progress,
             output=settings.output,
@@ -87,7 +83,10 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
             report = await harvest.run()
         log.finish()
         if metrics is not None:
-            await metrics.end(report.status, report.counts)
+            try:
+                await metrics.end(report.status, report.counts)
+            except StopRun as stop:  # all else is written, and is said first
+                report = replace(report, status=report.status or stop.exit_status, stop=report.stop or stop)
         return report
 
 

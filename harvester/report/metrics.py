@@ -38,29 +38,67 @@ _Family: TypeAlias = tuple[str, Literal["counter", "gauge", "histogram"], str, l
 
 
 @dataclass(slots=True)
-class RunMetrics:
-    """A run as metrics see it. `started`, `ended` and `last_success` are Unix times.
+class MetricsFile:
+    """The metrics of one run, in a file. `started`, `ended` and `last_success` are Unix times.
 
-    `harvest` tells this job apart from others on the same machine; `about` has the labels of
+    The name of the file tells this job apart from others on the same machine; `about` has the labels of
     `harvester_info`; `counts` are known once the run has ended.
     """
 
-    harvest: str
+    path: Path
     tally: Tally
     quotas: Mapping[str, Quota | None]
     in_flight: Callable[[], int]
-    started: float
     about: Mapping[str, str] = field(default_factory=dict)
+    mode: int = 0o600
+    now: Callable[[], float] = time.time
+    started: float = field(init=False)
     last_success: float | None = None
     ended: float | None = None
     status: int | None = None
     counts: Counts | None = None
+    _failing: bool = False
 
-    def end(self, status: int, moment: float, counts: Counts | None = None) -> None:
+    def __post_init__(self) -> None:
+        self.started = self.now()
+
+    def run_ended(self, status: int, counts: Counts | None = None) -> None:
         """The run has ended with this exit status."""
-        self.status, self.ended, self.counts = status, moment, counts
+        self.status, self.ended, self.counts = status, self.now(), counts
         if status in _FINISHED:
-            self.last_success = moment
+            self.last_success = self.ended
+
+    async def end(self, status: int, counts: Counts | None = None) -> None:
+        """The run ends with this exit status: write the file for the last time.
+
+        Raises:
+            StoppedEarly: it cannot be written.
+        """
+        self.run_ended(status, counts)
+        await self.write(started=True)
+
+    async def write_or_warn(self) -> None:
+        """Write the file; where it cannot be written, one warning says so, and the harvest goes on."""
+        try:
+            await self.write(started=True)
+        except StopRun as error:
+            if not self._failing:
+                say(WARNING, "warning", error.problem, code="metrics", problem=error.problem, hint=error.hint)
+            self._failing = True
+        else:
+            self._failing = False
+
+    async def write(self, *, started: bool) -> None:
+        """Write the file.
+
+        Raises:
+            OutputError, StoppedEarly: it cannot be written (2 before the run has `started`, else 5).
+        """
+        # Made here, where nothing else runs meanwhile; written on a thread, for disks may be slow.
+        text = self.text()
+        await asyncio.to_thread(
+            write_atomically, self.path, [text], self.mode, what="the metrics file", started=started
+        )
 
     def text(self) -> bytes:
         """All metrics in the text format of the textfile collector."""
@@ -75,7 +113,7 @@ class RunMetrics:
         for name, kind, text, samples in self.families():
             metric = Metric(name.removesuffix("_total"), text, kind)
             for suffix, labels, value in samples:
-                metric.add_sample(name + suffix, {"harvest": self.harvest, **labels}, value)
+                metric.add_sample(name + suffix, {"harvest": self.path.stem, **labels}, value)
             if samples:
                 yield metric
 
@@ -195,84 +233,30 @@ def last_success_in(path: Path) -> float | None:
     return values[0] if values else None
 
 
-@dataclass(slots=True)
-class MetricsFile:
-    """Writes the metrics of one run to `path`. Made by `metrics_kept`."""
-
-    path: Path
-    run: RunMetrics
-    mode: int
-    now: Callable[[], float]
-    _failing: bool = False
-
-    async def end(self, status: int, counts: Counts | None = None) -> None:
-        """The run ends with this exit status: write the file for the last time.
-
-        Raises:
-            StoppedEarly: it cannot be written.
-        """
-        self.run.end(status, self.now(), counts)
-        await self.write(started=True)
-
-    async def write_or_warn(self) -> None:
-        """Write the file; where it cannot be written, one warning says so, and the harvest goes on."""
-        try:
-            await self.write(started=True)
-        except StopRun as error:
-            if not self._failing:
-                say(WARNING, "warning", error.problem, code="metrics", problem=error.problem, hint=error.hint)
-            self._failing = True
-        else:
-            self._failing = False
-
-    async def write(self, *, started: bool) -> None:
-        """Write the file.
-
-        Raises:
-            OutputError, StoppedEarly: it cannot be written (2 before the run has `started`, else 5).
-        """
-        # Made here, where nothing else runs meanwhile; written on a thread, for disks may be slow.
-        text = self.run.text()
-        await asyncio.to_thread(
-            write_atomically, self.path, [text], self.mode, what="the metrics file", started=started
-        )
-
-
 @asynccontextmanager
 async def metrics_kept(
-    path: Path,
-    tally: Tally,
-    quotas: Mapping[str, Quota | None],
-    in_flight: Callable[[], int],
-    *,
-    about: Mapping[str, str],
-    mode: int = 0o600,
-    now: Callable[[], float] = time.time,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> AsyncIterator[MetricsFile]:
-    """Keep the metrics of a run in `path` while the body runs: written at once, then every 15 seconds.
+    file: MetricsFile, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> AsyncIterator[None]:
+    """Keep the metrics of a run in their file while the body runs: written at once, then every 15 seconds.
 
     The body calls `end` with the exit status. Where a `StopRun` leaves it before, its status is written.
-    `about` has the labels of `harvester_info`.
 
     Raises:
         OutputError: the file cannot be written at the start.
     """
-    run = RunMetrics(path.stem, tally, quotas, in_flight, now(), about)
-    run.last_success = await asyncio.to_thread(last_success_in, path)
-    file = MetricsFile(path, run, mode, now)
+    file.last_success = await asyncio.to_thread(last_success_in, file.path)
     await file.write(started=False)
     async with in_background(_now_and_then(file, sleep), "metrics"):
         try:
-            yield file
+            yield
         except StopRun as why:
-            if run.ended is None:
-                run.end(why.exit_status, now())
+            if file.ended is None:
+                file.run_ended(why.exit_status)
                 await file.write_or_warn()
             raise
 
 
 async def _now_and_then(file: MetricsFile, sleep: Callable[[float], Awaitable[None]]) -> None:
-    while file.run.ended is None:
+    while file.ended is None:
         await sleep(_EVERY)
         await file.write_or_warn()

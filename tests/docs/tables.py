@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import click
 
@@ -23,7 +24,7 @@ from harvester.events import (
 )
 from harvester.model import Counts, Quota, Reason
 from harvester.report import event_log, summary
-from harvester.report.metrics import RunMetrics
+from harvester.report.metrics import MetricsFile
 from harvester.report.reasons import meaning
 from harvester.settings import TABLE
 from harvester.settings.template import template
@@ -148,7 +149,7 @@ def metrics_table() -> str:
     return "\n".join(lines)
 
 
-def _full_run() -> RunMetrics:
+def _full_run() -> MetricsFile:
     """A run in which everything happened."""
     run = Run()
     run.listed(3)
@@ -168,8 +169,8 @@ def _full_run() -> RunMetrics:
     ):
         run.tally.observe(event)
     about = dict.fromkeys(("version", "tenant", "api_version", "output", "shard"), "")
-    metrics = RunMetrics("nightly", run.tally, {"a": Quota(100, 10.0)}, lambda: 0, 0.0, about)
-    metrics.end(0, 0.0, Counts(3, 1, 1, 0, 1, 0))
+    metrics = MetricsFile(Path("nightly.prom"), run.tally, {"a": Quota(100, 10.0)}, lambda: 0, about)
+    metrics.run_ended(0, Counts(3, 1, 1, 0, 1, 0))
     return metrics
 
 

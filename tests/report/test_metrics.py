@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,7 +16,7 @@ from harvester.events import LanePaused, RateChanged, TokenRenewed, Warned
 from harvester.report.closing import closing_of
 from harvester.report.github import tell_closing, tell_error
 from harvester.report.log import logging_to
-from harvester.report.metrics import RunMetrics, last_success_in, metrics_kept
+from harvester.report.metrics import MetricsFile, last_success_in, metrics_kept
 from harvester.report.redaction import Redactor
 from harvester.report.summary import summary_document
 from tests.report.samples import HUNDRED, SECRET, Run, a_report, a_troubled_report, counts_of
@@ -40,6 +41,11 @@ def samples(text: str) -> dict[tuple[str, str], float]:
 def names(folder: Path) -> list[str]:
     """What is in a directory."""
     return [path.name for path in folder.iterdir()]
+
+
+def kept_in(path: Path, run: Run, now: float = 50.0, **more: Any) -> MetricsFile:
+    """The metrics of `run`, at a moment that stays."""
+    return MetricsFile(path, run.tally, {}, lambda: 0, now=lambda: now, **more)
 
 
 async def forever(_seconds: float) -> None:
@@ -71,7 +77,8 @@ def a_run() -> Run:
 def test_all_figures_are_there_in_the_words_of_the_design() -> None:
     """Outcomes, requests by purpose, lanes, the tenant; the counts of the harvest once it has ended."""
     run = a_run()
-    metrics = RunMetrics("night", run.tally, {"a": HUNDRED, "b": None}, lambda: 7, 100.0, ABOUT)
+    path, quotas = Path("night.prom"), {"a": HUNDRED, "b": None}
+    metrics = MetricsFile(path, run.tally, quotas, lambda: 7, ABOUT, now=lambda: 200.0)
     before = samples(metrics.text().decode())
     assert before["harvester_info", "acme,2"] == 1
     assert before["harvester_running", ""] == 1
@@ -85,7 +92,7 @@ def test_all_figures_are_there_in_the_words_of_the_design() -> None:
     assert before["harvester_requests_in_flight", ""] == 7
     assert before["harvester_request_duration_seconds_bucket", "0.1"] == 1
     assert not {name for name, _ in before} & {"harvester_exit_status", "harvester_harvest_accounts"}
-    metrics.end(3, 200.0, counts_of(10, 4, 2, 1, unreported=2))
+    metrics.run_ended(3, counts_of(10, 4, 2, 1, unreported=2))
     after = samples(metrics.text().decode())
     outcomes = {label: n for (name, label), n in after.items() if name == "harvester_harvest_accounts"}
     assert outcomes == {"harvested": 4, "empty": 2, "unreported": 2, "failed": 1, "not_attempted": 1}
@@ -105,10 +112,8 @@ async def test_the_file_is_kept_while_the_run_goes_on(tmp_path: Path) -> None:
             written.set()
         await ticks.acquire()
 
-    kept = metrics_kept(
-        path, run.tally, {"a": HUNDRED}, lambda: 0, about=ABOUT, mode=0o644, now=lambda: 50.0, sleep=tick
-    )
-    async with kept as file:
+    file = kept_in(path, run, about=ABOUT, mode=0o644)
+    async with metrics_kept(file, tick):
         assert samples(path.read_text())["harvester_rows_total", ""] == 12
         run.account(30)
         ticks.release()
@@ -126,15 +131,12 @@ async def test_the_last_success_survives_a_failed_run(tmp_path: Path) -> None:
     path = tmp_path / "night.prom"
     path.write_text("not ours")
     assert last_success_in(path) is None
-    async with metrics_kept(
-        path, a_run().tally, {}, lambda: 0, about={}, now=lambda: 50.0, sleep=forever
-    ) as file:
+    file = kept_in(path, a_run())
+    async with metrics_kept(file, forever):
         await file.end(3)
     assert last_success_in(path) == 50
     with pytest.raises(StoppedEarly):
-        async with metrics_kept(
-            path, a_run().tally, {}, lambda: 0, about={}, now=lambda: 90.0, sleep=forever
-        ):
+        async with metrics_kept(kept_in(path, a_run(), 90.0), forever):
             raise StoppedEarly("the deadline has passed")
     assert last_success_in(path) == 50
     assert samples(path.read_text())["harvester_exit_status", ""] == 5
@@ -145,17 +147,14 @@ async def test_a_file_that_cannot_be_written_is_an_error_at_the_start_and_a_warn
 ) -> None:
     """Status 2 before the first request; during the run one warning; at the end 5."""
     with pytest.raises(OutputError, match=r"a\.prom: the metrics file cannot be written"):
-        async with metrics_kept(
-            tmp_path / "x" / "a.prom", Run().tally, {}, lambda: 0, about={}, sleep=forever
-        ):
+        async with metrics_kept(kept_in(tmp_path / "x" / "a.prom", Run()), forever):
             pass
     folder = tmp_path / "gone"
     folder.mkdir()
     stream = io.StringIO()
     with logging_to(stream):
-        async with metrics_kept(
-            folder / "a.prom", Run().tally, {}, lambda: 0, about={}, sleep=forever
-        ) as file:
+        file = kept_in(folder / "a.prom", Run())
+        async with metrics_kept(file, forever):
             (folder / "a.prom").unlink()
             folder.rmdir()
             await file.write_or_warn()
