@@ -23,10 +23,10 @@ from tests.spark.tenants import SECRET, clients_file, expected, list_file, most_
 pytestmark = [
     pytest.mark.skipif(
         shutil.which("java") is None and "JAVA_HOME" not in os.environ,
-        reason="NOT TESTED IN SPARK: there is no Java (apt-get install openjdk-17-jre-headless)",
+        reason="NOT TESTED IN SPARK: there is no Java (apt-get install default-jre-headless)",
     ),
     pytest.mark.xdist_group("spark"),  # one cluster at a time
-    pytest.mark.timeout(300),  # a JVM and two more: 20 s on a quiet machine
+    pytest.mark.timeout(300),  # three JVMs, on a machine that may be busy
 ]
 ROOT = Path(__file__).parents[2]
 CONF = {
