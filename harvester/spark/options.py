@@ -33,6 +33,7 @@ _REFUSED: Final = {
     "shard": ("the list is split by lane already", "leave it out, or give a part of the list"),
     "list": ("the tenant's own list cannot be read in a driver", "give what `harvester accounts` writes"),
     "inputs": ("is called ids here", "give one list as ids"),
+    "path": ("is called ids here", "give nothing to load()"),
 }
 _HELD: Final = ("client_secret", "access_token")
 """Keys of a client that hold a secret itself, in place of a name."""

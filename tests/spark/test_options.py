@@ -77,6 +77,8 @@ def test_no_secret_travels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 REFUSED: list[tuple[dict[str, str], str]] = [
     ({"shard": "1/2"}, "shard: the list is split by lane already: leave it out, or give a part of the list"),
     ({"list": "true"}, "list: .* give what `harvester accounts` writes"),
+    ({"path": "ids.txt"}, "path: is called ids here: give nothing to load()"),
+    ({"apiversion": "v2024"}, "did you mean api_version?"),
     ({"output": "x.ndjson"}, "output: has no meaning in Spark"),
     ({"qouta": "1/1s"}, "qouta: there is no such option: did you mean quota?"),
     ({"client_secret": "x"}, "client_secret: there is no such option"),
