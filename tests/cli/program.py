@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from tests.forked import forked_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +28,7 @@ def harvester(*arguments: str | bytes, folder: Path, **more: Any) -> subprocess.
         "stdin": subprocess.DEVNULL,
     } | more
     return subprocess.run(
-        [sys.executable, "-m", "harvester", *arguments],
+        [forked_command(), *arguments],
         env=environment(folder, **variables),
         cwd=folder,
         timeout=60,

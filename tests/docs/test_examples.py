@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.forked import forked
 from tests.docs.manual import PAGES, README, blocks
 from tests.docs.story import Story, told
 from tests.e2e.processes import Tenant, tenant
+from tests.forked import forked_command
 
 _RUN = ("sh", "console", "python", "sql")
 _TENANTS = {"README.md": "large", "resume.md": "failing"}
@@ -46,12 +46,6 @@ def _store() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with forked(tmp_path_factory.mktemp("bin") / "harvester") as command:
-        yield command
-
-
-@pytest.fixture(scope="module")
 def small() -> Iterator[Tenant]:
     with tenant("--accounts", "400", "--seed", "7") as running:
         yield running
@@ -73,13 +67,13 @@ def failing() -> Iterator[Tenant]:
 
 @pytest.mark.parametrize("page", _WITH_EXAMPLES, ids=lambda page: page.name)
 def test_the_examples_of_a_page_run_in_order(
-    page: Path, tmp_path: Path, program: Path, request: pytest.FixtureRequest
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """As a reader would type them, one after the other; output that is shown is what is printed."""
     at: Tenant = request.getfixturevalue(_TENANTS.get(page.name, "small"))
     with ExitStack() as stack:
         variables = stack.enter_context(_store()) if page.name == "lake.md" else {}
-        story = told(tmp_path, program, at, **variables)
+        story = told(tmp_path, forked_command(), at, **variables)
         for block in blocks(page):
             story.run(block)
 

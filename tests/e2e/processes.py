@@ -9,12 +9,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import orjson
+
+from tests.forked import forked_command
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-W", "error", "-m", "harvester")
@@ -123,13 +125,14 @@ def program(
     stdout: Input = subprocess.PIPE,
     environment: dict[str, str] | None = None,
     prepare: Callable[[], None] | None = None,
+    command: Sequence[str] = PROGRAM,
 ) -> Iterator[Program]:
     """Start ``harvester`` with the tenant's credentials; it is killed if it still runs at the end.
 
     `prepare` is called in the child before the program begins.
     """
     process = subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)],
+        [*command, *map(str, arguments)],
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -149,7 +152,8 @@ def program(
 
 def run(*arguments: str | Path, **how: Any) -> tuple[int, Program]:
     """Run ``harvester`` to its end: the exit status, and what it said."""
-    with program(*arguments, **how) as running:
+    command = PROGRAM if "prepare" in how else (str(forked_command()),)  # a fork need not import it first
+    with program(*arguments, command=command, **how) as running:
         return running.end(), running
 
 

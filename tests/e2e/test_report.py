@@ -91,7 +91,7 @@ def test_the_demo_answers(tmp_path: Path) -> None:
     assert done.out.splitlines()[0].split()[:2] == ["sourceName", "accounts"]
     assert len(done.out.splitlines()) == 9
     assert f"$ harvester unused {tmp_path}/demo/usages.ndjson --by sourceName" in done.err
-    assert "nothing is missing, no duplicates" in done.err
+    assert "nothing is missing, and there are no duplicates" in done.err
     assert len((tmp_path / "demo" / "usages.ndjson").read_bytes().splitlines()) >= 5000
     assert run("verify", tmp_path / "demo" / "usages.ndjson")[0] == 0
     assert (tmp_path / "demo" / "unused.csv").read_text().startswith("state,reason,accountId,")

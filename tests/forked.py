@@ -1,12 +1,12 @@
 """`harvester` as a command that starts in no time: a process that has imported it forks each run.
 
-The examples of the manual start it some ninety times, in shells, pipes, and terminals. The command that
-stands in for it hands over its streams, directory, environment, and arguments, forwards signals, and ends as
-the run ends.
+Tests start it hundreds of times, in shells, pipes, and terminals too. The command that stands in for it hands
+over its streams, directory, environment, and arguments, forwards signals, and ends as the run ends.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -15,8 +15,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _COMMAND = """\
 #!{python} -IS
@@ -36,6 +38,7 @@ if status < 0:
     os.kill(os.getpid(), -status)
 sys.exit(status)
 """
+_ROOT = Path(__file__).parents[1]
 _START = 30.0
 """Seconds that importing the program may take."""
 
@@ -44,7 +47,9 @@ _START = 30.0
 def forked(command: Path) -> Iterator[Path]:
     """`command`, which is made, runs the program as long as the context lasts."""
     address = command.with_suffix(".socket")
-    with subprocess.Popen([sys.executable, "-m", "tests.docs.forked", str(address)]) as server:
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "tests.forked", str(address)], cwd=_ROOT
+    ) as server:
         try:
             latest = time.monotonic() + _START
             while not address.exists():
@@ -56,6 +61,15 @@ def forked(command: Path) -> Iterator[Path]:
             yield command
         finally:
             server.kill()
+
+
+@cache
+def forked_command() -> Path:
+    """Such a command for as long as this process lives."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    folder = stack.enter_context(TemporaryDirectory())
+    return stack.enter_context(forked(Path(folder) / "harvester"))
 
 
 def _serve(address: str) -> None:
