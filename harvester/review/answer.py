@@ -109,8 +109,8 @@ class Answer:
 
 def cell_text(value: Any) -> str:
     """A value as text: empty for None, `true` or `false` for a truth value, JSON for an object or array."""
-    if isinstance(value, str):
-        return value
     if value is None:
         return ""
-    return orjson.dumps(value).decode() if isinstance(value, (bool, dict, list)) else str(value)
+    if value is True or value is False:
+        return "true" if value else "false"
+    return orjson.dumps(value).decode() if isinstance(value, (dict, list)) else str(value)

@@ -101,6 +101,8 @@ def csv_lines(columns: Sequence[str], values: Sequence[Sequence[Any]], *, guard:
 
 def _cells(values: Sequence[Any], *, guard: bool) -> Sequence[str]:
     types = set(map(type, values))
+    if types == {NoneType}:
+        return [""] * len(values)
     texts = values if types == {str} else list(map(cell_text, values))
     every = "".join(texts)
     if guard and not types <= _NUMBERS and _may_act(every, texts):
@@ -111,7 +113,10 @@ def _cells(values: Sequence[Any], *, guard: bool) -> Sequence[str]:
 
 
 def _may_act(every: str, texts: Sequence[str]) -> bool:
-    return not every.isprintable() or not _FORMULA.isdisjoint([text[:1] for text in texts])
+    if not every.isprintable():
+        return True
+    signs = any(sign in every for sign in _FORMULA)  # anywhere: seldom, and soon found out
+    return signs and not _FORMULA.isdisjoint([text[:1] for text in texts])
 
 
 def _quoted(cell: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
@@ -36,6 +37,7 @@ _AT_ONCE: Final = 100
 _YEAR: Final = 12
 _WIDEST_ID: Final = 60
 """Characters of an ID in a warning."""
+_DATE: Final = re.compile(rb'"date":"(\d{4}-\d\d)')
 _NO_END: Final = "9999-12"
 _SECONDS: Final = 86400
 """Of a day."""
@@ -177,6 +179,8 @@ class Review:
         self.tenant: str = reader.fact("base_url") or ""
         self.window = window_of(question, self.began.date(), self.since)
         self.sources = {source.id: source for source in reader.sources()}
+        day = self.began.date()
+        self._exclusions = {one: each for one, each in question.exclusions.items() if each.counts_on(day)}
         self.unmatched: frozenset[str] = frozenset(question.exclusions)
         """Exclusions that no account on the list matched, once all accounts have been read."""
         self._reader = reader
@@ -233,13 +237,11 @@ class Review:
 
     def _judged(self, summary: AccountSummary, later: Mapping[int, bytes]) -> Judged:
         """`later` has the rows of accounts whose last active month is later than what was asked about."""
-        exclusion = self.question.exclusions.get(summary.id)
-        if exclusion is not None and not exclusion.counts_on(self.began.date()):
-            exclusion = None
         last_month = summary.last_month
         if summary.position in later:
             last_month = _activity(later[summary.position], self.window.as_of).last
-        kept = None if last_month is not None and _is_enabled(summary.kept) else _kept(summary)
+        kept = None if last_month is not None and _is_enabled(summary.kept) else _kept(summary.kept)
+        exclusion = self._exclusions.get(summary.id)
         evidence = self._evidence(summary, last_month, kept or {}, listed=exclusion is not None)
         return Judged(summary, last_month, kept, exclusion, judge(evidence, self.window))
 
@@ -259,12 +261,12 @@ class Review:
     def _reviewed(self, judged: Judged, rows: bytes | None) -> ReviewedAccount:
         summary, last_month, kept, exclusion, judgment = judged
         days, months = summary.days, summary.months
-        if rows is not None:
+        if rows is not None and not self._all_counts(summary.last_month or "", rows):
             _, days, months = _activity(rows, self.window.as_of)
         elif not months and judgment.state is not State.NEVER:
             days = months = None  # no days are 0 days only where they would have been reported
         if kept is None:
-            kept = _kept(summary)
+            kept = _kept(summary.kept)
         source = self.sources.get(summary.source_id or "", _UNKNOWN_SOURCE)
         return ReviewedAccount(
             summary.position,
@@ -278,6 +280,16 @@ class Review:
             months,
             None if summary.settled_at is None else _moment(int(summary.settled_at)),
             exclusion,
+        )
+
+    def _all_counts(self, last_month: str, rows: bytes) -> bool:
+        """Whether this much can be said without decoding `rows`: all are of the last twelve months."""
+        months = _DATE.findall(rows)
+        return (
+            len(months) == rows.count(b"\n") + 1
+            and b"\\" not in rows
+            and min(months) > month_text(self.window.as_of - _YEAR).encode()
+            and last_month <= month_text(self.window.as_of)
         )
 
     def _rows(self, positions: Sequence[int]) -> dict[int, bytes]:
@@ -338,8 +350,8 @@ def _day_of(days: int) -> date:
     return datetime.fromtimestamp(days * _SECONDS, UTC).date()
 
 
-def _kept(summary: AccountSummary) -> dict[str, Any]:
-    kept: dict[str, Any] = orjson.loads(summary.kept) if summary.kept else {}
+def _kept(text: str | None) -> dict[str, Any]:
+    kept: dict[str, Any] = orjson.loads(text) if text else {}
     return kept
 
 

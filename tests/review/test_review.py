@@ -233,6 +233,25 @@ def test_rows_as_odd_as_json_allows_are_counted(tmp_path: Path) -> None:
         assert reader.rows_at([0, 99]).keys() == {0}
 
 
+def test_a_thirteenth_month_does_not_count_however_it_is_written(tmp_path: Path) -> None:
+    """Rows without a date, dates within other properties, and escaped names, too."""
+    usual, old = b'{"date":"2026-07-01","count":2}', b'{"date":"2025-11-01","count":5}'
+    odd = b'{"count":1,"x":{"date":"2026-07-01"}}'
+    escaped = old.replace(b"date", b"d\\u0061te")
+    with reader_of(tmp_path, [Listed("a", {"2026-07": 2})]) as reader:
+        review = Review(reader, Question())
+        for rows, within in (
+            ([usual], True),
+            ([usual, old], False),
+            ([usual, odd], True),
+            ([odd, old], False),
+            ([usual, b'{"count":1}'], False),
+            ([usual, b'{"count":3,"x":{"date":"2026-07-01"},' + escaped[1:]], False),
+        ):
+            assert review._all_counts("2026-07", b"[" + b",\n".join(rows) + b"]") is within
+        assert not review._all_counts("2026-12", b"[" + usual + b"]")
+
+
 def test_many_accounts_are_read_in_slices(tmp_path: Path) -> None:
     """More than one slice: each once, in order, with the figures of its own rows."""
     accounts = [
