@@ -161,6 +161,10 @@ _OLD = (
     "takes the brake off",
     "refused but to loopback",
     "a harvest a day",
+    "whatever for",
+    "Bodies of answers",
+    "a 429 is none",
+    "gets no token",
 )
 
 
