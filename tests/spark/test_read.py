@@ -83,11 +83,8 @@ def told(folder: Path) -> str:
 
 @pytest.fixture
 def there() -> Iterator[Sandbox]:
-    """A tenant with every outcome. It permits half more than it is asked for.
-
-    On a busy machine, what was sent apart arrives together. A retry that does not wait sends twice as much.
-    """
-    with tenant(accounts=240, hopeless=4, hopeless_statuses=(404,), quota=Quota(90, 2.0)) as sandbox:
+    """A tenant with every outcome."""
+    with tenant(accounts=180, hopeless=4, hopeless_statuses=(404,), quota=Quota(100, 6.0)) as sandbox:
         yield sandbox
 
 
@@ -108,7 +105,7 @@ def test_a_read_on_one_machine(there: Sandbox, tmp_path: Path) -> None:
     assert in_order(good["rows"]) == expected(there)
     assert {row[3] for row in good["rows"]} == {"harvested", "empty", "unreported", "failed"}
     assert all(bool(row[4]) == (row[3] == "failed") and row[6] for row in good["rows"])
-    assert "240 accounts on 3 lanes" in said
+    assert "180 accounts on 3 lanes" in said
     assert "there are 3 lanes but 2 task slots" in said
     assert "shard: the list is split by lane already: leave it out" in shard["error"]
     assert "the settings of Spark are not known here" in rdd["error"]
@@ -120,7 +117,8 @@ def test_a_read_on_one_machine(there: Sandbox, tmp_path: Path) -> None:
 def test_a_read_on_two_executors(there: Sandbox, tmp_path: Path) -> None:
     """A list in Parquet, a task that fails once: rows are the truth, and no window is overfilled.
 
-    Both clients may send all of a window at once.
+    Clients may send all of a window at once, and the share of the one that fails fits into one: a retry that
+    does not wait overfills it. The other has a quota of its own.
     """
     records = [orjson.loads(line) for line in list_file(there, tmp_path).read_bytes().splitlines()]
     (tmp_path / "list").mkdir()
@@ -129,8 +127,8 @@ def test_a_read_on_two_executors(there: Sandbox, tmp_path: Path) -> None:
         "ids": str(tmp_path / "list"),
         "base_url": there.url,
         "clients": str(clients_file(tmp_path)),
-        "quota": "60/2s",
-        "burst": "60",
+        "quota": "100/6s",
+        "burst": "100",
     }
     job = {"options": options, "fail_once": True, "parquet": str(tmp_path / "table")}
     (ended,), said = run(tmp_path, "local-cluster[2,1,1024]", job, NORTH_KEY=SECRET)
@@ -139,7 +137,9 @@ def test_a_read_on_two_executors(there: Sandbox, tmp_path: Path) -> None:
     found = parquet.read_table(tmp_path / "table")
     assert in_order(row.values() for row in found.to_pylist()) == expected(there)
     assert there.tally.throttled == 0
-    assert most_in_a_window(there, "north-1/v2024", 2.0) <= 90
-    assert most_in_a_window(there, "south-1/v2024", 2.0) <= 45
-    assert sum(times > 1 for times in there.tally.asked.values()) >= 60  # a burst, twice
+    assert (
+        60 <= sum(times > 1 for times in there.tally.asked.values()) <= 100
+    )  # the share that was begun anew
+    assert most_in_a_window(there, "north-1/v2024", 6.0) <= 100
+    assert most_in_a_window(there, "south-1/v2024", 2.0) <= 45  # what was sent apart may arrive together
     assert SECRET not in said + told(tmp_path)
