@@ -59,4 +59,6 @@ def export_ledgers(
             max_outage=settings.max_outage,
         )
         output.complete()
+        if exported.unwritten is not None:
+            raise exported.unwritten
         return exported

@@ -227,7 +227,7 @@ class Run:
         except StopRun as error:
             return stop or error
         self.outputs, self.changes = exported.files, exported.changes
-        return stop
+        return stop or exported.unwritten
 
     async def _abort(self, exporting: asyncio.Task[Exported] | None) -> None:
         if exporting is not None and not exporting.done():

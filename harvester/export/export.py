@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from harvester.errors import HarvesterError, InputError, InternalError
+from harvester.errors import HarvesterError, InputError, InternalError, StopRun
 from harvester.events import FilePublished, Observer
 from harvester.export.changes import Changes, Comparison, changed_records, earliest_month
 from harvester.export.destinations import Sink
@@ -52,7 +52,7 @@ class Exported:
     """What was written. `complete` is whether every account of the list was settled.
 
     If it is not, a stream has got `rows` rows, but there are no `files`. `changes` is None unless the output
-    is one of changes.
+    is one of changes. `unwritten` says why the failures file could not be written, if it could not.
     """
 
     files: tuple[OutputFile, ...]
@@ -60,6 +60,7 @@ class Exported:
     accounts: int
     complete: bool
     changes: Changes | None = None
+    unwritten: StopRun | None = None
 
 
 def export(
@@ -119,15 +120,16 @@ def export(
         own, changes = [harvest.run_id for harvest in harvests], comparison.changes
         make_records = changed_records(comparison, earlier, own, stamper)
     exporter = Exporter(output, content, make_records)
+    unwritten: StopRun | None = None
     try:
         exporter.write(merged(slices), on_position)
         complete = _complete(readers)
         if complete or unfinished:
-            _write_failures(readers, output, failures)
+            unwritten = _write_failures(readers, output, failures)
             exporter.finish(_about(harvests, complete=complete), observer)
         else:
             exporter.interrupt()
-        return exporter.exported(complete=complete, changes=changes)
+        return replace(exporter.exported(complete=complete, changes=changes), unwritten=unwritten)
     except BaseException:
         with suppress(HarvesterError):
             output.destination.discard()
@@ -160,11 +162,16 @@ def _exhaust(slices: Sequence[Iterator[list[Entry]]]) -> None:
             pass
 
 
-def _write_failures(readers: Sequence[LedgerReader], output: Output, path: Path | None) -> None:
+def _write_failures(readers: Sequence[LedgerReader], output: Output, path: Path | None) -> StopRun | None:
+    """Write the failed accounts; return why a file of their own, which keeps nothing back, cannot be."""
     if path is not None:
-        write_failures(readers, path, output.spec.file_mode)
+        try:
+            write_failures(readers, path, output.spec.file_mode)
+        except StopRun as error:
+            return error
     elif output.spec.parted:
         output.destination.write_beside(_FAILURES, failure_lines(readers))
+    return None
 
 
 def _export_database(
@@ -173,7 +180,7 @@ def _export_database(
     """``-o usages.db``: a compact copy of the ledger itself, in one step."""
     if len(readers) > 1:
         raise InputError("the ledgers", "several cannot be copied into one", "choose another --format")
-    _write_failures(readers, output, failures)
+    unwritten = _write_failures(readers, output, failures)
     dest, totals = output.spec.where.dest, readers[0].totals()
     path = resolve(Path(dest))
     with disk_errors(path, "the output", started=True):
@@ -182,7 +189,7 @@ def _export_database(
             checksum = file_digest(opened, "sha256").hexdigest()
         file = OutputFile(dest, totals.rows, totals.accounts, path.stat().st_size, checksum)
     observer(FilePublished(file.name, file.rows, file.bytes))
-    return Exported((file,), file.rows, file.accounts, is_complete(readers[0]))
+    return Exported((file,), file.rows, file.accounts, is_complete(readers[0]), unwritten=unwritten)
 
 
 def _merge(
@@ -195,7 +202,7 @@ def _merge(
     observer: Observer,
 ) -> Exported:
     """A table. Its `rows` are those that were new or changed."""
-    _write_failures(readers, output, failures)
+    unwritten = _write_failures(readers, output, failures)
     harvested = Harvested(
         identity=",".join([reader.content_id() for reader in readers]),
         content=_content(readers, harvests, output, live=False),
@@ -207,7 +214,8 @@ def _merge(
     rows = output.merge(harvested)
     accounts = sum(reader.totals().accounts for reader in readers)
     observer(FilePublished(output.name, rows, None))
-    return Exported((OutputFile(output.name, rows, accounts, 0, ""),), rows, accounts, _complete(readers))
+    files = (OutputFile(output.name, rows, accounts, 0, ""),)
+    return Exported(files, rows, accounts, _complete(readers), unwritten=unwritten)
 
 
 def _content(
