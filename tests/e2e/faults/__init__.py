@@ -2,9 +2,9 @@
 
 | line | what | where else |
 | --- | --- | --- |
-| 1 | devices, pipes, links, directories as any option's file | `tests/test_files.py`, `tests/e2e/test_paths.py` |
-| 2 | tried before the first request; a write that fails later | `tests/e2e/test_report.py`, `test_full_disk.py` |
-| 3 | standard streams, full, closed, or read no further | `tests/cli/test_exit_status.py`, `tests/e2e/test_stopping.py` |
+| 1 | devices, pipes, links, directories | `tests/test_files.py`, `tests/e2e/test_paths.py` |
+| 2 | tried first; a write that fails later | `tests/e2e/test_report.py`, `test_full_disk.py` |
+| 3 | streams that are full, closed, unread | `tests/cli/test_exit_status.py`, `tests/e2e/test_stopping.py` |
 | 4, 5 | what waiting cannot fix; proxies and secrets | `tests/tenant/test_connection.py`, `test_proxy.py` |
 | 6, 8 | no home directory; odd paths; few open files | `tests/cli/test_exit_status.py` |
 | 7 | lists as they come from spreadsheets and pipes | `tests/source/test_oddities.py` |
