@@ -34,7 +34,7 @@ from harvester.report.redaction import Redactor
 from harvester.report.summary import Report, check_counts, program_version, summary_json
 from harvester.report.tally import Tally
 from harvester.run import Run
-from harvester.settings.settings import Settings
+from harvester.settings.settings import Settings, secrets_of
 from harvester.source.ids import BATCH, listed
 
 T = TypeVar("T")
@@ -147,7 +147,7 @@ class Harvest:
         await run.write_summary(self._summary(report))
 
     def _summary(self, report: Report) -> str:
-        return summary_json(report, Redactor(parts.secrets_of(self.settings)))
+        return summary_json(report, Redactor(secrets_of(self.settings)))
 
     async def _write_page(self, run: Run, report: Report) -> StopRun | None:
         """Write the HTML page if one is wanted; return why it could not be written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -323,9 +323,3 @@ def run_started(settings: Settings) -> RunStarted:
         lanes=len(quotas),
         shard=None if settings.shard is None else str(settings.shard),
     )
-
-
-def secrets_of(settings: Settings) -> Iterator[str]:
-    """Every secret that the settings hold, to be masked wherever text leaves the program."""
-    for client in settings.clients:
-        yield from filter(None, (client.client_secret, client.access_token))

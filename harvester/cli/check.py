@@ -17,7 +17,7 @@ from harvester.check import PATIENCE, Check, Finding, Verdict, Workload, of_erro
 from harvester.cli.options import INPUTS, SettingsCommand, loaded, setting_options
 from harvester.errors import InputError, StopRun
 from harvester.event_loop import run_blocking
-from harvester.parts import lane_quotas, secrets_of
+from harvester.parts import lane_quotas
 from harvester.plan import plan
 from harvester.report.event_log import EventLog
 from harvester.report.figures import plural
@@ -26,7 +26,7 @@ from harvester.report.log import logging_to
 from harvester.report.redaction import Redactor
 from harvester.report.text import columns, safe, safe_json, wrap
 from harvester.settings import Loaded
-from harvester.settings.settings import Settings
+from harvester.settings.settings import Settings, secrets_of
 
 _EXAMPLES = """\b
 Examples:

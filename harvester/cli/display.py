@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from harvester.api import Harvest
-from harvester.errors import ClosedPipe, StopRun
+from harvester.cli.options import log_shown
+from harvester.errors import StopRun
 from harvester.event_loop import run_blocking, signals_stopping
 from harvester.export.output import OutputSpec
-from harvester.parts import lane_quotas, run_files, secrets_of
+from harvester.parts import lane_quotas, run_files
 from harvester.report.closing import closing_of, show_closing
-from harvester.report.event_log import EventLog, say_error
-from harvester.report.github import tell_closing, tell_error
-from harvester.report.log import LOGGER, Lines, logging_to
+from harvester.report.event_log import EventLog
+from harvester.report.github import tell_closing
+from harvester.report.log import Lines
 from harvester.report.metrics import MetricsFile, metrics_kept
 from harvester.report.progress import mode_of, progress_shown
-from harvester.report.redaction import Redactor
 from harvester.report.snapshot import Monitor
 from harvester.report.summary import Report, summary_document
 from harvester.settings.settings import Settings
@@ -33,28 +33,6 @@ def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
         show_closing(report, lines, log_format=settings.log_format, verbosity=settings.verbosity)
         tell_closing(closing_of(summary_document(report), lines.redact), os.environ)
     return report
-
-
-@contextmanager
-def log_shown(settings: Settings, warnings: Sequence[str] = ()) -> Iterator[Lines]:
-    """Within it, the log goes to stderr, secrets masked; it begins with `warnings`.
-
-    Where it is JSON, the error that ends the command becomes a line of it.
-    """
-    redact = Redactor(secrets_of(settings))
-    with logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact) as lines:
-        for warning in warnings:
-            LOGGER.warning("%s", warning)
-        try:
-            yield lines
-        except ClosedPipe:
-            raise
-        except StopRun as stop:
-            if settings.log_format == "text":
-                raise
-            say_error(stop)
-            tell_error(redact(str(stop)), stop.exit_status, os.environ)
-            raise SystemExit(stop.exit_status) from None
 
 
 async def _harvest(settings: Settings, lines: Lines) -> Report:

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from harvester.cli.display import log_shown
 from harvester.cli.ledgers import ledger_named
-from harvester.cli.options import SettingsCommand, loaded, setting_options
+from harvester.cli.options import SettingsCommand, loaded, log_shown, setting_options
 from harvester.exporting import export_ledgers
 from harvester.report.event_log import EventLog
 from harvester.report.figures import plural

@@ -13,9 +13,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from harvester.cli.display import log_shown
 from harvester.cli.help import GroupedOption
-from harvester.cli.options import PATH, loaded
+from harvester.cli.options import PATH, loaded, log_shown
 from harvester.errors import StopRun
 from harvester.event_loop import run_blocking, signals_stopping
 from harvester.events import Observer

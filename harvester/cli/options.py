@@ -7,18 +7,24 @@ it, is decided in one place for flags, environment and file alike.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from harvester.cli.help import Command, GroupedOption
-from harvester.errors import SettingError
+from harvester.errors import ClosedPipe, SettingError, StopRun
+from harvester.report.event_log import say_error
+from harvester.report.github import tell_error
+from harvester.report.log import LOGGER, Lines, logging_to
+from harvester.report.redaction import Redactor
 from harvester.settings import SECTIONS, TABLE, Loaded, load
 from harvester.settings.load import as_written
 from harvester.settings.parse import BadValue, path_text
 from harvester.settings.setting import TEXTS, Setting
+from harvester.settings.settings import Settings, secrets_of
 
 _CONFIGURATION = "Configuration"
 _LOADED = "harvester.loaded"
@@ -183,3 +189,28 @@ def _completion(one: Setting) -> Callable[..., list[CompletionItem]] | None:
         return [CompletionItem(word) for word in one.kind.choices if word.startswith(incomplete)]
 
     return words if one.kind.choices else None
+
+
+# --- the log
+
+
+@contextmanager
+def log_shown(settings: Settings, warnings: Sequence[str] = ()) -> Iterator[Lines]:
+    """Within it, the log goes to stderr, secrets masked; it begins with `warnings`.
+
+    Where it is JSON, the error that ends the command becomes a line of it.
+    """
+    redact = Redactor(secrets_of(settings))
+    with logging_to(log_format=settings.log_format, verbosity=settings.verbosity, redact=redact) as lines:
+        for warning in warnings:
+            LOGGER.warning("%s", warning)
+        try:
+            yield lines
+        except ClosedPipe:
+            raise
+        except StopRun as stop:
+            if settings.log_format == "text":
+                raise
+            say_error(stop)
+            tell_error(redact(str(stop)), stop.exit_status, os.environ)
+            raise SystemExit(stop.exit_status) from None

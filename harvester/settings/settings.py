@@ -10,6 +10,7 @@ called ``page_size`` is the flag ``--page-size``, the variable ``HARVESTER_PAGE_
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -307,3 +308,9 @@ TABLE = settings_of(Settings)
 """All settings, in the order of the table."""
 
 BY_NAME = {one.name: one for one in TABLE}
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """Every secret that the settings hold, to be masked wherever text leaves the program."""
+    for client in settings.clients:
+        yield from filter(None, (client.client_secret, client.access_token))

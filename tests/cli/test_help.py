@@ -138,6 +138,17 @@ def test_what_was_probably_meant(arguments: list[str], said: str) -> None:
     assert "hunter2" not in result.output
 
 
+def test_what_sends_nothing_does_not_load_http(tmp_path: Path) -> None:
+    """Commands that work from a ledger start fast."""
+    names = ", ".join(f"harvester.cli.{name}" for name in ("export", "unused", "verify", "report"))
+    line = f"import sys, {names}; print('aiohttp' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", line],
+        env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip  # one call
+    assert done.stdout == "False\n"
+
+
 def test_help_imports_no_command(tmp_path: Path) -> None:
     """`harvester --help` costs little more than click: neither commands nor settings are loaded."""
     line = (
