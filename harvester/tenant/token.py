@@ -163,7 +163,7 @@ class Tokens:
             status = fault.status if isinstance(fault, Fault) and fault.status is not None else 429
             self._hold(fault.retry_after, status)
         if isinstance(fault, Fault) and fault.permanent:
-            wait = max(wait, _WITHOUT_HOPE)
+            return max(wait, _WITHOUT_HOPE)  # whoever wants the token ends with this fault, and says so
         self._observer(TokenFailed(self._client, self.last_problem, wait))
         return wait
 
