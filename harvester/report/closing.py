@@ -14,11 +14,10 @@ from logging import ERROR, INFO, WARNING
 from typing import Any, Final, Literal, NamedTuple
 
 from harvester.errors import RESUMABLE, ClosedPipe, Interrupted
-from harvester.report.figures import percent, plural, rate, size, span
 from harvester.report.log import Lines, say
 from harvester.report.reasons import meaning
 from harvester.report.summary import Report, summary_document
-from harvester.report.text import cut, safe, wrap
+from harvester.report.text import cut, percent, plural, rate, safe, size, span, wrap
 
 _MOST_REASONS: Final = 3
 _MOST_LINES_EACH: Final = 2
@@ -29,7 +28,7 @@ _INDENT: Final = 2
 _MORE: Final = " …"
 _LISTS: Final = frozenset({"timeline", "outputs"})
 """Keys of the summary that are too long for a log line."""
-_LEVELS: Final = {0: INFO} | dict.fromkeys((3, 5, 129, 130, 143), WARNING)
+_LEVELS: Final = {0: INFO, 141: INFO} | dict.fromkeys((3, 5, 129, 130, 143), WARNING)
 
 
 class Figure(NamedTuple):
@@ -98,18 +97,21 @@ def show_closing(
 ) -> None:
     """Write the end of a run to the log's stream: as text, or as one JSON line.
 
-    With `-q`, only why a run ended early is written, and a JSON line that is a warning or an error.
+    With `-q`, only why a run ended early is written, and a JSON line that is a warning or an error. Whoever
+    closed stdout has seen enough: nothing is written as text.
     """
     summary = summary_document(report)
     if log_format == "json":
         fields = {key: value for key, value in summary.items() if key not in _LISTS}
         say(_LEVELS.get(report.status, ERROR), "run_ended", headline(summary), **fields)
         return
+    if isinstance(report.stop, ClosedPipe):
+        return
     closing = closing_of(summary, lines.redact)
     width = lines.width
     if verbosity >= 0:
         lines.write("\n".join(closing.lines(None if width is None else min(width, _WIDEST))))
-    elif report.stop is not None and not isinstance(report.stop, ClosedPipe):
+    elif report.stop is not None:
         lines.write("\n".join(filter(None, (closing.headline, closing.advice))))
 
 

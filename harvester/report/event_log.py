@@ -35,7 +35,7 @@
 
 `-v` adds debug lines; `-q` leaves warnings and errors. All durations are in seconds; `reason` is a word of
 `model.Reason`. `progress` also has `inFlight`, `secondsLeft` and `state`; null is what is not known.
-`run_ended` is info for status 0, warning for 3, 5, 129, 130 and 143, error for the rest.
+`run_ended` is info for status 0 and 141, warning for 3, 5, 129, 130 and 143, error for the rest.
 """
 
 from __future__ import annotations
@@ -49,10 +49,9 @@ from typing import Any, Final, TypeAlias
 from harvester import events
 from harvester.errors import StopRun
 from harvester.model import AccountOutcome
-from harvester.report.figures import plural, rate, size, span
 from harvester.report.log import DETAIL, LOGGER, say
 from harvester.report.reasons import meaning
-from harvester.report.text import camel_case
+from harvester.report.text import camel_case, plural, rate, size, span
 
 LINES_PER_REASON: Final = 20
 """Enough to see a pattern; the failures file has all of them."""

@@ -121,7 +121,8 @@ def test_a_quiet_run_ends_quietly_unless_it_ended_early() -> None:
     report = a_report(Run(), counts_of(9), status=5, stop=stop)
     assert ended(report, verbosity=-1) == f"Stopped after 0 ms: {stop.problem}\nMake room\n"
     closed = a_report(Run(), counts_of(9), status=141, stop=ClosedPipe("closed"))
-    assert ended(closed, verbosity=-1) == ""
+    for verbosity in (-1, 0, 1):
+        assert ended(closed, verbosity=verbosity) == ""
 
 
 def test_an_interrupted_run_says_so_once() -> None:
