@@ -13,7 +13,7 @@ from harvester.ledger import LedgerReader
 from harvester.ledger.account_list import Preview
 from harvester.model import total_rate
 from harvester.parts import lane_quotas, ledger_paths_of
-from harvester.report.figures import plural, rate, span
+from harvester.report.text import plural, rate, span
 from harvester.settings.settings import Settings
 
 _TOKEN_USE = 749.0 - 90.0

@@ -23,7 +23,7 @@ from harvester.check.finding import (
 )
 from harvester.errors import AccessDenied
 from harvester.model import Answered, Fault, NotSent, Outcome, Reason, Refused, Throttled, TokenRejected
-from harvester.report.figures import plural, span
+from harvester.report.text import plural, span
 from harvester.tenant.client import Lane, TenantClient
 from harvester.tenant.grant import claims_of
 from harvester.tenant.listing import ACCOUNTS, IDENTITIES, SOURCES, Kind

@@ -15,7 +15,7 @@ from harvester.check.asking import PATIENCE, Asking, Listed, first_listed, of_so
 from harvester.check.finding import Finding, ok, reason_of, warning
 from harvester.check.network import look
 from harvester.model import Answered, Quota, total_rate
-from harvester.report.figures import plural, rate, span
+from harvester.report.text import plural, rate, span
 from harvester.tenant.client import Lane, Tenant
 from harvester.tenant.listing import ACCOUNTS
 from harvester.tenant.proxy import is_loopback

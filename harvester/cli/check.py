@@ -20,11 +20,10 @@ from harvester.event_loop import run_blocking
 from harvester.parts import lane_quotas
 from harvester.plan import plan
 from harvester.report.event_log import EventLog
-from harvester.report.figures import plural
 from harvester.report.github import tell_error
 from harvester.report.log import logging_to
 from harvester.report.redaction import Redactor
-from harvester.report.text import columns, safe, safe_json, wrap
+from harvester.report.text import columns, plural, safe, safe_json, wrap
 from harvester.settings import Loaded
 from harvester.settings.settings import Settings, secrets_of
 

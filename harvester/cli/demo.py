@@ -19,7 +19,7 @@ from harvester.credentials import Credentials
 from harvester.errors import InternalError, OutputError
 from harvester.ledger import LedgerReader
 from harvester.model import Quota
-from harvester.report.figures import plural
+from harvester.report.text import plural
 from harvester.review import Question, Review, Wanted, write_answer
 from harvester.settings.settings import Settings
 

@@ -11,7 +11,7 @@ from harvester.cli.ledgers import ledger_named
 from harvester.cli.options import SettingsCommand, loaded, log_shown, setting_options
 from harvester.exporting import export_ledgers
 from harvester.report.event_log import EventLog
-from harvester.report.figures import plural
+from harvester.report.text import plural
 
 _EXAMPLES = """\b
 Examples:

@@ -23,9 +23,8 @@ from harvester.export.destinations.file import Stream
 from harvester.export.formats.compress import Compressed
 from harvester.files import descriptor_of, open_destination, try_out
 from harvester.report.event_log import EventLog
-from harvester.report.figures import span
 from harvester.report.log import say
-from harvester.report.text import is_terminal, safe_json
+from harvester.report.text import is_terminal, safe_json, span
 from harvester.settings import TABLE, Loaded
 from harvester.settings.destination import Compression, suffix_compression
 

@@ -9,8 +9,7 @@ import orjson
 
 from harvester.cli.help import Command
 from harvester.cli.options import PATH
-from harvester.report.figures import plural
-from harvester.report.text import safe
+from harvester.report.text import plural, safe
 from harvester.source import read_list
 from harvester.source.bytestream import standard_input
 from harvester.verify import Verdict, verify

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from harvester.files import open_destination
 from harvester.page.elements import Bar, Chart, Table, Tile
-from harvester.report.figures import percent, plural
+from harvester.report.text import percent, plural
 from harvester.review import COLUMNS, Answer, Review, ReviewedAccount, State, Totals
 from harvester.review.lines import account_lines, csv_header
 from harvester.review.states import first_day, month_text

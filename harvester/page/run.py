@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from harvester.page.elements import Bar, Chart, Steps, Table, Tile
 from harvester.report.closing import Closing, closing_of
-from harvester.report.figures import percent, plural, rate, size, span
+from harvester.report.text import percent, plural, rate, size, span
 
 _MOST_OUTPUTS: Final = 50
 _MOODS: Final = {0: "good", 3: "part"}

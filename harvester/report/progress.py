@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Literal, Self, TextIO, TypeAlias
 
 from harvester.event_loop import in_background
 from harvester.report import text
-from harvester.report.figures import span
 from harvester.report.log import Lines, say
 from harvester.report.snapshot import Monitor, Snapshot
-from harvester.report.text import cut, safe
+from harvester.report.text import cut, safe, span
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

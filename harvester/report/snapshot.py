@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from harvester.model import Quota
-from harvester.report.figures import percent, plural, rate, span
 from harvester.report.tally import Tally
+from harvester.report.text import percent, plural, rate, span
 
 _RATE_WINDOW = 10.0
 """Seconds: the documented quota's period, over which its bursts even out."""

@@ -14,8 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from harvester.report.figures import percent, plural
-from harvester.report.text import cut, safe, safe_json
+from harvester.report.text import cut, percent, plural, safe, safe_json
 from harvester.review.answer import cell_text
 from harvester.review.review import ReviewedAccount, values_of
 from harvester.review.states import State

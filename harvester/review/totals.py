@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from harvester.errors import SettingError
-from harvester.report.figures import percent, plural
+from harvester.report.text import percent, plural
 from harvester.review.states import Judgment, State
 
 JUDGED: Final = (State.ACTIVE, State.UNUSED, State.NEW, State.NEVER)

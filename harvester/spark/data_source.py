@@ -11,8 +11,8 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
 from harvester.errors import UsageError
-from harvester.report.figures import plural
 from harvester.report.log import LOGGER, logging_to
+from harvester.report.text import plural
 from harvester.spark.accounts import accounts_of, shares
 from harvester.spark.options import Lane, ReadOptions, read_options
 from harvester.spark.task import harvest_lane, scratch

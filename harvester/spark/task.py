@@ -24,9 +24,9 @@ from harvester.export.slices import decoded
 from harvester.ledger import Entry
 from harvester.model import AccountOutcome, ListedAccount
 from harvester.report.event_log import EventLog
-from harvester.report.figures import plural
 from harvester.report.log import LOGGER, logging_to
 from harvester.report.redaction import Redactor
+from harvester.report.text import plural
 from harvester.settings.settings import Settings, secrets_of
 from harvester.source import pumped
 from harvester.spark.accounts import position_of, unpacked

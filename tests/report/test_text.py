@@ -10,9 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.report.figures import percent, plural, rate, size, span
 from harvester.report.redaction import MASK, Redactor
-from harvester.report.text import columns, cut, is_terminal, safe, safe_json, wrap
+from harvester.report.text import (
+    columns,
+    cut,
+    is_terminal,
+    percent,
+    plural,
+    rate,
+    safe,
+    safe_json,
+    size,
+    span,
+    wrap,
+)
 
 BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
