@@ -225,3 +225,36 @@ def test_a_clock_that_is_set_in_mid_run(offset: int, tmp_path: Path) -> None:
         assert status == 0, done.err
         assert there.requested <= 120 * 1.3
         assert_complete(there, tmp_path / "u.ndjson")
+
+
+_READ_ONLY_ROOT = (
+    "for place in / /tmp /var/tmp /dev/shm; do"
+    ' mount --bind $place $place && mount -o remount,ro,bind $place; done 2>/dev/null; exec "$@"'
+)
+
+
+def test_nothing_can_be_written_anywhere(there: Tenant, tmp_path: Path) -> None:
+    """A container whose root is read-only and that has no /tmp: what only reads works, the rest is refused."""
+    ids, output = there.list_file(tmp_path), tmp_path / "u.ndjson"
+    assert run("run", ids, "-o", output, *FAST, at=there)[0] == 0
+    inside = ["unshare", "-m", "sh", "-c", _READ_ONLY_ROOT, "sh"]
+    if subprocess.run([*inside, "test", "!", "-w", tmp_path], capture_output=True, check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    before = there.requested
+    for arguments, status in (
+        (("accounts",), 0),
+        (("verify", output), 0),
+        (("unused", output), 0),
+        (("export", output, "-o", "-"), 0),
+        (("run", ids), 2),
+        (("run", ids, "-o", output), 2),
+        (("run", ids, "-o", "s3://bucket/prefix/"), 2),
+        (("demo",), 2),
+    ):
+        done = subprocess.run(
+            [*inside, *PROGRAM, *arguments],
+            env=surroundings(there), cwd="/", capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip  # one call
+        assert done.returncode == status, (arguments, done.stderr)
+        assert "Traceback" not in done.stderr
+    assert there.requested == before
