@@ -50,7 +50,7 @@ def command(
             follow=follow,
             redshift=redshift,
         )
-    if settings.verbosity >= 0:
+    if settings.verbosity >= 0 and settings.log_format == "text":
         rows, accounts = plural(exported.rows, "row"), plural(exported.accounts, "account")
         click.echo(f"Wrote {rows} of {accounts} to {_place(settings.output)}", err=True)
     return 0
