@@ -40,9 +40,12 @@ class Iceberg:
 
     def try_out(self) -> None:
         """Ask the catalog for the table, and write and remove a small file where its metadata is."""
-        table = self._tried(self._open)
-        if table is None:
-            return
+        with self._disconnected():
+            table = self._tried(self._open)
+            if table is not None:
+                self._try_out(table)
+
+    def _try_out(self, table: Table) -> None:
         probe = table.io.new_output(f"{table.location()}/metadata/harvester-probe")
         try:
             with probe.create(overwrite=True) as stream:
@@ -54,7 +57,7 @@ class Iceberg:
 
     def merge(self, harvested: Harvested) -> int:
         """Overwrite the months in which rows differ."""
-        with self._faults():
+        with self._faults(), self._disconnected():
             return self._merged(self._open(), harvested)
 
     def _merged(self, table: Table | None, harvested: Harvested) -> int:
@@ -86,6 +89,16 @@ class Iceberg:
         if self._loaded is None:
             self._loaded = self._library.catalog.load_catalog(self._catalog_name)
         return self._loaded
+
+    @contextmanager
+    def _disconnected(self) -> Iterator[None]:
+        """Leave no connection to the catalog open."""
+        try:
+            yield
+        finally:
+            if self._loaded is not None:
+                self._loaded.close()
+                self._loaded = None
 
     def _open(self) -> Table | None:
         """The table as it is now; with retries of its own switched off, in memory only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -81,8 +82,8 @@ class IcebergKit:
         }
 
     def table(self) -> Table | None:
-        catalog = load_catalog("lake")
-        return catalog.load_table("usage.monthly") if catalog.table_exists("usage.monthly") else None
+        with closing(load_catalog("lake")) as catalog:
+            return catalog.load_table("usage.monthly") if catalog.table_exists("usage.monthly") else None
 
     def rows(self) -> Truth:
         table = self.table()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,13 @@ def test_a_damaged_delta_table(delta: DeltaKit) -> None:
 
 def test_another_iceberg_table(iceberg: IcebergKit) -> None:
     """Its schema and its partitions must be those that harvester makes."""
-    catalog = load_catalog("lake")
-    catalog.create_namespace("usage")
-    catalog.create_table("usage.monthly", pa.table(_GOOD).schema)
-    assert "is partitioned by nothing, not by month" in refused(iceberg)
-    catalog.drop_table("usage.monthly")
-    catalog.create_table("usage.monthly", pa.table({"accountId": pa.array(["a"])}).schema)
-    assert "has no column date" in refused(iceberg)
+    with closing(load_catalog("lake")) as catalog:
+        catalog.create_namespace("usage")
+        catalog.create_table("usage.monthly", pa.table(_GOOD).schema)
+        assert "is partitioned by nothing, not by month" in refused(iceberg)
+        catalog.drop_table("usage.monthly")
+        catalog.create_table("usage.monthly", pa.table({"accountId": pa.array(["a"])}).schema)
+        assert "has no column date" in refused(iceberg)
 
 
 def test_a_catalog_that_is_not_configured(iceberg: IcebergKit) -> None:
