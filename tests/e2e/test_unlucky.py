@@ -183,7 +183,10 @@ def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
             assert running.end() == 129
             assert "stopped by SIGHUP" in running.err
         assert orjson.loads(Path(f"{output}.summary.json").read_bytes())["status"] == 129
-        ignored = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731  # as nohup does
+
+        def ignored() -> None:  # as nohup does
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
         with program(*command[:-1], "none", at=there, prepare=ignored) as running:
             until(lambda: there.requested > 40)
             running.signal(signal.SIGHUP)
@@ -234,7 +237,7 @@ _READ_ONLY_ROOT = (
 
 
 def test_nothing_can_be_written_anywhere(there: Tenant, tmp_path: Path) -> None:
-    """A container whose root is read-only and that has no /tmp: what only reads works, the rest is refused."""
+    """A container with a read-only root and no /tmp: what only reads works, the rest is refused."""
     ids, output = there.list_file(tmp_path), tmp_path / "u.ndjson"
     assert run("run", ids, "-o", output, *FAST, at=there)[0] == 0
     inside = ["unshare", "-m", "sh", "-c", _READ_ONLY_ROOT, "sh"]

@@ -116,7 +116,7 @@ def there() -> Iterator[Tenant]:
 def harvested(there: Tenant, through: Gateway, folder: Path, *options: str) -> tuple[int, str, Path]:
     """Status, log and output of a run through the gateway."""
     output = folder / "u.ndjson"
-    command = ("run", there.list_file(folder), "-o", output, "--quota", "none", *options)
+    command: list[str | Path] = ["run", there.list_file(folder), "-o", output, "--quota", "none", *options]
     status, done = run(*command, at=there, environment={"SAIL_BASE_URL": through.url})
     return status, done.err, output
 

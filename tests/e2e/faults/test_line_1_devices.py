@@ -104,7 +104,7 @@ def test_a_directory_is_refused(commands: Commands, place: Path, writer: tuple[s
 
 
 @every_writer
-@pytest.mark.parametrize("name", ["", " ", "no/such/directory", "ids.txt/x", "n" * 256])
+@pytest.mark.parametrize("name", ["", "no/such/directory", "ids.txt/x", "n" * 256])
 def test_what_cannot_be_a_file_is_refused(commands: Commands, writer: tuple[str, ...], name: str) -> None:
     """Blank, nowhere, below a file, too long: one sentence before the first request, and nothing begins."""
     done = commands(*writer, name)
