@@ -105,13 +105,9 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 @click.group(cls=_LazyGroup, context_settings={"max_content_width": 100}, epilog=_EPILOG)
 @click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show_version,
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
     help="Show the version and exit.",
-)
+)  # fmt: skip
 def harvester() -> None:
     """Find the accounts that nobody uses in a SailPoint Identity Security Cloud tenant.
 

@@ -45,22 +45,14 @@ _SHARED = [
 
 @click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=_SHARED)
 @click.option(
-    "--fields",
-    metavar="NAME,…",
-    default="",
-    cls=GroupedOption,
-    group=SECTIONS["input"],
+    "--fields", metavar="NAME,…", default="", cls=GroupedOption, group=SECTIONS["input"],
     help="Only these properties (a.b is nested) and those of --add, null where absent.  [default: all]",
-)
+)  # fmt: skip
 @click.option(
-    "--detail",
-    type=click.Choice(["slim", "full"]),
-    default="slim",
-    show_default=True,
-    cls=GroupedOption,
+    "--detail", type=click.Choice(["slim", "full"]), default="slim", show_default=True, cls=GroupedOption,
     group=SECTIONS["input"],
     help="How much to get about each account: owner, identity, and `disabled` need full.",
-)
+)  # fmt: skip
 def command(*, fields: str, detail: Detail, output: str, **options: Any) -> None:
     """List the tenant's accounts, one JSON object per line, for `harvester run` to read.
 

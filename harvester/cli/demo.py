@@ -49,21 +49,14 @@ Examples:
 
 @click.command(cls=Command, epilog=_EXAMPLES)
 @click.option(
-    "-o",
-    "--output",
-    "folder",
-    metavar="DIR",
-    default="demo-output",
-    show_default=True,
+    "-o", "--output", "folder", metavar="DIR", default="demo-output", show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory for the files that the demo leaves.",
-)
+)  # fmt: skip
 @click.option(
-    "--seed",
-    default=1,
-    show_default=True,
+    "--seed", default=1, show_default=True,
     help="Each number gives another tenant.",
-)
+)  # fmt: skip
 def command(folder: Path, seed: int) -> int:
     """Harvest a simulated tenant, and show which of its accounts nobody uses.
 

@@ -33,12 +33,9 @@ Examples:
 @click.command(cls=Command, epilog=_EXAMPLES)
 @click.argument("source", metavar="LEDGER|SUMMARY", type=PATH)
 @click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=PATH,
+    "-o", "--output", metavar="FILE", type=PATH,
     help="File for the page.  [default: LEDGER.html; - is stdout]",
-)
+)  # fmt: skip
 def command(source: str, *, output: str | None) -> int:
     """Make an HTML page of a harvest: which accounts nobody uses, and how the run went.
 

@@ -36,13 +36,9 @@ _SHARED = [OUTPUT, *setting_options(*TENANT_OPTIONS, api_version=API_VERSION)]
 
 @click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=_SHARED)
 @click.option(
-    "--filters",
-    metavar="FILTER",
-    default="",
-    cls=GroupedOption,
-    common=2,
+    "--filters", metavar="FILTER", default="", cls=GroupedOption, common=2,
     help="Which sources, in the API's filter language.  [default: all]",
-)
+)  # fmt: skip
 def command(*, filters: str, output: str, **options: Any) -> None:
     """List the tenant's sources and whether each reports usage: accounts of the others are always empty.
 

@@ -25,20 +25,13 @@ Examples:
 @click.command(cls=Command, epilog=_EXAMPLES)
 @click.argument("output", metavar="OUTPUT", type=PATH)
 @click.option(
-    "--ledger",
-    "ledgers",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
+    "--ledger", "ledgers", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
     help="Ledger of the harvest; one for each shard.  [default: next to OUTPUT]",
-)
+)  # fmt: skip
 @click.option(
-    "--list",
-    "inputs",
-    metavar="INPUT",
-    multiple=True,
+    "--list", "inputs", metavar="INPUT", multiple=True,
     help="List of account IDs to compare with, instead of the ledger's.",
-)
+)  # fmt: skip
 @click.option("--summary", metavar="FILE", type=click.Path(path_type=Path), help="[default: next to OUTPUT]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
