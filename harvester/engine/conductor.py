@@ -174,6 +174,7 @@ class Conductor:
             if account.unreported:
                 self._warn_of_rows(account.id)
         else:
+            self.scheduler.answered_account = account.id
             outcome = AccountOutcome.UNREPORTED if account.unreported else AccountOutcome.EMPTY
         self._recorder.put(Harvested(account, outcome, rows, lane.lane.label, self._wall()))
         self._settled(work)
@@ -204,6 +205,8 @@ class Conductor:
     def _refused(self, lane: LaneStanding, work: Work, outcome: Refused | TokenRejected) -> None:
         self._alive(lane, work, outcome.sent_at)
         self._fail_all(self.access.refused(lane, work, outcome))
+        if isinstance(outcome, Refused):
+            self.scheduler.answered_account = work.account.id
         self._consequence(lane, work, outcome)
 
     def _unanswered(self, lane: LaneStanding, work: Work, outcome: Fault | Throttled) -> None:

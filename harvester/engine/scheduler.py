@@ -83,6 +83,8 @@ class Scheduler:
         self.held: dict[ClientStanding, list[Work]] = {}
         self.known_good = known_good
         """An account answered with rows, in this run or an earlier one: whoever has the right gets it."""
+        self.answered_account: str | None = None
+        """An account answered without rows, or refused: a tenant that is alive does so again."""
         self.others_answered = 0
         """Accounts answered, be it with a refusal, but not with 429 or a fault."""
         self.in_flight = 0
@@ -262,6 +264,8 @@ class Scheduler:
         return self._request_known_good(Kind.PROBE)
 
     def _take_exhausted(self, _lane: LaneStanding) -> Work:
+        if self.answered_account is not None:
+            return self._request_only(Kind.PROBE, self.answered_account)
         exhausted = [work for _, work in self._breaker.exhausted()]
         self._probes += 1
         return self._request_only(Kind.PROBE, exhausted[self._probes % len(exhausted)].account.id)

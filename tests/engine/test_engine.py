@@ -648,6 +648,14 @@ def test_a_single_account_that_always_errs_on_its_own_ends_after_max_outage() ->
     assert not world.ledger.settled
 
 
+@pytest.mark.parametrize("others", [EMPTY, MISSING, BAD])
+def test_a_single_account_that_always_errs_among_others_without_rows_fails(others: Reply) -> None:
+    """An empty answer and a refusal show that the tenant is alive, too."""
+    world = World(lambda _l, account, *_: BROKEN if account == "a-1" else others, accounts=3)
+    assert harvest(world).stop is None
+    assert world.ledger.failures()["a-1"].attempts == 5
+
+
 def test_a_single_account_that_always_errs_on_a_resumed_harvest_fails() -> None:
     """The known-good account shows that the tenant is alive."""
     world = World(
