@@ -67,18 +67,18 @@ def resolve(path: Path) -> Path:
     """
     try:
         found = path.resolve()
-        _refuse_too_long(found)
+        _refuse_unusable(found)
     except (OSError, RuntimeError, ValueError) as error:
         raise OutputError(f"{str(path)!r}: is not a usable path ({error})", "name another") from error
     return found
 
 
-def _refuse_too_long(path: Path) -> None:
-    """Raise OSError for a name that no file can have, of which some calls make an absent file."""
+def _refuse_unusable(path: Path) -> None:
+    """Raise OSError for too long a name, or links in a circle: some calls take them for absent files."""
     try:
-        path.lstat()
+        path.stat()
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise
 
 

@@ -39,10 +39,11 @@ def delta(tmp_path: Path) -> DeltaKit:
 
 
 @pytest.fixture
-def iceberg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> IcebergKit:
+def iceberg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IcebergKit]:
     kit = IcebergKit(tmp_path)
     monkeypatch.setattr(catalog, "_ENV_CONFIG", Config())
-    return kit
+    with kit.catalogs:
+        yield kit
 
 
 @pytest.fixture(params=["delta", "iceberg", "postgres"])

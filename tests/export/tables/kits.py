@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -81,9 +81,12 @@ class IcebergKit:
             "PYICEBERG_CATALOG__LAKE__WAREHOUSE": f"file://{directory}/warehouse",
         }
 
+        self.catalogs = ExitStack()
+        """To be closed: tables that were loaded go on using them."""
+
     def table(self) -> Table | None:
-        with closing(load_catalog("lake")) as catalog:
-            return catalog.load_table("usage.monthly") if catalog.table_exists("usage.monthly") else None
+        catalog = self.catalogs.enter_context(closing(load_catalog("lake")))
+        return catalog.load_table("usage.monthly") if catalog.table_exists("usage.monthly") else None
 
     def rows(self) -> Truth:
         table = self.table()
