@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from harvester.events import Event, Observer
+    from harvester.export.export import Exported
+    from harvester.exporting import export_ledgers
     from harvester.ledger import LedgerReader
     from harvester.listing import SourceRecord, list_accounts, list_sources
     from harvester.model import AccountOutcome, Counts, OutputFile, Quota, Shard, UsageRow
@@ -47,6 +49,8 @@ _PLACES = {
         "NoCredentials OutputError ResumeRefused SettingError StoppedEarly StopRun UsageError"
     ),
     "events": "Event Observer",
+    "export.export": "Exported",
+    "exporting": "export_ledgers",
     "ledger": "LedgerReader",
     "listing": "SourceRecord list_accounts list_sources",
     "model": "AccountOutcome Counts OutputFile Quota Shard UsageRow",
@@ -82,6 +86,7 @@ __all__ = [
     "Credentials",
     "Event",
     "Exclusion",
+    "Exported",
     "Harvest",
     "HarvesterError",
     "InputError",
@@ -112,6 +117,7 @@ __all__ = [
     "UsageRow",
     "Wanted",
     "Why",
+    "export_ledgers",
     "harvest",
     "list_accounts",
     "list_sources",
