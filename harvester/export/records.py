@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -169,9 +169,3 @@ def without(blob: bytes, names: Collection[str]) -> bytes:
         row_of({name: value for name, value in members(row).items() if name not in names})
         for row in split(blob)
     )
-
-
-def value_of(text: bytes) -> Any:
-    """A JSON value as a Python value; whole numbers of any size stay exact."""
-    value = orjson.loads(text)
-    return int(text) if isinstance(value, float) and text.lstrip(b"-").isdigit() else value

@@ -7,7 +7,6 @@ is slow.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -15,11 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from harvester.errors import StoppedEarly
 from harvester.export.control import POLL, Control
 from harvester.ledger import Entry, LedgerReader
+from harvester.ledger.decode import decode
 
 _MOST: Final = 1000
 """Accounts read at once: about 1 MB of the usual rows."""
@@ -152,5 +150,5 @@ def decoded(entry: Entry) -> list[dict[str, Any]]:
     """The rows of one account as dicts with `accountId` first; whole numbers of any size are exact."""
     if not entry.row_count or entry.rows is None:
         return []
-    loads = json.loads if _LONG.search(entry.rows) else orjson.loads
-    return [{"accountId": entry.id, **row} for row in loads(entry.rows)]
+    rows = decode(entry.rows, exact=_LONG.search(entry.rows) is not None)
+    return [{"accountId": entry.id, **row} for row in rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -15,6 +14,7 @@ import orjson
 
 from harvester.errors import SettingError, UsageError
 from harvester.ledger import AccountSummary, LedgerReader, SourceStatus
+from harvester.ledger.decode import decode
 from harvester.report.text import cut, safe
 from harvester.review.question import Exclusion, Question, window_of
 from harvester.review.states import Evidence, Judgment, State, Why, judge, month_number, month_text
@@ -313,7 +313,7 @@ def _activity(rows: bytes, as_of: int) -> _Activity:
     after, until = month_text(as_of - _YEAR), month_text(as_of)
     last: str | None = None
     days = months = 0
-    for row in _decoded(rows):
+    for row in decode(rows):
         count, month = row.get("count") or 0, (row.get("date") or "")[: len(until)]
         if count > 0 and "" < month <= until:
             last = month if last is None else max(last, month)
@@ -321,15 +321,6 @@ def _activity(rows: bytes, as_of: int) -> _Activity:
                 days += int(count)
                 months += 1
     return _Activity(last, days, months)
-
-
-def _decoded(rows: bytes) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]]
-    try:
-        found = orjson.loads(rows)
-    except orjson.JSONDecodeError:  # half a character or a number that no double holds, which JSON allows
-        found = json.loads(rows)
-    return found
 
 
 def _day(text: Any) -> date | None:

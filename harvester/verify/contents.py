@@ -9,9 +9,8 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-import orjson
-
 from harvester.errors import InputError, UsageError
+from harvester.ledger.decode import decode
 from harvester.source.bytestream import opened
 
 _LONGEST_LINE: Final = 256 << 20
@@ -89,7 +88,7 @@ def _split(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
 def _json_lines(lines: Iterable[bytes], path: Path) -> Iterator[_Line]:
     for number, line in enumerate(lines, 1):
         try:
-            value = orjson.loads(line)
+            value = decode(line)
             if value.get("type") in ("SCHEMA", "STATE") and "accountId" not in value:  # Singer's
                 continue
             record = value if "accountId" in value else value["record"]

@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, field
 from heapq import merge
 from typing import Any, Final, TypeAlias
 
-import orjson
-
 from harvester.ledger import Entry, LedgerReader
+from harvester.ledger.decode import decode
 from harvester.model import AccountOutcome, ListedAccount
 from harvester.verify.contents import Group, Shape, row_of
 
@@ -200,5 +199,5 @@ class Join:
         elif len(group.rows) != entry.row_count:
             problem = f"{who} has {len(group.rows)} rows, but {entry.row_count} were harvested"
             self._verdict.add(group.place, problem)
-        elif group.rows != [row_of(row.get("date"), row.get("count")) for row in orjson.loads(entry.rows)]:
+        elif group.rows != [row_of(row.get("date"), row.get("count")) for row in decode(entry.rows)]:
             self._verdict.add(group.place, f"{who} has different rows from those harvested")

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import orjson
-
 from harvester.ledger import LaneRecord, Ledger
+from harvester.ledger.decode import decode
 from harvester.model import (
     Account,
     AccountOutcome,
@@ -49,6 +48,7 @@ KINDS = (
     ("count", "json"),
     ("date", "string"),
     ("flag", "boolean"),
+    ("huge", "json"),
     ("list", "json"),
     ("note", "string"),
     ("ratio", "number"),
@@ -62,7 +62,7 @@ def settled(position: int, account_id: str, answered: bytes | str, offset: float
     at = SETTLED + offset + position // 50
     if isinstance(answered, str):
         return Failure(account, 404, answered, "no such\nobject", "track-1", 3, at, "client")
-    rows = orjson.loads(answered.replace(b"123456789012345678901234567890", b"1"))
+    rows = decode(answered)
     outcome = AccountOutcome.HARVESTED if rows else AccountOutcome.EMPTY
     columns = KINDS if b"note" in answered else ()
     return Harvested(account, outcome, UsageRows(answered, len(rows), "2026-11", 1, 1, columns), "client", at)

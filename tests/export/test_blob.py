@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harvester.export.records import join, members, row_of, split, value_of, without
+from harvester.export.records import join, members, row_of, split, without
 from tests.export.samples import ODD, blob_of
 
 VALUES = st.recursive(
@@ -49,9 +49,6 @@ def test_odd_rows_keep_every_digit() -> None:
         "ratio": b"0.1000000000000000055511151231257827",
     }
     assert row_of(found) == ODD[1].encode()
-    assert value_of(found["count"]) == 123456789012345678901234567890
-    assert value_of(b"-17") == -17
-    assert value_of(b"0.5") == 0.5
 
 
 def test_a_property_can_be_left_out() -> None:
