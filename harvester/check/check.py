@@ -18,7 +18,7 @@ from harvester.model import Answered, Quota, total_rate
 from harvester.report.text import plural, rate, span
 from harvester.tenant.client import Lane, Tenant
 from harvester.tenant.listing import ACCOUNTS
-from harvester.tenant.proxy import is_loopback
+from harvester.tenant.route import is_loopback
 from harvester.tenant.source_usage import status_request
 
 _SOURCES_ASKED: Final = 10

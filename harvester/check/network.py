@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from harvester.check.finding import Finding, ok, warning
-from harvester.tenant.faults import Route
-from harvester.tenant.tls import tls_context
+from harvester.tenant.route import Route, tls_context
 
 _SOON_DAYS: Final = 14
 

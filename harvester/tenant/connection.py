@@ -23,15 +23,13 @@ from harvester.model import Fault
 from harvester.tenant.decompress import BadBody, decompress, too_large
 from harvester.tenant.faults import (
     ConnectionLost,
-    Route,
     Unsolicited,
     is_resolver_failure,
     proxy_status,
     translate,
 )
 from harvester.tenant.overdue import Overdue
-from harvester.tenant.proxy import is_loopback, proxy_for
-from harvester.tenant.tls import tls_context
+from harvester.tenant.route import Route, is_loopback, proxy_for, tls_context
 
 _USER_AGENT: Final = "account-usage-harvester"
 _HEADERS: Final = {

@@ -6,14 +6,11 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
 from harvester.model import Fault, Reason
-from harvester.tenant.proxy import Proxy
+from harvester.tenant.route import Route
 
 _UNKNOWN_NAME = frozenset(
     code for name in ("EAI_NONAME", "EAI_NODATA") if (code := getattr(socket, name, None)) is not None
@@ -37,29 +34,40 @@ class Unsolicited(aiohttp.ClientError):
     """A response came before its request was sent: it belongs to another one, or to none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where requests go, perhaps through a proxy. `timeout` is for a request as a whole, in seconds."""
-
-    host: str
-    port: int
-    proxy: Proxy | None
-    timeout: float
-
-    @property
-    def through(self) -> str:
-        """How to get there, for the end of a sentence."""
-        return f" through the proxy {self.proxy} ({self.proxy.variable})" if self.proxy else ""
-
-
-def translate(error: Exception, sent_at: float, route: Route) -> Fault:
+def translate(  # noqa: C901, PLR0911  # one for each kind of error, the more specific ones first
+    error: Exception, sent_at: float, route: Route
+) -> Fault:
     """The fault that `error` is: `permanent` if waiting cannot help, as long as nothing has ever answered."""
-    for kind, read in _READERS:
-        if isinstance(error, kind):
-            return read(error, sent_at, route)
-    return Fault(
-        sent_at, Reason.WRONG_SHAPE, f"{route.host} does not speak HTTP as expected ({type(error).__name__})"
-    )
+    host = route.host
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return _not_connected(
+                sent_at,
+                f"{host} did not accept a connection within {route.timeout:g} s{route.through}: "
+                "check the network, and whether a proxy is needed (HTTPS_PROXY)",
+            )
+        case TimeoutError():
+            return Fault(sent_at, Reason.TIMEOUT, f"{host} did not respond within {route.timeout:g} s")
+        case aiohttp.ClientConnectorCertificateError():
+            return _bad_certificate(error, sent_at)
+        case aiohttp.ClientConnectorDNSError():
+            return _unresolved(error, sent_at, route)
+        case aiohttp.ClientHttpProxyError():
+            return proxy_status(error.status, sent_at, route)
+        case aiohttp.ClientProxyConnectionError():
+            return _proxy_unreachable(error.os_error, sent_at, route)
+        case aiohttp.ClientConnectorError():
+            return _unreachable(error.os_error, sent_at, route)
+        case aiohttp.ClientPayloadError():
+            return Fault(sent_at, Reason.TRUNCATED, f"the response of {host} was cut off")
+        case Unsolicited():
+            detail = f"{host} sent a response that nobody had asked for; the connection was closed"
+            return Fault(sent_at, Reason.CONNECTION_LOST, detail)
+        case ConnectionLost() | aiohttp.ServerDisconnectedError() | OSError():
+            detail = f"{host} closed the connection without a response"
+            return Fault(sent_at, Reason.CONNECTION_LOST, detail)
+    detail = f"{host} does not speak HTTP as expected ({type(error).__name__})"
+    return Fault(sent_at, Reason.WRONG_SHAPE, detail)
 
 
 def is_resolver_failure(error: Exception) -> bool:
@@ -77,26 +85,14 @@ def _not_connected(
     return Fault(sent_at, Reason.CONNECT, detail, status=status, connected=False, permanent=permanent)
 
 
-def _no_connection_in_time(_error: Exception, sent_at: float, route: Route) -> Fault:
-    detail = f"{route.host} did not accept a connection within {route.timeout:g} s{route.through}"
-    return _not_connected(
-        sent_at, f"{detail}: check the network, and whether a proxy is needed (HTTPS_PROXY)"
-    )
-
-
-def _no_response_in_time(_error: Exception, sent_at: float, route: Route) -> Fault:
-    return Fault(sent_at, Reason.TIMEOUT, f"{route.host} did not respond within {route.timeout:g} s")
-
-
-def _bad_certificate(error: aiohttp.ClientConnectorCertificateError, sent_at: float, _route: Route) -> Fault:
+def _bad_certificate(error: aiohttp.ClientConnectorCertificateError, sent_at: float) -> Fault:
     inner = error.certificate_error
     why, code = "", 0
     if isinstance(inner, ssl.SSLCertVerificationError):
         why, code = f" ({inner.verify_message.rstrip('.')})", inner.verify_code
     hint = _CERTIFICATE_HINTS.get(code, _UNTRUSTED_HINT)
-    return _not_connected(
-        sent_at, f"the certificate of {error.host} is not trusted{why}: {hint}", permanent=True
-    )
+    detail = f"the certificate of {error.host} is not trusted{why}: {hint}"
+    return _not_connected(sent_at, detail, permanent=True)
 
 
 def _unresolved(error: aiohttp.ClientConnectorDNSError, sent_at: float, route: Route) -> Fault:
@@ -109,61 +105,44 @@ def _unresolved(error: aiohttp.ClientConnectorDNSError, sent_at: float, route: R
     return _not_connected(sent_at, detail)
 
 
-def _proxy_refuses(error: aiohttp.ClientHttpProxyError, sent_at: float, route: Route) -> Fault:
-    return proxy_status(error.status, sent_at, route)
-
-
 def proxy_status(status: int, sent_at: float, route: Route) -> Fault:
     """The proxy itself answered with `status` instead of passing the request on."""
-    name = f"the proxy {route.proxy}" if route.proxy else "a proxy"
-    variable = route.proxy.variable if route.proxy else "HTTPS_PROXY"
+    name, variable = _proxy_of(route)
     if status == _PROXY_PASSWORD_NEEDED:
-        known = route.proxy is not None and route.proxy.authorization is not None
-        detail = (
-            f"{name} refuses the user name and password in {variable}"
-            if known
-            else (f"{name} requires a user name and password: put them into {variable}")
-        )
+        if route.proxy is not None and route.proxy.authorization is not None:
+            detail = f"{name} refuses the user name and password in {variable}"
+        else:
+            detail = f"{name} requires a user name and password: put them into {variable}"
         return _not_connected(sent_at, f"{detail} (407, for {route.host})", permanent=True, status=status)
     detail = f"{name} ({variable}) does not connect to {route.host}:{route.port} (it answered {status})"
     refused = 400 <= status < 500 and status not in (408, 425, 429)  # noqa: PLR2004  # RFC 9110, 15.5
     return _not_connected(sent_at, detail, permanent=refused, status=status)
 
 
-def _proxy_unreachable(error: aiohttp.ClientProxyConnectionError, sent_at: float, route: Route) -> Fault:
-    name = f"the proxy {route.proxy}" if route.proxy else "the proxy"
-    variable = route.proxy.variable if route.proxy else "HTTPS_PROXY"
-    if error.os_error.errno == errno.ECONNREFUSED:
+def _proxy_unreachable(error: OSError, sent_at: float, route: Route) -> Fault:
+    name, variable = _proxy_of(route)
+    if error.errno == errno.ECONNREFUSED:
         detail = f"{name} for {route.host} refuses the connection: check {variable}"
         return _not_connected(sent_at, detail, permanent=True)
-    return _not_connected(sent_at, f"{name} for {route.host} cannot be reached ({_words(error.os_error)})")
+    return _not_connected(sent_at, f"{name} for {route.host} cannot be reached ({_words(error)})")
 
 
-def _unreachable(error: aiohttp.ClientConnectorError, sent_at: float, route: Route) -> Fault:
-    code = error.os_error.errno
-    if code in _NO_DESCRIPTORS:
+def _proxy_of(route: Route) -> tuple[str, str]:
+    proxy = route.proxy
+    return (f"the proxy {proxy}", proxy.variable) if proxy else ("the proxy", "HTTPS_PROXY")
+
+
+def _unreachable(error: OSError, sent_at: float, route: Route) -> Fault:
+    if error.errno in _NO_DESCRIPTORS:
         detail = "no connection can be opened, as this process has too many files open (see `ulimit -n`)"
-    elif code == errno.ECONNREFUSED:
+    elif error.errno == errno.ECONNREFUSED:
         detail = (
             f"{route.host} refuses the connection on port {route.port}: check host and port of --base-url, "
             "and that no firewall is in between"
         )
     else:
-        detail = f"{route.host} cannot be reached{route.through} ({_words(error.os_error)})"
+        detail = f"{route.host} cannot be reached{route.through} ({_words(error)})"
     return _not_connected(sent_at, detail)
-
-
-def _cut_off(_error: Exception, sent_at: float, route: Route) -> Fault:
-    return Fault(sent_at, Reason.TRUNCATED, f"the response of {route.host} was cut off")
-
-
-def _closed(_error: Exception, sent_at: float, route: Route) -> Fault:
-    return Fault(sent_at, Reason.CONNECTION_LOST, f"{route.host} closed the connection without a response")
-
-
-def _unsolicited(_error: Exception, sent_at: float, route: Route) -> Fault:
-    detail = f"{route.host} sent a response that nobody had asked for; the connection was closed"
-    return Fault(sent_at, Reason.CONNECTION_LOST, detail)
 
 
 def _words(error: OSError) -> str:
@@ -171,20 +150,3 @@ def _words(error: OSError) -> str:
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or type(error).__name__
-
-
-_READERS: tuple[tuple[type[Exception], Callable[[Any, float, Route], Fault]], ...] = (
-    (aiohttp.ConnectionTimeoutError, _no_connection_in_time),
-    (TimeoutError, _no_response_in_time),
-    (aiohttp.ClientConnectorCertificateError, _bad_certificate),
-    (aiohttp.ClientConnectorDNSError, _unresolved),
-    (aiohttp.ClientHttpProxyError, _proxy_refuses),
-    (aiohttp.ClientProxyConnectionError, _proxy_unreachable),
-    (aiohttp.ClientConnectorError, _unreachable),
-    (aiohttp.ClientPayloadError, _cut_off),
-    (Unsolicited, _unsolicited),
-    (ConnectionLost, _closed),
-    (aiohttp.ServerDisconnectedError, _closed),
-    (OSError, _closed),
-)
-"""The first line that fits counts: what comes earlier is a subclass of something that comes later."""

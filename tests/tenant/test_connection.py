@@ -18,7 +18,7 @@ import zstandard
 from harvester.errors import SettingError
 from harvester.model import Fault, Reason
 from harvester.tenant.connection import Connection, Response
-from harvester.tenant.tls import tls_context
+from harvester.tenant.route import tls_context
 from tests.tenant.servers import (
     RawServer,
     Received,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from harvester.errors import SettingError
-from harvester.tenant.proxy import proxy_for
+from harvester.tenant.route import proxy_for
 
 TENANT = URL("https://acme.api.identitynow.com")
 SECRET = "pa55"
