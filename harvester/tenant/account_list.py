@@ -6,14 +6,18 @@ reports usage, and who the manager of its identity is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
-from contextlib import aclosing
-from typing import Final
+import sqlite3
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from typing import Any, Final, Self
 
+import orjson
+
+from harvester.errors import StoppedEarly
+from harvester.events import Warned
 from harvester.ledger.records import SourceStatus
-from harvester.tenant.client import Tenant
-from harvester.tenant.listing import ACCOUNTS, Detail, list_pages
-from harvester.tenant.managers import NOBODY, Managers
+from harvester.tenant.client import Lane, Tenant
+from harvester.tenant.listing import ACCOUNTS, IDENTITIES, Detail, NotListed, list_pages, record_pages
 from harvester.tenant.overlap import Record
 from harvester.tenant.source_usage import SourceUsage
 
@@ -21,7 +25,13 @@ ADDED: Final = {"usage": ("usageStatus", "usageSince"), "manager": ("managerName
 """What each addition adds to an account; null where it is not known."""
 
 _NO_SOURCE: Final = SourceStatus("", None, None, None)
-_UNKNOWN: Final = "their accounts are listed all the same"
+_NOBODY: Final = (None, None)
+# as one parameter, whatever their number
+_FIND: Final = """
+SELECT person.id, person.managerName, manager.email
+FROM identity AS person LEFT JOIN identity AS manager ON manager.id = person.managerId
+WHERE person.id IN (SELECT value FROM json_each(?))
+"""
 
 
 async def account_pages(
@@ -43,7 +53,7 @@ async def account_pages(
     Raises:
         StopRun: as `listing.list_pages`.
     """
-    managers = await Managers.read((*tenant.spare_lanes, *tenant.lanes)) if "manager" in add else None
+    managers = await _Managers.read((*tenant.spare_lanes, *tenant.lanes)) if "manager" in add else None
     try:
         async with aclosing(list_pages(tenant.lanes, ACCOUNTS, filters=filters, detail=detail)) as pages:
             async for accounts in pages:
@@ -57,7 +67,7 @@ async def account_pages(
     finally:
         if managers is not None:
             managers.close()
-    usage.warn(_UNKNOWN)
+    usage.warn("their accounts are listed all the same")
 
 
 async def _with_usage(page: list[Record], usage: SourceUsage, *, leave_out: bool, add: bool) -> list[Record]:
@@ -79,11 +89,11 @@ async def _source_of(account: Record, usage: SourceUsage) -> SourceStatus:
     return await usage.of(source_id, name if isinstance(name, str) else None)
 
 
-def _add_managers(page: list[Record], managers: Managers) -> None:
+def _add_managers(page: list[Record], managers: _Managers) -> None:
     identities = [_identity_of(account) for account in page]
     known = managers.of([identity for identity in identities if identity is not None])
     for account, identity in zip(page, identities, strict=True):
-        account |= dict(zip(ADDED["manager"], known.get(identity or "", NOBODY), strict=True))
+        account |= dict(zip(ADDED["manager"], known.get(identity or "", _NOBODY), strict=True))
 
 
 def _identity_of(account: Record) -> str | None:
@@ -91,3 +101,74 @@ def _identity_of(account: Record) -> str | None:
     if identity is None and isinstance(account.get("identity"), dict):
         identity = account["identity"].get("id")
     return identity if isinstance(identity, str) else None
+
+
+class _Managers:
+    """The managers of all identities, in a temporary database on disk; `close` it."""
+
+    def __init__(self) -> None:
+        with _faults():
+            self._database = sqlite3.connect("", isolation_level=None)  # no name: a file that is unlinked
+            self._database.execute(
+                "CREATE TABLE identity (id TEXT PRIMARY KEY, email TEXT, managerId TEXT, managerName TEXT)"
+                " WITHOUT ROWID"
+            )
+
+    @classmethod
+    async def read(cls, lanes: Sequence[Lane]) -> Self:
+        """Read the public identities, each page once, through the first of `lanes` that may.
+
+        Where none may, nobody's manager is known, which is one warning.
+
+        Raises:
+            StopRun: as `listing.list_pages`, for what would end any other request, too.
+        """
+        managers = cls()
+        try:
+            async with aclosing(record_pages(lanes, IDENTITIES)) as pages:
+                async for page in pages:
+                    managers._add(page)
+        except NotListed as refused:
+            problem = f"managers are not known: {refused.error.problem}"
+            lanes[0].tenant.observer(Warned("managers_unknown", problem, refused.error.hint))
+        except BaseException:
+            managers.close()
+            raise
+        return managers
+
+    def of(self, identity_ids: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
+        """Name and email of these identities' managers, by identity; identities not known are left out."""
+        with _faults():
+            found = self._database.execute(_FIND, (orjson.dumps(identity_ids).decode(),)).fetchall()
+        return {identity: (name, email) for identity, name, email in found}
+
+    def close(self) -> None:
+        """Remove the database."""
+        self._database.close()
+
+    def _add(self, page: Sequence[Record]) -> None:
+        with _faults():
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT OR REPLACE INTO identity VALUES (?, ?, ?, ?)", map(_row, page))
+            self._database.execute("COMMIT")
+
+
+def _row(identity: Record) -> tuple[str, str | None, str | None, str | None]:
+    manager = identity.get("manager")
+    if not isinstance(manager, dict):
+        manager = {}
+    return identity["id"], _text(identity, "email"), _text(manager, "id"), _text(manager, "name")
+
+
+def _text(record: Mapping[str, Any], name: str) -> str | None:
+    value = record.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        problem = f"the identities cannot be kept in a temporary file ({error})"
+        raise StoppedEarly(problem, "make room in the directory that TMPDIR names") from error

@@ -13,6 +13,7 @@ from harvester.tenant.client import Lane
 from harvester.tenant.connection import Response
 from harvester.tenant.overlap import (
     LEAST_PAGE,
+    PAGE_SIZE,
     FetchPage,
     PageTooLarge,
     Record,
@@ -24,27 +25,21 @@ from harvester.tenant.retrying import Retrying
 
 Detail: TypeAlias = Literal["SLIM", "FULL"]
 
-PAGE_SIZE: Final = 250
-"""The API's own maximum."""
-
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Something that the tenant lists. `purpose` is for events; `scope` is the right it takes."""
+    """Something that the tenant lists: `subject` in events and messages. `scope` is the right it takes."""
 
     api: str
-    purpose: str
     subject: str
     scope: str
     overlapping: bool = True
     """Whether a record that is missed matters: the pages are proved to join, then."""
 
 
-ACCOUNTS: Final = Kind("accounts", "accounts", "accounts", "idn:accounts:read")
-SOURCES: Final = Kind("sources", "sources", "sources", "idn:sources:read")
-IDENTITIES: Final = Kind(
-    "public-identities", "identities", "identities", "sp:scopes:default", overlapping=False
-)
+ACCOUNTS: Final = Kind("accounts", "accounts", "idn:accounts:read")
+SOURCES: Final = Kind("sources", "sources", "idn:sources:read")
+IDENTITIES: Final = Kind("public-identities", "identities", "sp:scopes:default", overlapping=False)
 
 
 class NotListed(Exception):
@@ -61,7 +56,6 @@ async def list_pages(
     *,
     filters: str = "",
     detail: Detail = "SLIM",
-    page_size: int = PAGE_SIZE,
 ) -> AsyncGenerator[list[Record], None]:
     """The records that `filters` selects, in pages; accounts come in the order of their IDs.
 
@@ -76,14 +70,14 @@ async def list_pages(
         StoppedEarly: the tenant was unavailable for too long, or the listing never settles.
     """
     try:
-        async for page in record_pages(lanes, kind, filters=filters, detail=detail, page_size=page_size):
+        async for page in record_pages(lanes, kind, filters=filters, detail=detail):
             yield page
     except NotListed as refused:
         raise refused.error from None
 
 
 async def record_pages(
-    lanes: Sequence[Lane], kind: Kind, *, filters: str = "", detail: Detail = "SLIM", page_size: int
+    lanes: Sequence[Lane], kind: Kind, *, filters: str = "", detail: Detail = "SLIM"
 ) -> AsyncGenerator[list[Record], None]:
     """As `list_pages`, for callers who can do without the listing.
 
@@ -92,11 +86,7 @@ async def record_pages(
         StopRun: as `list_pages`, for any other reason.
     """
     asking = _Asking(lanes, kind, filters, detail)
-    pages = (
-        read_without_gaps(asking.fetch, kind.subject, page_size=page_size)
-        if kind.overlapping
-        else _pages(asking.fetch, page_size)
-    )
+    pages = read_without_gaps(asking.fetch, kind.subject) if kind.overlapping else _pages(asking.fetch)
     async for page in pages:
         yield page
 
@@ -112,11 +102,16 @@ class _Asking:
 
     async def fetch(self, offset: int, limit: int) -> list[Record]:
         """The records at `offset`."""
-        query = _query(self._kind, offset, limit, self._filters, self._detail)
+        query = {"limit": str(limit), "offset": str(offset)}
+        if self._kind is ACCOUNTS:
+            query |= {"sorters": "id", "detailLevel": self._detail}
+        if self._filters:
+            query["filters"] = self._filters
         while True:
             lane = self._retrying.lane
             path = api_path(self._kind.api, lane.api_version)
-            answer = await self._retrying.ask(Request(path, query, self._kind.purpose, _read_records))
+            request = Request(path, urlencode(query), self._kind.subject, _read_records)
+            answer = await self._retrying.ask(request)
             if isinstance(answer, Fault):
                 raise self._too_large(answer, limit)
             if not isinstance(answer, Refused):
@@ -137,23 +132,14 @@ class _Asking:
             raise NotListed(error)
 
 
-async def _pages(fetch: FetchPage, page_size: int) -> AsyncGenerator[list[Record], None]:
+async def _pages(fetch: FetchPage) -> AsyncGenerator[list[Record], None]:
     """Each page once, to an empty one: a short page alone proves nothing, as the tenant may cap the limit."""
     offset = 0
     first: object = None
-    while (page := await fetch(offset, page_size)) and page[0]["id"] != first:
+    while (page := await fetch(offset, PAGE_SIZE)) and page[0]["id"] != first:
         yield page
         first = page[0]["id"]
         offset += len(page)
-
-
-def _query(kind: Kind, offset: int, limit: int, filters: str, detail: Detail) -> str:
-    query = {"limit": str(limit), "offset": str(offset)}
-    if kind is ACCOUNTS:
-        query |= {"sorters": "id", "detailLevel": detail}
-    if filters:
-        query["filters"] = filters
-    return urlencode(query)
 
 
 def _read_records(

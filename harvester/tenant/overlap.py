@@ -26,6 +26,8 @@ Record: TypeAlias = dict[str, Any]
 FetchPage: TypeAlias = Callable[[int, int], Awaitable[list[Record]]]
 """Requests the records at (offset, limit), in an order that does not change."""
 
+PAGE_SIZE: Final = 250
+"""The API's own maximum."""
 LEAST_PAGE: Final = 2
 """The smallest page that can overlap with another and still have something new."""
 _REMEMBERED: Final = 16_000
@@ -44,7 +46,7 @@ async def read_without_gaps(
     fetch_page: FetchPage,
     subject: str,
     *,
-    page_size: int = 250,
+    page_size: int = PAGE_SIZE,
     overlap: int = 5,
     remembered: int = _REMEMBERED,
 ) -> AsyncIterator[list[Record]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, TypeGuard, TypeVar
+from typing import Final, TypeVar
 
 from harvester.errors import AccessDenied, StoppedEarly, StopRun, UsageError
 from harvester.events import OutageBegan, OutageEnded, OutageProbed
@@ -49,9 +49,8 @@ class Retrying:
             AccessDenied: the client of every lane is dropped.
             UsageError: every lane is dropped.
         """
-        for lane in self._lanes:
-            if not lane.dropped:
-                return lane
+        if (usable := next((lane for lane in self._lanes if not lane.dropped), None)) is not None:
+            return usable
         denied = next((lane.client.dropped for lane in self._lanes if lane.client.dropped), None)
         raise denied or UsageError(f"{self._tenant.host} serves none of the API versions")
 
@@ -81,7 +80,9 @@ class Retrying:
             if isinstance(outcome, Answered):
                 self._recovered()
                 return outcome.value
-            if isinstance(outcome, Refused) or _is_too_large(outcome):
+            if isinstance(outcome, Refused) or (
+                isinstance(outcome, Fault) and outcome.reason is Reason.TOO_LARGE
+            ):
                 return outcome
             if isinstance(outcome, TokenRejected):
                 rejections += 1
@@ -89,12 +90,14 @@ class Retrying:
                     raise self._denied(outcome)
             if isinstance(outcome, (Fault, Throttled)):
                 failures += 1
-                if tries is None or _is_unconnected(outcome):
-                    await self._wait(outcome, failures)
-                elif failures >= tries:
-                    return _as_fault(outcome)
+                if tries is not None and (isinstance(outcome, Throttled) or outcome.connected):
+                    if failures >= tries:
+                        return _as_fault(outcome)
+                    seconds = delay(failures, self._tenant.rng)
                 else:
-                    await self._wait_a_little(outcome, failures)
+                    seconds = self._unavailable(outcome, failures)
+                if isinstance(outcome, Fault):  # after a 429, the lane itself waits
+                    await self._tenant.sleep(seconds)
 
     async def _send(self, request: Request[T]) -> Outcome[T]:
         """Send once, looking meanwhile whether what it waits for is worth the wait."""
@@ -116,8 +119,7 @@ class Retrying:
             _ = self.lane  # another one is used next, unless there is none
         if lane.permanent_fault is not None:
             raise UsageError(lane.permanent_fault.detail)
-        most, tokens = self._tenant.max_outage, lane.client.tokens
-        since = tokens.failing_since
+        most, since = self._tenant.max_outage, lane.client.tokens.failing_since
         waited = 0.0 if since is None else self._tenant.clock() - since
         if waited > most or lane.limiter.resumes_in() > most:
             what = lane.waiting_for or "the tenant"
@@ -125,7 +127,8 @@ class Retrying:
                 f"{self._subject}: waiting for {what} takes longer than --max-outage", "try again later"
             )
 
-    async def _wait(self, outcome: Fault | Throttled, failures: int) -> None:
+    def _unavailable(self, outcome: Fault | Throttled, failures: int) -> float:
+        """Seconds to wait for the tenant, which is reported once it takes long."""
         if isinstance(outcome, Fault):
             if outcome.permanent:
                 raise UsageError(outcome.detail)
@@ -139,12 +142,7 @@ class Retrying:
             self._tenant.observer(OutageBegan(outcome.detail))
         elif self._availability.attempts > _REPORTED:
             self._tenant.observer(OutageProbed(outcome.detail, seconds))
-        if isinstance(outcome, Fault):  # after a 429, the lane itself waits
-            await self._tenant.sleep(seconds)
-
-    async def _wait_a_little(self, outcome: Fault | Throttled, failures: int) -> None:
-        if isinstance(outcome, Fault):  # after a 429, the lane itself waits
-            await self._tenant.sleep(delay(failures, self._tenant.rng))
+        return seconds
 
     def _recovered(self) -> None:
         if self._availability.attempts >= _REPORTED:
@@ -157,14 +155,6 @@ class Retrying:
             f"(401: {rejected.detail})",
             "check client ID, secret and base URL; a ready token must belong to this tenant",
         )
-
-
-def _is_too_large(outcome: Outcome[T]) -> TypeGuard[Fault]:
-    return isinstance(outcome, Fault) and outcome.reason is Reason.TOO_LARGE
-
-
-def _is_unconnected(outcome: Fault | Throttled) -> bool:
-    return isinstance(outcome, Fault) and not outcome.connected
 
 
 def _as_fault(outcome: Fault | Throttled) -> Fault:
