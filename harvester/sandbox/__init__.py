@@ -1,10 +1,15 @@
 """The simulated tenant: an HTTP server on 127.0.0.1 that behaves as SailPoint's API does."""
 
-from harvester.sandbox.faults import FAULTS_HELP, KINDS, FaultRate, Faults, Outage, parse_faults
 from harvester.sandbox.options import (
+    FAULTS_HELP,
+    KINDS,
     Algorithm,
+    FaultRate,
+    Faults,
+    Outage,
     RetryAfter,
     SandboxOptions,
+    parse_faults,
     parse_hopeless,
     parse_versions,
 )

@@ -1,15 +1,15 @@
-"""What a sandbox is given: frozen values, and the words that two of the options are written in."""
+"""What a sandbox is given: frozen values, and the words that three of the options are written in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from harvester.errors import SettingError
 from harvester.model import Quota
-from harvester.sandbox.faults import Faults
-from harvester.settings.parse import API_VERSIONS
+from harvester.settings.parse import API_VERSIONS, BadValue, duration
 
 Algorithm: TypeAlias = Literal["fixed", "sliding", "token", "leaky"]
 """How the gateway counts: SailPoint does not say which it uses."""
@@ -17,7 +17,76 @@ Algorithm: TypeAlias = Literal["fixed", "sliding", "token", "leaky"]
 RetryAfter: TypeAlias = Literal["seconds", "date", "none"]
 """How a 429 says when to come back; `none` omits the header."""
 
-HOPELESS_STATUSES = frozenset({302, 400, 403, 404, 410, 429, 500})
+Absence: TypeAlias = Literal["refuse", "reset", "503", "html"]
+"""How a tenant is away: its port is closed, connections are reset, or everything is answered 503 or by a
+login page."""
+
+HOPELESS_STATUSES: Final = frozenset({302, 400, 403, 404, 410, 429, 500})
+STATUSES: Final = ("401", "408", "429", "500", "502", "503", "504")
+KINDS: Final = (*STATUSES, "reset", "truncate", "stall", "garbage", "broken-json", "wrong-shape", "lost-row")
+"""The ways in which an answer can go wrong; `FAULTS_HELP` explains them."""
+
+FAULTS_HELP: Final = """\
+Comma-separated NAME=SHARE, each a share of the answers from 0 to 1:
+  401 408 429 500 502 503 504     that status; 503=SHARE:TIME sends Retry-After (so for 429,
+                                  which has a missing or senseless one otherwise)
+  reset, truncate                 connection reset before the answer, or closed in the middle
+  stall                           silence; SHARE:TIME ends it
+  garbage, broken-json            a login page or half a JSON, with status 200
+  wrong-shape                     JSON that is not what the API promises
+  lost-row                        the last row is missing (X-Total-Count has it)
+  token=SHARE[:KIND[:TIME]]       the token endpoint: KIND is one of the above (503 by default)
+  page-cap=N                      no page has more than N rows, whatever was requested
+  source-status=N                 the status and coverage of sources are answered with N
+  outage=TIME@#N                  away for TIME from the N-th usage request on; may be repeated;
+                                  a suffix /503, /html or /reset says how (else the port is
+                                  closed), and +TIME has everything answered 429 afterwards
+Example: --faults 500=0.02,503=0.01:5s,stall=0.001:5s,token=0.1:garbage,outage=5s@#500/503+3s"""
+
+_TIMED: Final = ("stall", "429", "503")
+_OUTAGE: Final = re.compile(
+    r"(?P<length>[^@]+)@#(?P<request>[1-9]\d*)(?:/(?P<manner>503|reset|refuse|html))?(?:\+(?P<throttle>.+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRate:
+    """A share of the answers (0 to 1) that go wrong in one way, one of `KINDS`.
+
+    `seconds` ends a stall (None: it lasts), and is the ``Retry-After`` of a 429 or 503.
+    """
+
+    kind: str
+    share: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The tenant is away for `seconds`, then answers 429 to everything for `throttle` more.
+
+    It begins with usage request number `after_requests` (from 1).
+    """
+
+    seconds: float
+    after_requests: int
+    manner: Absence = "refuse"
+    throttle: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """All that goes wrong.
+
+    `page_cap` is the most rows a page has, whatever was requested. `source_status` is what requests for
+    a source's usage are answered with.
+    """
+
+    rates: tuple[FaultRate, ...] = ()
+    token: FaultRate | None = None
+    outages: tuple[Outage, ...] = ()
+    page_cap: int | None = None
+    source_status: int | None = None
 
 
 def _today() -> date:
@@ -109,3 +178,81 @@ def parse_versions(text: str) -> tuple[str, ...]:
             known = ", ".join(API_VERSIONS)
             raise SettingError("versions", f"{version!r} is not a version", f"known are {known}")
     return versions
+
+
+def parse_faults(text: str) -> Faults:
+    """The faults in `text`, as `FAULTS_HELP` describes them; ``none`` or nothing is none.
+
+    Raises:
+        SettingError: an item is not understood, or the shares add up to more than 1.
+    """
+    faults = Faults()
+    for item in (part.strip() for part in text.split(",")):
+        if item and item != "none":
+            faults = _with_item(faults, item)
+    if sum(rate.share for rate in faults.rates) > 1:
+        raise SettingError("faults", "the shares add up to more than 1", "lower them")
+    return faults
+
+
+def _with_item(faults: Faults, item: str) -> Faults:
+    name, _, value = item.partition("=")
+    match name:
+        case "outage":
+            return replace(faults, outages=(*faults.outages, _outage(value, item)))
+        case "token":
+            share, _, rest = value.partition(":")
+            kind, _, length = rest.partition(":")
+            return replace(faults, token=_rate(kind or "503", share, length, item))
+        case "page-cap":
+            return replace(faults, page_cap=_number(value, item, 1, 250))
+        case "source-status":
+            return replace(faults, source_status=_number(value, item, 400, 599))
+        case _:
+            share, _, length = value.partition(":")
+            return replace(faults, rates=(*faults.rates, _rate(name, share, length, item)))
+
+
+def _number(text: str, item: str, lowest: int, highest: int) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not lowest <= number <= highest:
+        raise SettingError("faults", f"{item!r} has no number from {lowest} to {highest}", "correct it")
+    return number
+
+
+def _rate(kind: str, share: str, length: str, item: str) -> FaultRate:
+    if kind not in KINDS:
+        known = ", ".join([*KINDS, "token", "page-cap", "source-status", "outage"])
+        raise SettingError("faults", f"{kind!r} in {item!r} is not a fault", f"known are {known}")
+    if length and kind not in _TIMED:
+        raise SettingError("faults", f"{item!r} has a time", f"only {', '.join(_TIMED)} can have one")
+    return FaultRate(kind, _share(share, item), _seconds(length, item) if length else None)
+
+
+def _share(text: str, item: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingError("faults", f"{item!r} has no share of 0 to 1", "write it like 500=0.02")
+    return share
+
+
+def _outage(text: str, item: str) -> Outage:
+    found = _OUTAGE.fullmatch(text)
+    if found is None:
+        raise SettingError("faults", f"{item!r} is not understood", "write it like outage=5s@#500/503+3s")
+    return Outage(
+        seconds=_seconds(found["length"], item),
+        after_requests=int(found["request"]),
+        manner=found["manner"] or "refuse",  # type: ignore[arg-type]  # the pattern admits these words only
+        throttle=_seconds(found["throttle"], item) if found["throttle"] else 0.0,
+    )
+
+
+def _seconds(text: str, item: str) -> float:
+    try:
+        return duration(text)
+    except BadValue as bad:
+        raise SettingError("faults", f"{text!r} in {item!r} {bad.problem}", bad.hint) from None

@@ -43,6 +43,7 @@ _SPORADIC = 154
 _NEW = 18
 _NEW_DAYS = 45
 _OLD_DAYS = 2000
+_DISABLED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +128,25 @@ class Population:
 
     def rows_of(self, number: int) -> list[dict[str, Any]]:
         """The usage rows of the account with this number, latest month first."""
-        dice = self.dice(number)
         if self._rows is not None:
             return self._every_month(number, self._rows)
-        source = self._source_by(dice)
-        return self._usual(dice, source) if source.reports else []
+        return self._usual(number) if self.source_of(number).reports else []
 
     def source_of(self, number: int) -> Source:
         """The source that the account with this number belongs to."""
-        return self._source_by(self.dice(number))
+        return self.sources[int.from_bytes(self.dice(number)[36:38]) % len(self.sources)]
 
     def created_of(self, number: int) -> date:
         """The day on which the account with this number was created."""
-        return self._created_by(self.dice(number))
+        dice = self.dice(number)
+        chance = int.from_bytes(dice[44:46])
+        if dice[38] < _NEW:
+            return self.today - timedelta(days=chance % _NEW_DAYS)
+        return self.today - timedelta(days=_NEW_DAYS + 1 + chance % (_OLD_DAYS - _NEW_DAYS))
+
+    def is_disabled(self, number: int) -> bool:
+        """Whether the account with this number is disabled."""
+        return self.dice(number)[50] < _DISABLED
 
     def hopeless(self, account_id: str) -> int | None:
         """The status that this account is always answered with, None if it is answered well.
@@ -180,22 +187,14 @@ class Population:
         """64 bytes of chance that belong to the account with this number; equal seeds give equal ones."""
         return blake2b(number.to_bytes(8), key=self._key, digest_size=64).digest()
 
-    def _source_by(self, dice: bytes) -> Source:
-        return self.sources[int.from_bytes(dice[36:38]) % len(self.sources)]
-
-    def _created_by(self, dice: bytes) -> date:
-        chance = int.from_bytes(dice[44:46])
-        if dice[38] < _NEW:
-            return self.today - timedelta(days=chance % _NEW_DAYS)
-        return self.today - timedelta(days=_NEW_DAYS + 1 + chance % (_OLD_DAYS - _NEW_DAYS))
-
-    def _usual(self, dice: bytes, source: Source) -> list[dict[str, Any]]:
+    def _usual(self, number: int) -> list[dict[str, Any]]:
+        dice = self.dice(number)
         kind = dice[16]
         if kind < _UNUSED:
             return []
-        born = self._created_by(dice)
+        born = self.created_of(number)
         existed = (self.today.year - born.year) * 12 + self.today.month - born.month + 1
-        first, last = 0, min(12 + dice[17] % 2, existed, source.months)
+        first, last = 0, min(12 + dice[17] % 2, existed, self.source_of(number).months)
         if kind < _ABANDONED:
             first = 2 + dice[18] % 9
         sporadic = _ABANDONED <= kind < _SPORADIC

@@ -18,7 +18,6 @@ _ASCII = str.maketrans("éêóáè", "eeoae")
 # Shares of the accounts, in 256ths.
 _UNCORRELATED = 25
 _MACHINE = 15
-_DISABLED = 20
 _LOCKED = 5
 _CORRELATED_BY_HAND = 13
 
@@ -35,7 +34,7 @@ class Records:
         """Everything the listing says of one account (``detailLevel=FULL``)."""
         dice = self._population.dice(number)
         source = self._population.source_of(number)
-        machine = self.is_machine(number)
+        machine = dice[55] < _MACHINE
         uncorrelated = machine or dice[43] < _UNCORRELATED
         person = number // _ACCOUNTS_A_PERSON % self.people
         login = f"svc-{number}" if machine else self._login(person)
@@ -51,7 +50,7 @@ class Records:
             "description": None,
             "attributes": {"sAMAccountName": login, "mail": f"{login}@sandbox.example"},
             "authoritative": source.authoritative,
-            "disabled": self.is_disabled(number),
+            "disabled": self._population.is_disabled(number),
             "locked": dice[51] < _LOCKED,
             "systemAccount": False,
             "uncorrelated": uncorrelated,
@@ -67,14 +66,6 @@ class Records:
         if machine:
             record["ownerIdentity"] = self._reference(person)
         return record
-
-    def is_disabled(self, number: int) -> bool:
-        """Whether the account with this number is disabled."""
-        return self._population.dice(number)[50] < _DISABLED
-
-    def is_machine(self, number: int) -> bool:
-        """Whether the account with this number is a machine's."""
-        return self._population.dice(number)[55] < _MACHINE
 
     def source(self, source: Source) -> dict[str, Any]:
         """A record of the sources' listing."""

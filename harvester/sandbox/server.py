@@ -14,9 +14,8 @@ from aiohttp import web
 
 from harvester.errors import SettingError
 from harvester.model import Quota
-from harvester.sandbox.faults import Absence, Faults, Outage
 from harvester.sandbox.gateway import Gateway
-from harvester.sandbox.options import SandboxOptions
+from harvester.sandbox.options import Absence, Faults, Outage, SandboxOptions
 from harvester.sandbox.responses import reset
 from harvester.sandbox.truth import PREFIX, Truth, inspect, truth_of
 
@@ -65,7 +64,7 @@ class Sandbox:
 
     def truth(self, account_id: str, *, months: int = 3) -> Truth:
         """See `truth_of`."""
-        return truth_of(self.population, self._gateway.records, account_id, months=months)
+        return truth_of(self.population, account_id, months=months)
 
     def set_faults(self, faults: Faults) -> None:
         """Let other things go wrong from now on; outages stay as they were."""
@@ -137,7 +136,7 @@ class Sandbox:
             reset(request.transport)
             return web.Response()
         if request.rel_url.raw_path.startswith(PREFIX):
-            return await inspect(request, self.population, self._gateway.records, self.tally)
+            return await inspect(request, self.population, self.tally)
         return await self._gateway.handle(request)
 
     def _usage_arrived(self, number: int) -> None:

@@ -11,10 +11,9 @@ from typing import NamedTuple
 import orjson
 from aiohttp import web
 
+from harvester.sandbox.gateway import Tally
 from harvester.sandbox.population import Population, Source
-from harvester.sandbox.records import Records
 from harvester.sandbox.responses import error, json_response
-from harvester.sandbox.tally import Tally
 
 PREFIX = "/_sandbox/"
 _CHUNK = 64 * 1024
@@ -34,7 +33,7 @@ class Truth(NamedTuple):
     reason: str | None
 
 
-def truth_of(population: Population, records: Records, account_id: str, *, months: int = 3) -> Truth:
+def truth_of(population: Population, account_id: str, *, months: int = 3) -> Truth:
     """The truth about an account; the window of its state is this month and the `months` before it.
 
     Raises:
@@ -45,7 +44,7 @@ def truth_of(population: Population, records: Records, account_id: str, *, month
         raise KeyError(account_id)
     source = population.source_of(number)
     outcome = _outcome(population, number, reports=source.reports)
-    return Truth(account_id, source.id, source.status, outcome, *_state(population, records, number, months))
+    return Truth(account_id, source.id, source.status, outcome, *_state(population, number, months))
 
 
 def _outcome(population: Population, number: int, *, reports: bool) -> str:
@@ -56,8 +55,8 @@ def _outcome(population: Population, number: int, *, reports: bool) -> str:
     return "empty" if reports else "unreported"
 
 
-def _state(population: Population, records: Records, number: int, months: int) -> tuple[str, str | None]:
-    if records.is_disabled(number):
+def _state(population: Population, number: int, months: int) -> tuple[str, str | None]:
+    if population.is_disabled(number):
         return "excluded", "disabled"
     if population.hopeless_of(number) is not None:
         return "unknown", "harvest_failed"
@@ -80,9 +79,7 @@ def _months_ago(population: Population, day: str) -> int:
     return (population.today.year - year) * 12 + population.today.month - month
 
 
-async def inspect(
-    request: web.BaseRequest, population: Population, records: Records, tally: Tally
-) -> web.StreamResponse:
+async def inspect(request: web.BaseRequest, population: Population, tally: Tally) -> web.StreamResponse:
     """The answer to ``/_sandbox/`` and ``tally`` or one of the lists."""
     lines: Iterator[bytes]
     match request.rel_url.raw_path.removeprefix(PREFIX):
@@ -94,7 +91,7 @@ async def inspect(
             lines = _rows(population)
         case "states.ndjson":
             months = int(request.rel_url.query.get("months", "3"))
-            truths = (truth_of(population, records, one, months=months) for one in population.ids)
+            truths = (truth_of(population, one, months=months) for one in population.ids)
             lines = (_line(truth._asdict()) for truth in truths)
         case "hopeless.ndjson":
             statuses = ((one, population.hopeless(one)) for one in population.ids)

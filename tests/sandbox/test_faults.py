@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvester.sandbox import KINDS, FaultRate, Faults, SandboxOptions, parse_faults
-from harvester.sandbox.faults import STATUSES, FaultPlan
+from harvester.sandbox.options import STATUSES
+from harvester.sandbox.responses import FaultPlan
 from tests.sandbox.client import Client, connected
 
 
