@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from harvester.errors import AccessDenied
@@ -12,17 +12,14 @@ from harvester.model import Answered, Fault, NotSent, Outcome, Refused, Throttle
 from harvester.tenant.client import Lane, Tenant, TenantClient
 from harvester.tenant.connection import Response
 from harvester.tenant.listing import ACCOUNTS, Kind
-from harvester.tenant.request import Request, api_path
-from harvester.tenant.responses import document, wrong_shape
+from harvester.tenant.request import Request, Unanswered, api_path, document, total_count, wrong_shape
 
 T = TypeVar("T")
-_Other: TypeAlias = Throttled | TokenRejected | Refused | Fault
 
 PATIENCE: Final = 5.0
 """Seconds that a check waits for a pause, for its turn, or for a token endpoint to recover."""
 _LOOK_EVERY: Final = 0.05
 _BEFORE_AGAIN: Final = 1.0
-_LONGEST_TOTAL: Final = 18  # digits
 
 
 @dataclass(slots=True)
@@ -83,7 +80,7 @@ class Asking:
         return not permanent and (outcome.retry_after or 0.0) <= self.patience
 
     async def _send(self, lane: Lane, request: Request[T]) -> Outcome[T]:
-        def read(response: Response, sent_at: float) -> Answered[T] | _Other:
+        def read(response: Response, sent_at: float) -> Answered[T] | Unanswered:
             self.seconds.append(max(0.0, self.tenant.clock() - sent_at))
             return request.read(response, sent_at)
 
@@ -126,14 +123,12 @@ def of_source(source_id: str, filters: str) -> str:
     return f'sourceId eq "{quoted}"' + (f" and {filters}" if filters else "")
 
 
-def _read_listed(response: Response, sent_at: float) -> Answered[Listed] | _Other:
-    found = document(response, sent_at)
+def _read_listed(response: Response, sent_at: float) -> Answered[Listed] | Unanswered:
+    problem = "the list is not an array of objects"
+    found = document(response, sent_at, list, problem)
     if not isinstance(found, Answered):
         return found
-    records = found.value
-    if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
-        return wrong_shape(sent_at, "the list is not an array of objects")
-    by_id = {one["id"]: one for one in records if isinstance(one.get("id"), str)}
-    text = response.headers.get("X-Total-Count", "").strip()
-    known = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TOTAL
-    return Answered(sent_at, Listed(by_id, int(text) if known else None))
+    if not all(isinstance(one, dict) for one in found.value):
+        return wrong_shape(sent_at, problem)
+    by_id = {one["id"]: one for one in found.value if isinstance(one.get("id"), str)}
+    return Answered(sent_at, Listed(by_id, total_count(response)))

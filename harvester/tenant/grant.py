@@ -18,7 +18,7 @@ from harvester.events import Observer, RequestEnded
 from harvester.model import Fault, Reason, Throttled, TokenRejected
 from harvester.tenant.connection import Connection, Response
 from harvester.tenant.exact_json import NotJson, loads
-from harvester.tenant.responses import OK, explain, not_json, refusal, wrong_shape
+from harvester.tenant.request import OK, explain, not_json, refusal, wrong_shape
 
 _FALLBACK_LIFE: Final = 600.0
 _DENIED: Final = frozenset({400, 401, 403})

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from harvester.errors import AccessDenied, SettingError, StoppedEarly, StopRun, UsageError
-from harvester.model import Answered, Fault, Reason, Refused, Throttled, TokenRejected
+from harvester.model import Answered, Fault, Reason, Refused
 from harvester.tenant.client import Lane
 from harvester.tenant.connection import Response
 from harvester.tenant.overlap import (
@@ -19,8 +19,7 @@ from harvester.tenant.overlap import (
     Record,
     read_without_gaps,
 )
-from harvester.tenant.request import Request, api_path
-from harvester.tenant.responses import document, wrong_shape
+from harvester.tenant.request import Request, Unanswered, api_path, document, wrong_shape
 from harvester.tenant.retrying import Retrying
 
 Detail: TypeAlias = Literal["SLIM", "FULL"]
@@ -142,20 +141,15 @@ async def _pages(fetch: FetchPage) -> AsyncGenerator[list[Record], None]:
         offset += len(page)
 
 
-def _read_records(
-    response: Response, sent_at: float
-) -> Answered[list[Record]] | Throttled | TokenRejected | Refused | Fault:
-    found = document(response, sent_at)
+def _read_records(response: Response, sent_at: float) -> Answered[list[Record]] | Unanswered:
+    found = document(response, sent_at, list, "the list is not an array")
     if not isinstance(found, Answered):
         return found
-    records = found.value
-    if not isinstance(records, list):
-        return wrong_shape(sent_at, "the list is not an array")
-    for record in records:
+    for record in found.value:
         record_id = record.get("id") if isinstance(record, dict) else None
         if not isinstance(record_id, str) or not record_id:
             return wrong_shape(sent_at, "the list has a record without `id`")
-    return Answered(sent_at, records)
+    return found
 
 
 def _refused(refused: Refused, kind: Kind, lane: Lane, filters: str) -> StopRun:

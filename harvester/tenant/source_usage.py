@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 from harvester.events import Warned
 from harvester.ledger.records import SourceStatus, UsageStatus
-from harvester.model import Answered, Fault, Refused, Throttled, TokenRejected
+from harvester.model import Answered, Fault, Refused
 from harvester.tenant.client import Lane
 from harvester.tenant.connection import Response
-from harvester.tenant.request import Request, api_path, path_segment
-from harvester.tenant.responses import document, wrong_shape
+from harvester.tenant.request import Request, Unanswered, api_path, document, path_segment
 from harvester.tenant.retrying import Retrying
 
 T = TypeVar("T")
-_Other: TypeAlias = Throttled | TokenRejected | Refused | Fault
 
 _TRIES: Final = 4
 _GIVE_UP_AFTER: Final = 3
@@ -124,23 +122,19 @@ def _months_request(source_id: str, api_version: str) -> Request[str | None]:
     return Request(path, "limit=250&sorters=date", "sources", _read_first_month)
 
 
-def _read_status(response: Response, sent_at: float) -> Answered[UsageStatus | None] | _Other:
-    found = document(response, sent_at)
+def _read_status(response: Response, sent_at: float) -> Answered[UsageStatus | None] | Unanswered:
+    found = document(response, sent_at, dict, "the status of a source is not an object")
     if not isinstance(found, Answered):
         return found
-    if not isinstance(found.value, dict):
-        return wrong_shape(sent_at, "the status of a source is not an object")
     status = found.value.get("status")
     return Answered(sent_at, status if status in ("COMPLETE", "INCOMPLETE") else None)
 
 
-def _read_first_month(response: Response, sent_at: float) -> Answered[str | None] | _Other:
+def _read_first_month(response: Response, sent_at: float) -> Answered[str | None] | Unanswered:
     """The earliest month with a row: where the coverage of the source begins."""
-    found = document(response, sent_at)
+    found = document(response, sent_at, list, "the summaries of a source are not an array")
     if not isinstance(found, Answered):
         return found
-    if not isinstance(found.value, list):
-        return wrong_shape(sent_at, "the summaries of a source are not an array")
     dates = [row.get("date") for row in found.value if isinstance(row, dict)]
     months = [day[:_MONTH] for day in dates if isinstance(day, str) and _STARTS_WITH_MONTH.match(day)]
     return Answered(sent_at, min(months, default=None))

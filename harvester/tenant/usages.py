@@ -14,11 +14,21 @@ from urllib.parse import urlencode
 
 import orjson
 
-from harvester.model import Answered, Fault, Refused, Throttled, TokenRejected
+from harvester.model import Answered
 from harvester.tenant.connection import Response
 from harvester.tenant.exact_json import LEAST_INTEGER, MOST_INTEGER, NotJson, loads, whole_number
-from harvester.tenant.request import Request, api_path, path_segment
-from harvester.tenant.responses import OK, named, not_json, refusal, wrong_shape
+from harvester.tenant.request import (
+    OK,
+    Request,
+    Unanswered,
+    api_path,
+    named,
+    not_json,
+    path_segment,
+    refusal,
+    total_count,
+    wrong_shape,
+)
 
 Row: TypeAlias = dict[str, Any]
 
@@ -28,7 +38,6 @@ _KNOWN_DATES: Final[set[str]] = set()
 _MOST_KNOWN_DATES: Final = 4096
 _USUAL: Final = 2  # properties of the usual row
 _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
-_LONGEST_TOTAL: Final = 18  # digits
 
 
 class UsageQuery(NamedTuple):
@@ -87,17 +96,12 @@ def _encoded(query: UsageQuery, offset: int) -> str:
     return urlencode(values)
 
 
-def _read(
-    account_id: str,
-    count: bool,
-    response: Response,
-    sent_at: float,
-) -> Answered[Page] | Throttled | TokenRejected | Refused | Fault:
+def _read(account_id: str, count: bool, response: Response, sent_at: float) -> Answered[Page] | Unanswered:
     if response.status != OK:
         return refusal(response, sent_at)
     total = None
     if count:
-        total = _total(response.headers.get("X-Total-Count", ""))
+        total = total_count(response)
         if total is None:
             return wrong_shape(sent_at, "the response has no valid X-Total-Count, which --count asks for")
     try:
@@ -189,8 +193,3 @@ def _check_date(day: Any) -> None:
         raise _WrongShapeError(f"`date` is {day[:40]!r}, not YYYY-MM-DD") from error
     if len(day) == _ISO_DATE and day.endswith("-01") and len(_KNOWN_DATES) < _MOST_KNOWN_DATES:
         _KNOWN_DATES.add(day)
-
-
-def _total(header: str) -> int | None:
-    text = header.strip()
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TOTAL else None

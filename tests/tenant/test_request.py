@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harvester.model import Fault, Reason, Refused, Throttled, TokenRejected
 from harvester.tenant.connection import Response
-from harvester.tenant.responses import explain, refusal
+from harvester.tenant.request import explain, refusal
 
 TRACKING_ID = "e7eab60924f64aa284175b9fa3309599"
 ERROR = {
