@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial, wraps
@@ -34,11 +34,28 @@ def _awaited(
     return call
 
 
+def _opened(make: Callable[P, Writer]) -> Callable[P, Coroutine[Any, Any, Ledger]]:
+    """A function of `opening` as one that is awaited while it runs on the new ledger's thread."""
+
+    @wraps(make)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> Ledger:
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        future = executor.submit(make, *args, **kwargs)
+        try:
+            return Ledger(await asyncio.wrap_future(future), executor)
+        except BaseException:  # canceled, too: then it may still be opening
+            executor.submit(_close_if_open, future)
+            executor.shutdown(wait=False)
+            raise
+
+    return call
+
+
 class Ledger:
     """The ledger of one harvest; one run at a time writes it, and anybody may read along (`LedgerReader`).
 
-    Make one with `create`, `open`, `retry` or `temporary`, and leave its context or `close` it at the
-    end. Its methods are those of `Writer`, to be awaited, and raise the same errors.
+    Make one with `create`, `open`, `retry` or `temporary`, the functions of `opening`, and leave its context
+    or `close` it at the end. Its methods are those of `Writer`. All are awaited, and raise the same errors.
     """
 
     def __init__(self, writer: Writer, executor: ThreadPoolExecutor) -> None:
@@ -99,40 +116,13 @@ class Ledger:
         except LedgerUnreadable:
             return True  # `open` says what is wrong with it
 
-    @classmethod
-    async def create(cls, path: Path, *, mode: int = 0o600, facts: Mapping[str, Any] | None = None) -> Self:
-        """Start a new harvest at `path` (``.ledger.partial``), which says with `facts` what it is.
+    create = staticmethod(_opened(opening.create))
+    open = staticmethod(_opened(opening.resume))
+    retry = staticmethod(_opened(opening.retry))
+    temporary = staticmethod(_opened(opening.temporary))
 
-        Raises:
-            OutputError: there is one already, or it cannot be written.
-        """
-        return await cls._start(partial(opening.create, path, mode, facts or {}))
-
-    @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Resume the unfinished harvest at `path`. The list must then be added again.
-
-        Raises:
-            OutputError: another run has it, or it cannot be opened.
-            LedgerUnreadable: it is damaged, or no ledger of this version.
-        """
-        return await cls._start(partial(opening.resume, path))
-
-    @classmethod
-    async def retry(cls, finished: Path, path: Path, *, copy: Path, mode: int = 0o600) -> Self:
-        """Make an unfinished harvest at `path` of the finished one, with its failed accounts pending.
-
-        It appears in one step, made under the name `copy`. Raises as `create` and `open` do.
-        """
-        return await cls._start(partial(opening.retry, finished, path, copy, mode))
-
-    @classmethod
-    async def temporary(cls, directory: Path | None = None) -> Self:
-        """Start a harvest in a private directory in `directory` (``$TMPDIR``), which `close` removes."""
-        return await cls._start(partial(opening.temporary, directory))
-
-    @classmethod
-    async def discard(cls, path: Path) -> None:
+    @staticmethod
+    async def discard(path: Path) -> None:
         """Remove the unfinished harvest at `path`, if there is one (``--fresh``).
 
         Raises:
@@ -140,17 +130,6 @@ class Ledger:
         """
         with disk_errors(path, "the ledger", started=False):
             await asyncio.to_thread(discard, path)
-
-    @classmethod
-    async def _start(cls, make: Callable[[], Writer]) -> Self:
-        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
-        future = executor.submit(make)
-        try:
-            return cls(await asyncio.wrap_future(future), executor)
-        except BaseException:  # canceled, too: then it may still be opening
-            executor.submit(_close_if_open, future)
-            executor.shutdown(wait=False)
-            raise
 
     async def close(self) -> None:
         """Close the ledger; a temporary one is gone then. May be called again."""

@@ -36,8 +36,16 @@ _EXCLUSIVE: Final = Warned(
 )
 
 
-def create(path: Path, mode: int, facts: Mapping[str, Any], *, directory: Path | None = None) -> Writer:
-    """Make the ledger of a new harvest. One that a run was killed while making is made anew."""
+def create(
+    path: Path, mode: int = 0o600, facts: Mapping[str, Any] | None = None, *, directory: Path | None = None
+) -> Writer:
+    """Start a new harvest at `path` (``.ledger.partial``), which says with `facts` what it is.
+
+    One that a run was killed while making is made anew. `directory` is its own, if it is temporary.
+
+    Raises:
+        OutputError: there is one already, or it cannot be written.
+    """
     with ExitStack() as undo:
         lock = _locked(path, undo, create_mode=mode)
         with disk_errors(path, "the ledger", started=False):
@@ -53,7 +61,7 @@ def create(path: Path, mode: int, facts: Mapping[str, Any], *, directory: Path |
                 database.execute(statement)
             database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             database.execute(f"PRAGMA user_version = {VERSION}")
-            database.save_facts(facts)
+            database.save_facts(facts or {})
         _configure(database, temporary=directory is not None)
         writer = Writer(database, path, lock, directory=directory, warnings=warnings)
         undo.pop_all()
@@ -61,7 +69,12 @@ def create(path: Path, mode: int, facts: Mapping[str, Any], *, directory: Path |
 
 
 def resume(path: Path) -> Writer:
-    """Open the ledger of an unfinished harvest."""
+    """Resume the unfinished harvest at `path`. The list must then be added again.
+
+    Raises:
+        OutputError: another run has it, or it cannot be opened.
+        LedgerUnreadable: it is damaged, or no ledger of this version.
+    """
     with ExitStack() as undo:
         lock = _locked(path, undo)
         database, warnings = _connect(path, lock, undo)
@@ -75,8 +88,11 @@ def resume(path: Path) -> Writer:
         return writer
 
 
-def retry(finished: Path, path: Path, copy: Path, mode: int) -> Writer:
-    """Make an unfinished harvest of a finished one, in one step, with its failed accounts pending."""
+def retry(finished: Path, path: Path, copy: Path, mode: int = 0o600) -> Writer:
+    """Make an unfinished harvest at `path` of the finished one, with its failed accounts pending.
+
+    It appears in one step, made under the name `copy`. Raises as `create` and `resume` do.
+    """
     with ExitStack() as undo:
         lock = _locked(path, undo, create_mode=mode)  # an empty file, which means nothing if we are killed
         if not _is_empty(lock):
@@ -96,12 +112,12 @@ def retry(finished: Path, path: Path, copy: Path, mode: int) -> Writer:
         return resume(path)
 
 
-def temporary(directory: Path | None) -> Writer:
-    """Make a ledger in a private directory, which is gone when the ledger is closed."""
+def temporary(directory: Path | None = None) -> Writer:
+    """Start a harvest in a private directory in `directory` (``$TMPDIR``), which goes when it is closed."""
     with disk_errors(directory or "$TMPDIR", "a temporary ledger", started=False):
         own = Path(mkdtemp(prefix="harvester-", dir=directory))
     try:
-        return create(own / "ledger", 0o600, {}, directory=own)
+        return create(own / "ledger", directory=own)
     except BaseException:
         rmtree(own, ignore_errors=True)
         raise
