@@ -22,8 +22,7 @@ from harvester.ledger.records import UsageStatus
 from harvester.settings.settings import Settings
 from harvester.tenant.account_list import account_pages
 from harvester.tenant.client import Tenant
-from harvester.tenant.listing import SOURCES, list_pages
-from harvester.tenant.overlap import Record
+from harvester.tenant.listing import SOURCES, Record, list_pages
 from harvester.tenant.source_usage import SourceUsage
 
 Detail: TypeAlias = Literal["slim", "full"]

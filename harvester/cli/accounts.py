@@ -22,7 +22,7 @@ from harvester.listing import Detail, list_accounts
 from harvester.report.log import LOGGER
 from harvester.settings.settings import SECTIONS, Settings
 from harvester.tenant.account_list import ADDED
-from harvester.tenant.overlap import Record
+from harvester.tenant.listing import Record
 
 _EXAMPLES = """\b
 Examples:

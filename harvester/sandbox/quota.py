@@ -26,7 +26,7 @@ class Limiter(Protocol):
         """0 lets the request through, else the seconds until one would be; refused ones do not count."""
 
 
-class FixedWindow:
+class _FixedWindow:
     """So many requests in each period, counted from zero when the next period begins."""
 
     def __init__(self, quota: Quota, began: float) -> None:
@@ -36,7 +36,6 @@ class FixedWindow:
         self._used = 0
 
     def admit(self, now: float) -> float:
-        """See `Limiter`."""
         window = math.floor((now - self._began) / self._quota.seconds)
         if window != self._window:
             self._window, self._used = window, 0
@@ -46,7 +45,7 @@ class FixedWindow:
         return self._began + (window + 1) * self._quota.seconds - now
 
 
-class SlidingWindow:
+class _SlidingWindow:
     """So many requests in any period, wherever it begins: an exact log of the last ones."""
 
     def __init__(self, quota: Quota) -> None:
@@ -54,14 +53,13 @@ class SlidingWindow:
         self._log: deque[float] = deque(maxlen=quota.requests)
 
     def admit(self, now: float) -> float:
-        """See `Limiter`."""
         if len(self._log) == self._log.maxlen and now - self._log[0] < self._seconds:
             return self._log[0] + self._seconds - now
         self._log.append(now)
         return 0.0
 
 
-class Bucket:
+class _Bucket:
     """A bucket of `size` permits that fills at the quota's rate: a token bucket, or if small a leaky one.
 
     A leaky bucket without a queue that takes `b` requests beyond its rate (nginx: ``limit_req burst=b
@@ -75,7 +73,6 @@ class Bucket:
         self._counted: float | None = None
 
     def admit(self, now: float) -> float:
-        """See `Limiter`."""
         elapsed = 0.0 if self._counted is None else now - self._counted
         self._counted = now
         self._permits = min(self._size, self._permits + elapsed * self._rate)
@@ -89,13 +86,13 @@ def make_limiter(quota: Quota, algorithm: Algorithm, began: float) -> Limiter:
     """A limiter of this quota; a leaky bucket takes a twentieth of it at once."""
     match algorithm:
         case "fixed":
-            return FixedWindow(quota, began)
+            return _FixedWindow(quota, began)
         case "sliding":
-            return SlidingWindow(quota)
+            return _SlidingWindow(quota)
         case "token":
-            return Bucket(quota, quota.requests)
+            return _Bucket(quota, quota.requests)
         case "leaky":
-            return Bucket(quota, max(1, quota.requests // 20) + 1)
+            return _Bucket(quota, max(1, quota.requests // 20) + 1)
 
 
 class RouteBackOff:

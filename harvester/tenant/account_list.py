@@ -17,8 +17,7 @@ from harvester.errors import StoppedEarly
 from harvester.events import Warned
 from harvester.ledger.records import SourceStatus
 from harvester.tenant.client import Lane, Tenant
-from harvester.tenant.listing import ACCOUNTS, IDENTITIES, Detail, NotListed, list_pages, record_pages
-from harvester.tenant.overlap import Record
+from harvester.tenant.listing import ACCOUNTS, IDENTITIES, Detail, NotListed, Record, list_pages, record_pages
 from harvester.tenant.source_usage import SourceUsage
 
 ADDED: Final = {"usage": ("usageStatus", "usageSince"), "manager": ("managerName", "managerEmail")}

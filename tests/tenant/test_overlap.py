@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.errors import StoppedEarly
-from harvester.tenant.overlap import PageTooLarge, Record, read_without_gaps
+from harvester.tenant.listing import PageTooLarge, Record, read_without_gaps
 
 Change = Callable[["Tenant"], None]
 
