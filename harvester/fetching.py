@@ -12,7 +12,7 @@ from harvester.engine import Engine
 from harvester.errors import StopRun
 from harvester.event_loop import first_error
 from harvester.events import ListChanged, ListRead, Observer, Warned
-from harvester.ledger import LaneRecord, Ledger, ListSummary
+from harvester.ledger import Ledger, ListSummary
 from harvester.model import ListedAccount
 from harvester.settings.settings import Settings
 from harvester.source import listed_records, pumped, read_list
@@ -109,8 +109,7 @@ class Fetching:
         async with parts.open_tenant(
             self._settings, observer=self._observe, memory=memory, spare=spare
         ) as tenant:
-            lanes = [LaneRecord(one.label, one.client.label, one.api_version) for one in tenant.lanes]
-            await ledger.save_lanes(lanes)
+            await ledger.save_lanes({lane.label: lane.api_version for lane in tenant.lanes})
             return await _with_tokens(tenant, self._request(tenant, ledger, own_list, ahead, release))
 
     async def _request(

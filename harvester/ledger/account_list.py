@@ -74,6 +74,9 @@ class AccountList:
     def end(self) -> ListSummary:
         """The list was read to its end: from here on it is the ledger's list, and survives a power loss.
 
+        New accounts are added, those that are gone are dropped, the new order and kept properties are
+        adopted, and responses are kept, all at once.
+
         Raises:
             ResumeRefused: it shares less than half of the unfinished harvest's accounts.
         """

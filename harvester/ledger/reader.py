@@ -130,13 +130,8 @@ class Queries:
 
     def runs(self) -> list[RunRecord]:
         """The runs of the harvest, in their order."""
-        found = self.database.rows(
-            "SELECT id, started, ended, status, version, requests, details FROM run ORDER BY number"
-        )
-        return [
-            RunRecord(run_id, started, ended, status, version, requests, orjson.loads(details))
-            for run_id, started, ended, status, version, requests, details in found
-        ]
+        found = self.database.rows("SELECT id, started, details FROM run ORDER BY number")
+        return [RunRecord(run_id, started, orjson.loads(details)) for run_id, started, details in found]
 
     def sources(self) -> list[SourceStatus]:
         """What is known of the sources, by ID."""
@@ -147,16 +142,8 @@ class Queries:
 def _failure(position: int, id_: str, failed_at: float, encoded: str) -> FailureRecord:
     # not taken apart in SQL, where a text ends at a NUL
     failure = orjson.loads(encoded)
-    return FailureRecord(
-        position,
-        id_,
-        failure["status"],
-        failure["reason"],
-        failure["detail"],
-        failure["trackingId"],
-        failure["attempts"],
-        failed_at,
-    )
+    about = [failure[key] for key in ("status", "reason", "detail", "trackingId", "attempts")]
+    return FailureRecord._make((position, id_, *about, failed_at))
 
 
 def merge_kinds(kinds: Iterable[str]) -> str:

@@ -38,15 +38,6 @@ class SourceStatus:
     since: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class LaneRecord:
-    """A lane: its label, its client's label, and its API version (None: not known)."""
-
-    label: str
-    client: str
-    api_version: str | None
-
-
 class Entry(NamedTuple):
     r"""One account of the list and what became of it.
 
@@ -101,17 +92,10 @@ class FailureRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of the harvest. What is not known (the run was killed, or still runs) is None.
-
-    Times are Unix times. `details` has whatever else the run recorded.
-    """
+    """One run of the harvest, which began at the Unix time `started`. `details` has what else it recorded."""
 
     id: str
     started: float
-    ended: float | None
-    status: int | None
-    version: str | None
-    requests: int | None
     details: Mapping[str, Any]
 
 

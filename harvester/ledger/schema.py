@@ -24,10 +24,9 @@ TABLES: Final = (
     )""",
     # has only the failures, so it costs nothing while accounts succeed
     "CREATE INDEX failed ON entry (position) WHERE outcome = 4",
-    "CREATE TABLE lane (id INTEGER PRIMARY KEY, label TEXT NOT NULL, client TEXT, apiVersion TEXT)",
+    "CREATE TABLE lane (id INTEGER PRIMARY KEY, label TEXT NOT NULL, apiVersion TEXT)",
     """CREATE TABLE run (
-        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, started REAL NOT NULL, ended REAL,
-        status INTEGER, version TEXT, requests INTEGER, details TEXT NOT NULL
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, started REAL NOT NULL, details TEXT NOT NULL
     )""",
     "CREATE TABLE source_ (id TEXT PRIMARY KEY, name TEXT, status TEXT, since TEXT) WITHOUT ROWID",
     "CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",

@@ -19,14 +19,13 @@ from harvester.ledger.copies import LedgerCopy, remove_database
 from harvester.ledger.database import Database
 from harvester.ledger.lock import Lock
 from harvester.ledger.reader import Queries
-from harvester.ledger.records import LaneRecord, ListSummary, SourceStatus
-from harvester.model import Account, AccountOutcome, Failure, Harvested, ListedAccount, Settled
+from harvester.ledger.records import ListSummary, SourceStatus
+from harvester.model import Account, AccountOutcome, Failure, ListedAccount, Settled
 
 _CACHE_KIB: Final = 8 * 1024
 """Of SQLite, once the list is read: from then on accounts are met in their order."""
 _SHORT_WAIT: Final = 1_000
 """Milliseconds to wait for a reader of a ledger that is about to be removed."""
-_RUN_COLUMNS: Final = ("started", "ended", "status", "version", "requests")
 
 # as one value, since the interpreter's lock changes hands with each row otherwise
 _PENDING: Final = """
@@ -75,23 +74,18 @@ class Writer(Queries):
         self._lock = lock
         self._directory = directory
         self._run: int | None = None
+        self._details: dict[str, Any] = {}
         self._lanes: dict[str, int] = {}
         self._blanked = 0
 
     # --- the list
 
     def add(self, batch: Sequence[ListedAccount]) -> None:
-        """Take the next accounts of the list, with growing positions; repeated ones are counted.
-
-        Of a resumed harvest, the list is read again, in bounded memory, and `end_list` follows its changes.
-        """
+        """Take the next accounts of the list, repeats and all, with growing positions."""
         self._list.add(batch)
 
     def end_list(self) -> ListSummary:
-        """The list was read to its end, which is recorded durably; now accounts may be requested.
-
-        If the list of a resumed harvest has changed, new accounts are added, those that are gone are
-        dropped, the new order and kept properties are adopted, and responses are kept, all at once.
+        """The list was read to its end (see `AccountList.end`); now accounts may be requested.
 
         Raises:
             ResumeRefused: it has less than half of the unfinished harvest's accounts.
@@ -150,7 +144,7 @@ class Writer(Queries):
         """
         labels = {settled.lane for settled in batch if settled.lane is not None} - self._lanes.keys()
         if labels:
-            self.save_lanes([LaneRecord(label, label, None) for label in sorted(labels)])
+            self.save_lanes(dict.fromkeys(sorted(labels)))
         with self.database.transaction():
             self._settle([self._row(settled) for settled in batch])
             self.database.save_facts(facts or {})
@@ -171,7 +165,10 @@ class Writer(Queries):
             at, outcome = round(settled.failed_at, 3), int(AccountOutcome.FAILED)
             failure = _encoded(settled)
             return (position, outcome, 0, None, None, None, at, lane, self._run, None, failure, None)
-        return (position, *_answer(settled, lane, self._run))
+        outcome, at, rows = int(settled.outcome), round(settled.settled_at, 3), settled.rows
+        columns = orjson.dumps(sorted(rows.columns)).decode() if rows.columns else None
+        use = (rows.rows, rows.last_month, rows.months, rows.days)
+        return (position, outcome, *use, at, lane, self._run, columns, None, rows.blob)
 
     def _blank(self, begin: int, end: int) -> None:
         """Remove the rows of settled accounts from position `begin` up to, but not including, `end`."""
@@ -205,49 +202,43 @@ class Writer(Queries):
         with self.database.transaction():
             self.database.save_facts(facts)
 
-    def save_lanes(self, lanes: Sequence[LaneRecord]) -> None:
-        """Record the lanes of this run, so that readers know their API versions."""
+    def save_lanes(self, lanes: Mapping[str, str | None]) -> None:
+        """Record the lanes of this run by label, so that readers know their API versions (None: unknown)."""
         with self.database.transaction():
-            known = {lane.label: self._lane_number(lane) for lane in lanes}
+            known = {label: self._lane_number(label, api_version) for label, api_version in lanes.items()}
         self._lanes |= known
 
-    def _lane_number(self, lane: LaneRecord) -> int:
-        values = (lane.label, lane.client, lane.api_version)
-        found: int | None = self.database.value(
-            "SELECT id FROM lane WHERE label = ? AND client = ? AND apiVersion IS ?", *values
-        )
+    def _lane_number(self, label: str, api_version: str | None) -> int:
+        find = "SELECT id FROM lane WHERE label = ? AND apiVersion IS ?"
+        found: int | None = self.database.value(find, label, api_version)
         if found is not None:
             return found
-        insert = "INSERT INTO lane (label, client, apiVersion) VALUES (?, ?, ?)"
-        return self.database.execute(insert, *values).lastrowid or 0
+        insert = "INSERT INTO lane (label, apiVersion) VALUES (?, ?)"
+        return self.database.execute(insert, label, api_version).lastrowid or 0
 
     def begin_run(self, run: Mapping[str, Any]) -> str:
         """Record that a run begins, and return its ID (`run["id"]`, or a new one).
 
-        `run` must have `started` (a Unix time), and may have `version` and anything that JSON can hold.
+        `run` must have `started` (a Unix time), and may have anything else that JSON can hold.
         """
         self.run_id = run.get("id") or uuid4().hex
+        self._details = {name: value for name, value in run.items() if name not in ("id", "started")}
         with self.database.transaction():
-            insert = "INSERT INTO run (id, started, details) VALUES (?, ?, '{}')"
-            self._run = self.database.execute(insert, self.run_id, run["started"]).lastrowid
-            self._update_run(run)
+            self._run = self.database.execute(
+                "INSERT INTO run (id, started, details) VALUES (?, ?, ?)",
+                self.run_id,
+                run["started"],
+                orjson.dumps(self._details).decode(),
+            ).lastrowid
         return self.run_id
 
     def end_run(self, figures: Mapping[str, Any]) -> None:
-        """Record how this run ended: `ended`, `status`, `requests`, and anything that JSON can hold."""
+        """Record how this run ended: anything that JSON can hold."""
         if self._run is not None:
+            self._details |= figures
+            update = "UPDATE run SET details = ? WHERE number = ?"
             with self.database.transaction(full_sync=True):
-                self._update_run(figures)
-
-    def _update_run(self, figures: Mapping[str, Any]) -> None:
-        for name in _RUN_COLUMNS:
-            if name in figures:
-                update = f"UPDATE run SET {name} = ? WHERE number = ?"  # noqa: S608  # a name of ours
-                self.database.execute(update, figures[name], self._run)
-        details = orjson.loads(self.database.value("SELECT details FROM run WHERE number = ?", self._run))
-        details |= {name: value for name, value in figures.items() if name not in (*_RUN_COLUMNS, "id")}
-        update = "UPDATE run SET details = ? WHERE number = ?"
-        self.database.execute(update, orjson.dumps(details).decode(), self._run)
+                self.database.execute(update, orjson.dumps(self._details).decode(), self._run)
 
     # --- who may read it
 
@@ -291,23 +282,6 @@ class Writer(Queries):
             self._lock.close()  # after SQLite: see lock.py
             if self._directory is not None:
                 rmtree(self._directory, ignore_errors=True)
-
-
-def _answer(settled: Harvested, lane: int | None, run: int | None) -> tuple[Any, ...]:
-    rows = settled.rows
-    return (
-        int(settled.outcome),
-        rows.rows,
-        rows.last_month,
-        rows.months,
-        rows.days,
-        round(settled.settled_at, 3),
-        lane,
-        run,
-        orjson.dumps(sorted(rows.columns)).decode() if rows.columns else None,
-        None,
-        rows.blob,
-    )
 
 
 def _encoded(failure: Failure) -> str:

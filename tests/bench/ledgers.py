@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from harvester.ledger import LaneRecord, Ledger, SourceStatus
+from harvester.ledger import Ledger, SourceStatus
 from harvester.model import Account, AccountOutcome, Harvested, ListedAccount, Settled, UsageRows
 
 ROWS_EACH: Final = 12
@@ -35,7 +35,7 @@ async def _make(path: Path, accounts: int, kept: bool) -> None:
     partial = path.with_name(f"{path.name}.partial")
     async with await Ledger.create(partial, facts=_FACTS) as ledger:
         await ledger.begin_run({"started": time.time(), "version": "bench"})
-        await ledger.save_lanes([LaneRecord("bench", "bench", "v2024")])
+        await ledger.save_lanes({"bench": "v2024"})
         for batch in _batches(accounts):
             await ledger.add([
                 ListedAccount(position, f"{position:032x}", _kept(position) if kept else None)

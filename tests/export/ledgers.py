@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from harvester.ledger import LaneRecord, Ledger
+from harvester.ledger import Ledger
 from harvester.ledger.decode import decode
 from harvester.model import (
     Account,
@@ -82,7 +82,7 @@ async def write(
     """Write a harvest of these accounts in any order; positions are those in the whole list."""
     if begin:
         await ledger.begin_run({"id": run_id, "started": begun, "version": "2"})
-    await ledger.save_lanes([LaneRecord("client", "client", "v2024")])
+    await ledger.save_lanes({"client": "v2024"})
     places = [(position, one) for position, one in enumerate(listed) if keep(one)]
     await ledger.add([ListedAccount(position, one) for position, one in places])
     await ledger.end_list()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harvester.errors import InputError, SettingError, StopRun
 from harvester.export import is_complete, write_failures
 from harvester.export.shards import merged
-from harvester.ledger import Entry, LaneRecord, Ledger, LedgerReader
+from harvester.ledger import Entry, Ledger, LedgerReader
 from harvester.model import AccountOutcome, ListedAccount, Shard
 from tests.export.ledgers import BEGUN, FACTS, accounts, finished, in_shard, settled, shards, unfinished
 from tests.export.outputs import (
@@ -163,7 +163,7 @@ def test_columns_are_those_of_the_run_that_settled_the_account(tmp_path: Path) -
 
 async def write_one(ledger: Ledger, position: int, run_id: str) -> None:
     await ledger.begin_run({"id": run_id, "started": BEGUN + position})
-    await ledger.save_lanes([LaneRecord("client", "client", "v2024")])
+    await ledger.save_lanes({"client": "v2024"})
     await ledger.add([ListedAccount(0, "a0"), ListedAccount(1, "a1")])
     await ledger.end_list()
     await ledger.settle([settled(position, f"a{position}", usage([3]), offset=60.0 * position)])

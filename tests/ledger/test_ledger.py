@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harvester.errors import OutputError
-from harvester.ledger import LaneRecord, Ledger, LedgerReader, SourceStatus
+from harvester.ledger import Ledger, LedgerReader, SourceStatus
 from harvester.model import Counts
 from tests.ledger.helpers import empty, failure, harvested, listed
 
@@ -32,7 +32,7 @@ async def test_a_harvest_from_its_list_to_the_finished_ledger(tmp_path: Path) ->
     assert (await ledger.end_list()).distinct == 4
     run_id = await ledger.begin_run({"started": 1.0})
     assert ledger.run_id == run_id
-    await ledger.save_lanes([LaneRecord("client", "client", "v2024")])
+    await ledger.save_lanes({"client": "v2024"})
     assert await ledger.source_ids() == ["s1"]
     await ledger.save_sources([SourceStatus("s1", None, "INCOMPLETE", None)])
     a, b, c, _ = await ledger.next_pending(-1, 10)
@@ -51,7 +51,7 @@ async def test_a_harvest_from_its_list_to_the_finished_ledger(tmp_path: Path) ->
     assert names(tmp_path) == ["x.ledger"]
     with LedgerReader(finished) as reader:
         assert reader.fact("step") == "exported"
-        assert [run.status for run in reader.runs()] == [3]
+        assert [run.details["status"] for run in reader.runs()] == [3]
         assert [entry.api_version for entry in reader.entries(-1, 10)] == ["v2024", "v2024", None, None]
     again = await Ledger.retry(finished, path, copy=copy)
     assert [account.id for account in await again.next_pending(-1, 10)] == ["c"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harvester.errors import InternalError
-from harvester.ledger import LaneRecord, LedgerReader, SourceStatus
+from harvester.ledger import LedgerReader, SourceStatus
 from harvester.ledger.reader import merge_kinds
 from harvester.model import (
     Account,
@@ -36,7 +36,7 @@ def test_each_outcome_is_counted_and_read_back(tmp_path: Path) -> None:
     """The counts add up to the list, and an entry has all that is known of its account."""
     with created(tmp_path / "x", "abcde") as writer:
         run_id = writer.begin_run({"id": "run-1", "started": 1.0})
-        writer.save_lanes([LaneRecord("client/v3", "client", "v3")])
+        writer.save_lanes({"client/v3": "v3"})
         a, b, c, d, _ = pending(writer)
         settle(writer, [harvested(a, "client/v3"), empty(b), empty(c, AccountOutcome.UNREPORTED), failure(d)])
         assert writer.counts() == Counts(5, 1, 1, 1, 1, 1)

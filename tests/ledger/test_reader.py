@@ -117,14 +117,14 @@ def test_a_slice_of_large_accounts_is_short(tmp_path: Path, monkeypatch: pytest.
 def test_runs_are_recorded_from_beginning_to_end(tmp_path: Path) -> None:
     """Each run of a harvest has its figures, and a killed one those of its beginning."""
     with created(tmp_path / "x", "a") as writer:
-        writer.begin_run({"id": "one", "started": 1.5, "version": "2.0", "concurrency": 4})
-        writer.end_run({"ended": 2.5, "status": 5, "requests": 7, "stop": "deadline"})
+        writer.begin_run({"id": "one", "started": 1.5, "version": "2.0"})
+        writer.end_run({"ended": 2.5, "status": 5, "stop": "deadline"})
     with resumed(tmp_path / "x") as writer:
         second = writer.begin_run({"started": 3.0})
     with LedgerReader(tmp_path / "x") as reader:
         assert reader.runs() == [
-            RunRecord("one", 1.5, 2.5, 5, "2.0", 7, {"concurrency": 4, "stop": "deadline"}),
-            RunRecord(second, 3.0, None, None, None, None, {}),
+            RunRecord("one", 1.5, {"version": "2.0", "ended": 2.5, "status": 5, "stop": "deadline"}),
+            RunRecord(second, 3.0, {}),
         ]
     assert len(second) == 32
 

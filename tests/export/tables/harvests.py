@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from harvester.ledger import LaneRecord, Ledger
+from harvester.ledger import Ledger
 from harvester.model import (
     Account,
     AccountOutcome,
@@ -52,7 +52,7 @@ def ledger(path: Path, listed: Listed, run_id: str = "run-1") -> Path:
     async def main() -> None:
         async with await Ledger.create(path.with_name(path.name + ".partial"), facts=FACTS) as made:
             await made.begin_run({"id": run_id, "started": SETTLED - 3600, "version": "2"})
-            await made.save_lanes([LaneRecord("client", "client", "v2024")])
+            await made.save_lanes({"client": "v2024"})
             await made.add([ListedAccount(position, one) for position, one in enumerate(listed)])
             await made.end_list()
             await made.settle([_settled(number, *one) for number, one in enumerate(listed.items())])
