@@ -13,11 +13,11 @@ from typing import Any, Final, Self
 
 import orjson
 
-from harvester.errors import StoppedEarly
+from harvester.errors import StoppedEarly, StopRun
 from harvester.events import Warned
 from harvester.ledger.records import SourceStatus
 from harvester.tenant.client import Lane, Tenant
-from harvester.tenant.listing import ACCOUNTS, IDENTITIES, Detail, NotListed, Record, list_pages, record_pages
+from harvester.tenant.listing import ACCOUNTS, IDENTITIES, Detail, NotListed, Record, list_pages
 from harvester.tenant.source_usage import SourceUsage
 
 ADDED: Final = {"usage": ("usageStatus", "usageSince"), "manager": ("managerName", "managerEmail")}
@@ -124,15 +124,15 @@ class _Managers:
         """
         managers = cls()
         try:
-            async with aclosing(record_pages(lanes, IDENTITIES)) as pages:
+            async with aclosing(list_pages(lanes, IDENTITIES)) as pages:
                 async for page in pages:
                     managers._add(page)
-        except NotListed as refused:
-            problem = f"managers are not known: {refused.error.problem}"
-            lanes[0].tenant.observer(Warned("managers_unknown", problem, refused.error.hint))
-        except BaseException:
-            managers.close()
-            raise
+        except BaseException as error:
+            if not (isinstance(error, StopRun) and isinstance(error.__cause__, NotListed)):
+                managers.close()
+                raise
+            problem = f"managers are not known: {error.problem}"
+            lanes[0].tenant.observer(Warned("managers_unknown", problem, error.hint))
         return managers
 
     def of(self, identity_ids: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:

@@ -16,7 +16,7 @@ seen to join:
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any, Final, Literal, TypeAlias
@@ -64,14 +64,10 @@ IDENTITIES: Final = Kind("public-identities", "identities", "sp:scopes:default",
 
 
 class NotListed(Exception):
-    """The tenant gives nobody this listing. `error` says why, and what to do about it."""
-
-    def __init__(self, error: StopRun) -> None:
-        super().__init__(str(error))
-        self.error = error
+    """The cause of a `StopRun`: the tenant gives nobody this listing. Who can do without it may go on."""
 
 
-async def list_pages(
+def list_pages(
     lanes: Sequence[Lane], kind: Kind, *, filters: str = "", detail: Detail = "SLIM"
 ) -> AsyncGenerator[list[Record], None]:
     """The records that `filters` selects, in pages; accounts come in the order of their IDs.
@@ -86,26 +82,8 @@ async def list_pages(
         UsageError: the tenant has no such listing, or is not reachable for a reason that waiting cannot help.
         StoppedEarly: the tenant was unavailable for too long, or the listing never settles.
     """
-    try:
-        async for page in record_pages(lanes, kind, filters=filters, detail=detail):
-            yield page
-    except NotListed as refused:
-        raise refused.error from None
-
-
-async def record_pages(
-    lanes: Sequence[Lane], kind: Kind, *, filters: str = "", detail: Detail = "SLIM"
-) -> AsyncGenerator[list[Record], None]:
-    """As `list_pages`, for callers who can do without the listing.
-
-    Raises:
-        NotListed: no lane may list this, or the tenant has no such listing.
-        StopRun: as `list_pages`, for any other reason.
-    """
-    asking = _Asking(lanes, kind, filters, detail)
-    pages = read_without_gaps(asking.fetch, kind.subject) if kind.overlapping else _pages(asking.fetch)
-    async for page in pages:
-        yield page
+    fetch = _Asking(lanes, kind, filters, detail).fetch
+    return read_without_gaps(fetch, kind.subject) if kind.overlapping else _pages(fetch)
 
 
 class _Asking:
@@ -146,7 +124,7 @@ class _Asking:
         if isinstance(error, SettingError):
             raise error
         if not self._retrying.pass_over(lane):
-            raise NotListed(error)
+            raise error from NotListed()
 
 
 async def _pages(fetch: FetchPage) -> AsyncGenerator[list[Record], None]:
@@ -198,7 +176,7 @@ async def read_without_gaps(
     page_size: int = _PAGE_SIZE,
     overlap: int = 5,
     remembered: int = _REMEMBERED,
-) -> AsyncIterator[list[Record]]:
+) -> AsyncGenerator[list[Record], None]:
     """Yield the new records of each page as soon as it has come.
 
     Every record that exists from beginning to end is yielded exactly once. One that is added or deleted
