@@ -91,7 +91,9 @@ class Gateway:
     `absent` says how it answers while it plays an outage; `on_usage` is told each usage request's number.
     """
 
-    def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, options: SandboxOptions, clock: Callable[[], float], on_usage: Callable[[int], None]
+    ) -> None:
         self._options = options
         self._clock = clock
         self._began = clock()
@@ -105,7 +107,7 @@ class Gateway:
         self.set_faults(options.faults)
         self.absent: Absence | None = None
         self.throttled_until = 0.0
-        self.on_usage: Callable[[int], None] = lambda _number: None
+        self._on_usage = on_usage
 
     def set_faults(self, faults: Faults) -> None:
         """Let other things go wrong from now on; outages stay as they were."""
@@ -158,7 +160,7 @@ class Gateway:
         self.tally.arrivals.append(now)
         if call.number is not None:
             self.tally.asked[call.number] += 1
-        self.on_usage(self.tally.usages)
+        self._on_usage(self.tally.usages)
         return now
 
     async def _answer(self, request: web.BaseRequest, call: Call, now: float) -> web.Response:

@@ -13,9 +13,8 @@ from typing import Self, cast
 from aiohttp import web
 
 from harvester.errors import SettingError
-from harvester.model import Quota
 from harvester.sandbox.gateway import Gateway
-from harvester.sandbox.options import Absence, Faults, Outage, SandboxOptions
+from harvester.sandbox.options import Absence, Outage, SandboxOptions
 from harvester.sandbox.responses import reset
 from harvester.sandbox.truth import PREFIX, Truth, inspect, truth_of
 
@@ -34,8 +33,8 @@ class Sandbox:
             ...  # requests to sandbox.url; any client ID, secret "sandbox"
             assert sandbox.tally.usages == 100
 
-    It belongs to the loop it was opened in. `clock` gives monotonic seconds. `population` has the accounts
-    and the truth about them, `tally` what has come in so far, `tokens` those handed out.
+    It belongs to the loop it was opened in. `clock` gives monotonic seconds. `population` has the accounts,
+    `tally` what has come in so far, `tokens` those handed out; `gateway` can change faults and quota.
     """
 
     def __init__(
@@ -43,11 +42,10 @@ class Sandbox:
     ) -> None:
         self.options = options or SandboxOptions()
         self._clock = clock
-        self._gateway = Gateway(self.options, clock)
-        self._gateway.on_usage = self._usage_arrived
-        self.population = self._gateway.population
-        self.tally = self._gateway.tally
-        self.tokens = self._gateway.tokens
+        self.gateway = Gateway(self.options, clock, self._usage_arrived)
+        self.population = self.gateway.population
+        self.tally = self.gateway.tally
+        self.tokens = self.gateway.tokens
         self._milestones = {outage.after_requests: asyncio.Event() for outage in self.options.faults.outages}
         self._manner: Absence | None = None
         self._outages: list[asyncio.Task[None]] = []
@@ -65,14 +63,6 @@ class Sandbox:
     def truth(self, account_id: str, *, months: int = 3) -> Truth:
         """See `truth_of`."""
         return truth_of(self.population, account_id, months=months)
-
-    def set_faults(self, faults: Faults) -> None:
-        """Let other things go wrong from now on; outages stay as they were."""
-        self._gateway.set_faults(faults)
-
-    def change_quota(self, quota: Quota | None) -> None:
-        """Enforce another quota from now on."""
-        self._gateway.change_quota(quota)
 
     async def __aenter__(self) -> Self:
         self._server = web.Server(
@@ -100,7 +90,7 @@ class Sandbox:
     async def go_away(self, manner: Absence = "refuse") -> None:
         """Be away until `come_back`, in the manner given (see `Absence`)."""
         self._manner = manner
-        self._gateway.absent = None if self._cut_off else manner
+        self.gateway.absent = None if self._cut_off else manner
         if manner == "refuse":
             self._listener.close()
         if self._cut_off:
@@ -109,9 +99,9 @@ class Sandbox:
 
     async def come_back(self, throttle: float = 0.0) -> None:
         """Be there again, on the same port; everything is answered 429 for `throttle` seconds first."""
-        self._gateway.throttled_until = self._clock() + throttle
+        self.gateway.throttled_until = self._clock() + throttle
         self._manner = None
-        self._gateway.absent = None
+        self.gateway.absent = None
         self._listener.open()
 
     def _connect(self) -> asyncio.Protocol:
@@ -137,7 +127,7 @@ class Sandbox:
             return web.Response()
         if request.rel_url.raw_path.startswith(PREFIX):
             return await inspect(request, self.population, self.tally)
-        return await self._gateway.handle(request)
+        return await self.gateway.handle(request)
 
     def _usage_arrived(self, number: int) -> None:
         if (reached := self._milestones.get(number)) is not None:

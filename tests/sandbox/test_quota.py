@@ -221,9 +221,9 @@ async def test_a_quota_that_changes() -> None:
     async with connected(SandboxOptions(accounts=5, quota=Quota(2, 60.0))) as client:
         account_id = next(client.sandbox.population.ids)
         assert [(await client.usages(account_id)).status for _ in range(3)] == [200, 200, 429]
-        client.sandbox.change_quota(Quota(1, 60.0))
+        client.sandbox.gateway.change_quota(Quota(1, 60.0))
         assert [(await client.usages(account_id)).status for _ in range(2)] == [200, 429]
-        client.sandbox.change_quota(None)
+        client.sandbox.gateway.change_quota(None)
         assert [(await client.usages(account_id)).status for _ in range(9)] == [200] * 9
 
 

@@ -90,7 +90,7 @@ def there() -> Iterator[Sandbox]:
 
 def test_a_read_on_one_machine(there: Sandbox, tmp_path: Path) -> None:
     """Rows and outcomes are the truth, whatever the lanes; what cannot work is said in one sentence."""
-    there.change_quota(None)
+    there.gateway.change_quota(None)
     given = {"ids": str(list_file(there, tmp_path)), "base_url": there.url, "quota": "none"}
     (good, shard, rdd, speculation), said = run(
         tmp_path,
