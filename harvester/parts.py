@@ -17,6 +17,7 @@ from harvester.export.output import OutputSpec
 from harvester.files import descriptor_of, distinct_paths, partial, resolve, try_out
 from harvester.ledger import Ledger, LedgerPaths, ledger_paths
 from harvester.model import Quota
+from harvester.page.page import list_beside, require_drawing
 from harvester.report.summary import program_version
 from harvester.settings.settings import Settings
 from harvester.tenant.client import Tenant, distinctly_named, lane_label, shared_quota
@@ -98,8 +99,6 @@ def run_files(settings: Settings, spec: OutputSpec) -> RunFiles:
         "--metrics": files.metrics,
     }
     if files.report is not None:
-        from harvester.page.page import list_beside, require_drawing  # noqa: PLC0415  # most runs draw none
-
         require_drawing("report")
         named["the list of accounts next to --report"] = list_beside(files.report)
     mine = {name: path for name, path in named.items() if path is not None}

@@ -35,6 +35,7 @@ from harvester.ledger import Ledger, LedgerPaths, LedgerReader
 from harvester.ledger.copies import LedgerCopy
 from harvester.ledger.state import open_state, prepare_state
 from harvester.model import Counts, FailureGroup, OutputFile
+from harvester.page.page import write_report
 from harvester.parts import RunFiles
 from harvester.report.summary import program_version
 from harvester.settings.settings import Settings
@@ -294,8 +295,6 @@ class Run:
             await asyncio.to_thread(self._write_page, self.files.report, summary)
 
     def _write_page(self, path: Path, summary: Mapping[str, Any]) -> None:
-        from harvester.page.page import write_report  # noqa: PLC0415  # most runs draw none
-
         mode = self._settings.file_mode
         try:
             with ExitStack() as stack:
