@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -14,12 +14,12 @@ from aiohttp import web
 
 from harvester.model import Quota
 from harvester.sandbox.operations import USAGES, Call, Operations, parse_call
-from harvester.sandbox.options import Absence, Faults, SandboxOptions
+from harvester.sandbox.options import Absence, FaultRate, Faults, SandboxOptions
 from harvester.sandbox.population import Population
 from harvester.sandbox.quota import Gate
 from harvester.sandbox.responses import (
     ErrorResponse,
-    FaultPlan,
+    draw,
     error,
     json_response,
     login_page,
@@ -104,7 +104,6 @@ class Gateway:
         self._gates: dict[tuple[str, str], Gate] = {}
         self._random = Random(options.seed)  # noqa: S311  # spreads latency, guards nothing
         self._operations = Operations(self.population, options)
-        self.set_faults(options.faults)
         self.absent: Absence | None = None
         self.throttled_until = 0.0
         self._on_usage = on_usage
@@ -112,7 +111,6 @@ class Gateway:
     def set_faults(self, faults: Faults) -> None:
         """Let other things go wrong from now on; outages stay as they were."""
         self._operations.faults = faults
-        self._plan = FaultPlan(faults, self._options.seed, self._options.fault_streak)
 
     def change_quota(self, quota: Quota | None) -> None:
         """Enforce another quota from now on."""
@@ -210,7 +208,7 @@ class Gateway:
         attempt = self.tally.attempts[key]
         self.tally.attempts[key] += 1
         good = self._operations.respond(call, request.rel_url.raw_query_string)
-        fault = self._plan.draw(subject, attempt)
+        fault = self._draw(self._operations.faults.rates, subject, attempt)
         if fault is None:
             return good
         self.tally.faults[fault.kind] += 1
@@ -218,11 +216,15 @@ class Gateway:
             gate.pause(fault.seconds)
         return await spoiled(fault, request, good)
 
+    def _draw(self, rates: Iterable[FaultRate], subject: str, attempt: int) -> FaultRate | None:
+        return draw(rates, subject, attempt, seed=self._options.seed, streak=self._options.fault_streak)
+
     async def _token(self, request: web.BaseRequest) -> web.Response:
         if request.method != "POST":
             raise error(405)
         self.tally.tokens += 1
-        fault = self._plan.draw_for_token(self.tally.tokens - 1)
+        rate = self._operations.faults.token
+        fault = self._draw((rate,) if rate else (), "token", self.tally.tokens - 1)
         form = await request.post()
         await self._delay()
         answer = self.tokens.answer(form)

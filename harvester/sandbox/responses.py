@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +15,7 @@ from zlib import crc32
 import orjson
 from aiohttp import web
 
-from harvester.sandbox.options import FaultRate, Faults
+from harvester.sandbox.options import FaultRate
 
 _FOREVER = 86_400.0
 _SENSELESS = (None, "-5", "soon", "")
@@ -79,36 +79,23 @@ def login_page() -> web.Response:
     return web.Response(body=_HTML, content_type="text/html")
 
 
-class FaultPlan:
-    """Draws the fault of an attempt by (seed, subject, attempt), never by the order of arrival.
+def draw(
+    rates: Iterable[FaultRate], subject: str, attempt: int, *, seed: int, streak: int
+) -> FaultRate | None:
+    """What goes wrong with attempt number `attempt` (from 0) at `subject`, whenever it comes; None: nothing.
 
     After `streak` faulty answers in a row a subject gets a good one, so that no account fails forever
     by bad luck (0: no limit).
     """
-
-    def __init__(self, faults: Faults, seed: int, streak: int) -> None:
-        self.faults = faults
-        self._seed = seed
-        self._streak = streak
-
-    def draw(self, subject: str, attempt: int) -> FaultRate | None:
-        """What goes wrong with attempt number `attempt` (from 0) at `subject`, None if nothing does."""
-        return self._draw(self.faults.rates, subject, attempt)
-
-    def draw_for_token(self, attempt: int) -> FaultRate | None:
-        """What goes wrong with token request number `attempt` (from 0), None if nothing does."""
-        return self._draw((self.faults.token,) if self.faults.token else (), "token", attempt)
-
-    def _draw(self, rates: tuple[FaultRate, ...], subject: str, attempt: int) -> FaultRate | None:
-        if self._streak > 0 and attempt % (self._streak + 1) == self._streak:
-            return None
-        dice = blake2b(f"{self._seed} {subject} {attempt}".encode(), digest_size=8).digest()
-        place = int.from_bytes(dice) / 2**64
-        for rate in rates:
-            if place < rate.share:
-                return rate
-            place -= rate.share
+    if streak > 0 and attempt % (streak + 1) == streak:
         return None
+    dice = blake2b(f"{seed} {subject} {attempt}".encode(), digest_size=8).digest()
+    place = int.from_bytes(dice) / 2**64
+    for rate in rates:
+        if place < rate.share:
+            return rate
+        place -= rate.share
+    return None
 
 
 async def spoiled(  # noqa: PLR0911  # one for each kind of fault

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
-from typing import Any, Final, Self
+from contextlib import aclosing, closing, contextmanager
+from typing import Any, Final
 
 import orjson
 
@@ -52,20 +52,19 @@ async def account_pages(
     Raises:
         StopRun: as `listing.list_pages`.
     """
-    managers = await _Managers.read((*tenant.spare_lanes, *tenant.lanes)) if "manager" in add else None
-    try:
+    asks, lists_managers = with_usage or "usage" in add, "manager" in add
+    with closing(_Managers()) as managers:
+        if lists_managers:
+            await managers.read((*tenant.spare_lanes, *tenant.lanes))
         async with aclosing(list_pages(tenant.lanes, ACCOUNTS, filters=filters, detail=detail)) as pages:
             async for accounts in pages:
                 page = accounts
-                if with_usage or "usage" in add:
+                if asks:
                     page = await _with_usage(accounts, usage, leave_out=with_usage, add="usage" in add)
-                if managers is not None:
-                    _add_managers(page, managers)
+                if lists_managers:
+                    managers.add_to(page)
                 if page:
                     yield page
-    finally:
-        if managers is not None:
-            managers.close()
     usage.warn("their accounts are listed all the same")
 
 
@@ -88,13 +87,6 @@ async def _source_of(account: Record, usage: SourceUsage) -> SourceStatus:
     return await usage.of(source_id, name if isinstance(name, str) else None)
 
 
-def _add_managers(page: list[Record], managers: _Managers) -> None:
-    identities = [_identity_of(account) for account in page]
-    known = managers.of([identity for identity in identities if identity is not None])
-    for account, identity in zip(page, identities, strict=True):
-        account |= dict(zip(ADDED["manager"], known.get(identity or "", _NOBODY), strict=True))
-
-
 def _identity_of(account: Record) -> str | None:
     identity = account.get("identityId")
     if identity is None and isinstance(account.get("identity"), dict):
@@ -113,8 +105,7 @@ class _Managers:
                 " WITHOUT ROWID"
             )
 
-    @classmethod
-    async def read(cls, lanes: Sequence[Lane]) -> Self:
+    async def read(self, lanes: Sequence[Lane]) -> None:
         """Read the public identities, each page once, through the first of `lanes` that may.
 
         Where none may, nobody's manager is known, which is one warning.
@@ -122,30 +113,31 @@ class _Managers:
         Raises:
             StopRun: as `listing.list_pages`, for what would end any other request, too.
         """
-        managers = cls()
         try:
             async with aclosing(list_pages(lanes, IDENTITIES)) as pages:
                 async for page in pages:
-                    managers._add(page)
-        except BaseException as error:
-            if not (isinstance(error, StopRun) and isinstance(error.__cause__, NotListed)):
-                managers.close()
+                    self._read(page)
+        except StopRun as error:
+            if not isinstance(error.__cause__, NotListed):
                 raise
             problem = f"managers are not known: {error.problem}"
             lanes[0].tenant.observer(Warned("managers_unknown", problem, error.hint))
-        return managers
 
-    def of(self, identity_ids: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
-        """Name and email of these identities' managers, by identity; identities not known are left out."""
+    def add_to(self, page: Sequence[Record]) -> None:
+        """Add to each account the manager of its identity."""
+        identities = [_identity_of(account) for account in page]
+        wanted = orjson.dumps([identity for identity in identities if identity is not None]).decode()
         with _faults():
-            found = self._database.execute(_FIND, (orjson.dumps(identity_ids).decode(),)).fetchall()
-        return {identity: (name, email) for identity, name, email in found}
+            found = self._database.execute(_FIND, (wanted,)).fetchall()
+        known = {identity: (name, email) for identity, name, email in found}
+        for account, identity in zip(page, identities, strict=True):
+            account |= dict(zip(ADDED["manager"], known.get(identity, _NOBODY), strict=True))
 
     def close(self) -> None:
         """Remove the database."""
         self._database.close()
 
-    def _add(self, page: Sequence[Record]) -> None:
+    def _read(self, page: Sequence[Record]) -> None:
         with _faults():
             self._database.execute("BEGIN")
             self._database.executemany("INSERT OR REPLACE INTO identity VALUES (?, ?, ?, ?)", map(_row, page))

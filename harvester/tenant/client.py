@@ -24,7 +24,7 @@ from harvester.errors import AccessDenied
 from harvester.events import ClientDropped, LaneDropped, Observer, RequestEnded
 from harvester.model import Answered, Fault, NotSent, Outcome, Quota, Reason, Shard, Throttled, TokenRejected
 from harvester.tenant.connection import Connection
-from harvester.tenant.grant import source_of
+from harvester.tenant.grant import ClientCredentials, ReadyToken
 from harvester.tenant.rate_limit import Limiter
 from harvester.tenant.request import Request
 from harvester.tenant.token import Token, Tokens
@@ -111,7 +111,7 @@ class Tenant:
     @property
     def host(self) -> str:
         """The tenant's host, as logs name it."""
-        return self.connection.host
+        return self.connection.route.host
 
     @property
     def ever_answered(self) -> bool:
@@ -151,8 +151,13 @@ class TenantClient:
         self.spare_lanes: tuple[Lane, ...] = ()
         self.dropped: AccessDenied | None = None
         self._observer = tenant.observer
+        source = (  # a secret gets new tokens, so it is preferred to a ready one
+            ClientCredentials(credentials, tenant.connection, tenant.observer, tenant.clock)
+            if credentials.client_id
+            else ReadyToken(credentials)
+        )
         self.tokens = Tokens(
-            source_of(credentials, tenant.connection, tenant.observer, tenant.clock),
+            source.fetch,
             self.label,
             observer=tenant.observer,
             hold=self._hold,

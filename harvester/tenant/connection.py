@@ -131,11 +131,6 @@ class Connection:
         if len(self._left) > _POOLS_KEPT:
             await self._left.popleft().close()
 
-    @property
-    def host(self) -> str:
-        """The tenant's host, as logs name it."""
-        return self.route.host
-
     async def close(self) -> None:
         """Close the connections."""
         self._overdue.close()

@@ -7,7 +7,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeGuard
+from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard
 from urllib.parse import urlencode
 
 import orjson
@@ -36,23 +36,7 @@ class Grant(NamedTuple):
 
 
 Granted: TypeAlias = Grant | AccessDenied | Fault | Throttled
-
-
-class TokenSource(Protocol):
-    """Where the next token comes from."""
-
-    async def fetch(self, sent_at: float) -> Granted:
-        """A token; why there is none to be had; or what may pass. `sent_at` is the loop's time now."""
-        ...
-
-
-def source_of(
-    credentials: Credentials, connection: Connection, observer: Observer, clock: Callable[[], float]
-) -> TokenSource:
-    """The source that `credentials` allow: a secret gets new tokens, so it is preferred to a ready one."""
-    if credentials.client_id:
-        return ClientCredentials(credentials, connection, observer, clock)
-    return ReadyToken(credentials)
+"""A token; why there is none to be had; or what may pass."""
 
 
 class ClientCredentials:
@@ -76,7 +60,7 @@ class ClientCredentials:
         ).encode()
 
     async def fetch(self, sent_at: float) -> Granted:
-        """As `TokenSource.fetch`."""
+        """A new token, if there is one. `sent_at` is the loop's time now."""
         status, reason, size = None, "canceled", 0
         try:
             response = await self._connection.post_form("/oauth/token", self._form, sent_at)
@@ -106,7 +90,7 @@ class ClientCredentials:
         detail = refused.detail
         nowhere = response.status in _NO_ENDPOINT and not self._worked
         if nowhere:
-            detail = f"{self._connection.host} has no token endpoint: check --base-url"
+            detail = f"{self._connection.route.host} has no token endpoint: check --base-url"
         reason = Reason.UNAUTHORIZED if isinstance(refused, TokenRejected) else refused.reason
         return Fault(sent_at, reason, detail, status=response.status, permanent=nowhere)
 

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from harvester.errors import AccessDenied
 from harvester.events import Observer, TokenFailed, TokenRenewed
 from harvester.model import Fault, Throttled
-from harvester.tenant.grant import Grant, TokenSource
+from harvester.tenant.grant import Grant, Granted
 from harvester.waiting import delay, pause
 
 _RENEW_AHEAD: Final = 0.3
@@ -53,6 +53,7 @@ class Token:
 class Tokens:
     """The tokens of one client. `run` is its task; it never raises for what the tenant does.
 
+    `source` gives the next token, or says why there is none; it is given the loop's time.
     `denied` says that there will be no more. While a token is needed and cannot be fetched, `last_problem`
     says why, `last_fault` is that fault, and `failing_since` the loop's time of the first failure.
     `hold(seconds, status)` is called if the token endpoint asks to wait.
@@ -60,7 +61,7 @@ class Tokens:
 
     def __init__(
         self,
-        source: TokenSource,
+        source: Callable[[float], Awaitable[Granted]],
         client: str,
         *,
         observer: Observer,
@@ -138,7 +139,7 @@ class Tokens:
         tries = 0
         while self.denied is None:
             asked_at = self._clock()
-            result = await self._source.fetch(asked_at)
+            result = await self._source(asked_at)
             if isinstance(result, Grant):
                 self.failing_since = self.last_problem = self.last_fault = None
                 self._observer(TokenRenewed(self._client, result.seconds))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harvester.sandbox import KINDS, FaultRate, Faults, SandboxOptions, parse_faults
 from harvester.sandbox.options import STATUSES
-from harvester.sandbox.responses import FaultPlan
+from harvester.sandbox.responses import draw
 from tests.sandbox.client import Client, connected
 
 
@@ -219,15 +219,16 @@ rates = st.lists(st.tuples(st.sampled_from(KINDS), st.floats(0, 0.4)), max_size=
 @given(rates, st.integers(), st.integers(1, 5), st.text(max_size=5))
 def test_faults_end(given_rates: list[tuple[str, float]], seed: int, streak: int, subject: str) -> None:
     """Whatever the rates, no account gets more faulty answers in a row than the streak."""
-    plan = FaultPlan(Faults(tuple(FaultRate(kind, share) for kind, share in given_rates)), seed, streak)
-    fates = [plan.draw(subject, attempt) is None for attempt in range(30)]
+    chosen = [FaultRate(kind, share) for kind, share in given_rates]
+    fates = [draw(chosen, subject, attempt, seed=seed, streak=streak) is None for attempt in range(30)]
     assert all(any(fates[at : at + streak + 1]) for at in range(30 - streak))
 
 
 def test_rates_are_met() -> None:
     """Over many accounts each fault has its share."""
-    plan = FaultPlan(parse_faults("500=0.1,reset=0.05"), seed=7, streak=3)
-    drawn = [fault.kind for n in range(20_000) if (fault := plan.draw(f"account {n}", 0))]
+    chosen = parse_faults("500=0.1,reset=0.05").rates
+    found = [draw(chosen, f"account {n}", 0, seed=7, streak=3) for n in range(20_000)]
+    drawn = [fault.kind for fault in found if fault]
     assert drawn.count("500") / 20_000 == pytest.approx(0.1, abs=0.01)
     assert drawn.count("reset") / 20_000 == pytest.approx(0.05, abs=0.01)
 

@@ -51,7 +51,7 @@ class Bench:
         self.holds: list[tuple[float, int]] = []
         self.loop = asyncio.get_running_loop()
         self.tokens = Tokens(
-            source,
+            source.fetch,
             "c",
             observer=self.events.append,
             hold=lambda seconds, status: self.holds.append((seconds, status)),
@@ -113,10 +113,11 @@ def test_an_expired_token_is_not_used() -> None:
     """If renewing fails until the token has expired, there is none rather than a stale one."""
 
     async def main() -> None:
-        bench = Bench(Mint(100))
+        mint = Mint(100)
+        bench = Bench(mint)
         async with bench.running() as tokens:
             await tokens.wait()
-            bench.tokens._source.others = [Throttled(0, None)] * 50  # type: ignore[attr-defined]
+            mint.others = [Throttled(0, None)] * 50
             await asyncio.sleep(99)
             assert tokens.ready(bench.loop.time()) is not None
             assert tokens.ready(bench.loop.time() + 1.1) is None
