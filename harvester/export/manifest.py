@@ -32,13 +32,12 @@ from typing import Any, Final
 import orjson
 
 from harvester.files import write_atomically
-from harvester.ledger import Entry, FailureRecord, LedgerReader
-from harvester.model import AccountOutcome, OutputFile
+from harvester.ledger import Entry, LedgerReader
+from harvester.model import AccountOutcome, Failure, OutputFile
 
 PROGRAM: Final = "account-usage-harvester"
 SCHEMA_VERSION: Final = 2
 
-_AT_ONCE: Final = 1000
 _MODULUS: Final = 1 << 256
 
 
@@ -104,9 +103,9 @@ def failure_lines(readers: Sequence[LedgerReader]) -> Iterator[bytes]:
     return map(failure_line, failures_of(readers))
 
 
-def failures_of(readers: Sequence[LedgerReader]) -> Iterator[FailureRecord]:
+def failures_of(readers: Sequence[LedgerReader]) -> Iterator[Failure]:
     """All failed accounts of one list, in its order."""
-    return merge(*[_failures(reader) for reader in readers], key=lambda failure: failure.position)
+    return merge(*[reader.failures() for reader in readers], key=lambda failure: failure.account.position)
 
 
 def write_failures(readers: Sequence[LedgerReader], dest: Path | str, mode: int = 0o600) -> None:
@@ -119,10 +118,10 @@ def write_failures(readers: Sequence[LedgerReader], dest: Path | str, mode: int 
     write_atomically(path, failure_lines(readers), mode, what="the failures file", started=True)
 
 
-def failure_line(failure: FailureRecord) -> bytes:
+def failure_line(failure: Failure) -> bytes:
     """One failed account: `accountId` first; `failedAt` is RFC 3339 in UTC."""
     document = {
-        "accountId": failure.id,
+        "accountId": failure.account.id,
         "status": failure.status,
         "reason": failure.reason,
         "detail": failure.detail,
@@ -131,10 +130,3 @@ def failure_line(failure: FailureRecord) -> bytes:
         "failedAt": f"{datetime.fromtimestamp(failure.failed_at, UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
     return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _failures(reader: LedgerReader) -> Iterator[FailureRecord]:
-    after = -1
-    while failures := reader.failures(after, _AT_ONCE):
-        yield from failures
-        after = failures[-1].position

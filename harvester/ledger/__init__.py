@@ -28,7 +28,6 @@ from harvester.ledger.reader import LedgerReader
 from harvester.ledger.records import (
     AccountSummary,
     Entry,
-    FailureRecord,
     ListSummary,
     RunRecord,
     SourceStatus,
@@ -39,7 +38,6 @@ from harvester.ledger.records import (
 __all__ = [
     "AccountSummary",
     "Entry",
-    "FailureRecord",
     "Ledger",
     "LedgerPaths",
     "LedgerReader",

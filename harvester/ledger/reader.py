@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -12,8 +12,8 @@ import orjson
 from harvester.errors import LedgerUnreadable
 from harvester.ledger.database import Database
 from harvester.ledger.lock import Descriptor
-from harvester.ledger.records import AccountSummary, Entry, FailureRecord, RunRecord, SourceStatus, Totals
-from harvester.model import AccountOutcome, Counts, FailureGroup
+from harvester.ledger.records import AccountSummary, Entry, RunRecord, SourceStatus, Totals
+from harvester.model import Account, AccountOutcome, Counts, Failure, FailureGroup
 
 FINISHED: Final = "finished"
 LIST_COMPLETE: Final = "listComplete"
@@ -22,6 +22,7 @@ LIST_VERSION: Final = "listVersion"
 _CACHE_KIB: Final = 4 * 1024
 _MOST_BYTES: Final = 16 << 20
 """Of rows in one slice: an account may have megabytes of them."""
+_FAILURES_AT_ONCE: Final = 1000
 _OUTCOMES: Final = (None, *AccountOutcome)
 _USUAL_COLUMNS: Final = {"date": "string", "count": "integer"}
 
@@ -90,9 +91,12 @@ class Queries:
         """All usage rows, and the accounts that were answered."""
         return Totals(*self.database.row("SELECT coalesce(sum(rowCount), 0), count(rows) FROM entry"))
 
-    def failures(self, after: int, limit: int) -> list[FailureRecord]:
-        """The next failed accounts with positions greater than `after`, in the order of the list."""
-        return [_failure(*columns) for columns in self.database.rows(_FAILURES, after, limit)]
+    def failures(self) -> Iterator[Failure]:
+        """The failed accounts in the order of the list, read a few at a time."""
+        after = -1
+        while found := self.database.rows(_FAILURES, after, _FAILURES_AT_ONCE):
+            yield from (_failure(*columns) for columns in found)
+            after = found[-1][0]
 
     def failures_by_reason(self) -> dict[str, FailureGroup]:
         """The failed accounts by reason, over all runs, the most frequent first."""
@@ -139,11 +143,11 @@ class Queries:
         return [SourceStatus(*columns) for columns in found]
 
 
-def _failure(position: int, id_: str, failed_at: float, encoded: str) -> FailureRecord:
+def _failure(position: int, id_: str, failed_at: float, encoded: str) -> Failure:
     # not taken apart in SQL, where a text ends at a NUL
-    failure = orjson.loads(encoded)
-    about = [failure[key] for key in ("status", "reason", "detail", "trackingId", "attempts")]
-    return FailureRecord._make((position, id_, *about, failed_at))
+    told = map(orjson.loads(encoded).get, ("status", "reason", "detail", "trackingId", "attempts"))
+    status, reason, detail, tracking_id, attempts = told
+    return Failure(Account(position, id_), status, reason, detail, tracking_id, attempts, failed_at)
 
 
 def merge_kinds(kinds: Iterable[str]) -> str:

@@ -77,19 +77,6 @@ class AccountSummary(NamedTuple):
     kept: str | None
 
 
-class FailureRecord(NamedTuple):
-    """An account that harvester gave up on. `failed_at` is a Unix time."""
-
-    position: int
-    id: str
-    status: int | None
-    reason: str
-    detail: str
-    tracking_id: str | None
-    attempts: int
-    failed_at: float
-
-
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run of the harvest, which began at the Unix time `started`. `details` has what else it recorded."""

@@ -98,10 +98,7 @@ def _entries(reader: LedgerReader) -> Iterator[Entry]:
 
 
 def _failed(reader: LedgerReader) -> Iterator[tuple[int, str]]:
-    after = -1
-    while failures := reader.failures(after, _SLICE):
-        yield from ((failure.position, failure.id) for failure in failures)
-        after = failures[-1].position
+    return ((failure.account.position, failure.account.id) for failure in reader.failures())
 
 
 class GivenList:

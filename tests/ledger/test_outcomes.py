@@ -8,6 +8,7 @@ import pytest
 
 from harvester.errors import InternalError
 from harvester.ledger import LedgerReader, SourceStatus
+from harvester.ledger import reader as reader_module
 from harvester.ledger.reader import merge_kinds
 from harvester.model import (
     Account,
@@ -72,17 +73,18 @@ def test_nothing_of_a_wrong_batch_is_stored(tmp_path: Path) -> None:
         assert writer.database.value("SELECT count(*) FROM fact WHERE key = 'fact'") == 0
 
 
-def test_failures_are_read_and_grouped_by_reason(tmp_path: Path) -> None:
+def test_failures_are_read_and_grouped_by_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Failures of all runs are there in the order of the list, the groups from the most frequent on."""
     with created(tmp_path / "x", "abcd") as writer:
         a, b, c, d = pending(writer)
         settle(writer, [failure(d, detail="d's"), failure(b, Reason.FORBIDDEN, "b's"), harvested(c)])
         settle(writer, [failure(a, detail="a's \ud800 with a lone surrogate")])
     with LedgerReader(tmp_path / "x") as reader:
-        found = reader.failures(-1, 10)
-        assert [one.id for one in found] == ["a", "b", "d"]
-        assert found[1] == (1, "b", 404, "forbidden", "b's", "tracking-1", 3, 1_790_000_002.5)
-        assert [one.id for one in reader.failures(0, 1)] == ["b"]
+        found = list(reader.failures())
+        assert [one.account.id for one in found] == ["a", "b", "d"]
+        assert found[1] == failure(b, Reason.FORBIDDEN, "b's")
+        monkeypatch.setattr(reader_module, "_FAILURES_AT_ONCE", 1)
+        assert list(reader.failures()) == found
         groups = reader.failures_by_reason()
         assert [(reason, group.count, group.account_id) for reason, group in groups.items()] == [
             ("not_found", 2, "a"),

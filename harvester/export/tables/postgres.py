@@ -240,7 +240,7 @@ class Postgres:
                         copy.write_row([_text(entry.id), outcome, entry.settled_at, entry.run_id])
         with connection.cursor() as cursor, cursor.copy("COPY failed FROM STDIN") as copy:
             for failure in harvested.failures():
-                copy.write_row([_text(failure.id), failure.reason, _text(failure.detail)])
+                copy.write_row([_text(failure.account.id), failure.reason, _text(failure.detail)])
         self._execute(connection, _MERGE_ACCOUNTS)
 
     # --- statements

@@ -8,7 +8,8 @@ from typing import Final, Protocol
 
 from harvester.errors import StoppedEarly
 from harvester.export.records import COLUMNS, EMPTY, Content, Record, Stamper, join, split
-from harvester.ledger import Entry, FailureRecord, LedgerReader
+from harvester.ledger import Entry, LedgerReader
+from harvester.model import Failure
 
 MONTH: Final = "month"
 """The column that is, with the account, the key of a table. A property of this name is left out."""
@@ -26,7 +27,7 @@ class Harvested:
     content: Content
     tenant: str
     slices: Callable[[], Iterator[list[Entry]]]
-    failures: Callable[[], Iterator[FailureRecord]]
+    failures: Callable[[], Iterator[Failure]]
     earlier: LedgerReader | None = None
 
     def records(self, last: str | None) -> Iterator[list[Record]]:
