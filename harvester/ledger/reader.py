@@ -22,7 +22,7 @@ LIST_VERSION: Final = "listVersion"
 _CACHE_KIB: Final = 4 * 1024
 _MOST_BYTES: Final = 16 << 20
 """Of rows in one slice: an account may have megabytes of them."""
-_FAILURES_AT_ONCE: Final = 1000
+_AT_ONCE: Final = 1000
 _OUTCOMES: Final = (None, *AccountOutcome)
 _USUAL_COLUMNS: Final = {"date": "string", "count": "integer"}
 
@@ -94,7 +94,7 @@ class Queries:
     def failures(self) -> Iterator[Failure]:
         """The failed accounts in the order of the list, read a few at a time."""
         after = -1
-        while found := self.database.rows(_FAILURES, after, _FAILURES_AT_ONCE):
+        while found := self.database.rows(_FAILURES, after, _AT_ONCE):
             yield from (_failure(*columns) for columns in found)
             after = found[-1][0]
 
@@ -232,6 +232,13 @@ class LedgerReader(Queries):
             answered = (_OUTCOMES[outcome or 0], rows, row_count, settled_at, *lanes[lane], runs[run])
             entries.append(Entry._make((position, id_, *answered, kept and kept.encode(), reason)))
         return _settled_prefix(entries) if settled_only_prefix else entries
+
+    def all_entries(self) -> Iterator[Entry]:
+        """All accounts in the order of the list, settled or not, read a slice at a time."""
+        after = -1
+        while found := self.entries(after, _AT_ONCE, settled_only_prefix=False):
+            yield from found
+            after = found[-1].position
 
     def _measure(self, after: int, limit: int) -> tuple[int, int | None]:
         """A `limit` whose rows fit into memory, and the first position there without an outcome."""

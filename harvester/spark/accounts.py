@@ -12,7 +12,7 @@ import heapq
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 import zstandard
@@ -26,8 +26,6 @@ from harvester.source import listed_records, pumped, read_list
 from harvester.source.bytestream import standard_input
 from harvester.source.ids import BATCH
 from harvester.source.spreadsheet import ID_FIELDS
-
-_SLICE: Final = 1000
 
 
 def accounts_of(
@@ -81,7 +79,7 @@ def _split(ledger: Path, rates: Sequence[float]) -> list[tuple[int, bytes]]:
     next_done = [(1 / rate, lane) for lane, rate in enumerate(rates)]
     heapq.heapify(next_done)
     with LedgerReader(ledger) as reader:
-        for entry in _entries(reader):
+        for entry in reader.all_entries():
             _, lane = next_done[0]
             counts[lane] += 1
             packed[lane].write(packers[lane].compress(_line(entry)))
@@ -89,13 +87,6 @@ def _split(ledger: Path, rates: Sequence[float]) -> list[tuple[int, bytes]]:
     for packer, buffer in zip(packers, packed, strict=True):
         buffer.write(packer.flush())
     return [(count, buffer.getvalue()) for count, buffer in zip(counts, packed, strict=True)]
-
-
-def _entries(reader: LedgerReader) -> Iterator[Entry]:
-    after = -1
-    while found := reader.entries(after, _SLICE, settled_only_prefix=False):
-        yield from found
-        after = found[-1].position
 
 
 def _line(entry: Entry) -> bytes:

@@ -13,7 +13,6 @@ from harvester.ledger.decode import decode
 from harvester.model import AccountOutcome, ListedAccount
 from harvester.verify.contents import Group, Shape, row_of
 
-_SLICE: Final = 1000
 MOST: Final = 100
 """So many findings are kept; those beyond are only counted."""
 
@@ -71,7 +70,7 @@ class Ledgers:
         self.readers = readers
 
     def __iter__(self) -> Iterator[Entry]:
-        return merge(*map(_entries, self.readers), key=lambda entry: entry.position)
+        return merge(*[reader.all_entries() for reader in self.readers], key=lambda entry: entry.position)
 
     def position_of(self, account_id: str) -> int | None:
         """Where an account is on the list, None if it is not."""
@@ -87,18 +86,8 @@ class Ledgers:
 
     def failed_ids(self) -> Iterator[str]:
         """The accounts that harvester gave up on, in the order of the list."""
-        return (account_id for _, account_id in merge(*map(_failed, self.readers)))
-
-
-def _entries(reader: LedgerReader) -> Iterator[Entry]:
-    after = -1
-    while entries := reader.entries(after, _SLICE, settled_only_prefix=False):
-        yield from entries
-        after = entries[-1].position
-
-
-def _failed(reader: LedgerReader) -> Iterator[tuple[int, str]]:
-    return ((failure.account.position, failure.account.id) for failure in reader.failures())
+        failures = [reader.failures() for reader in self.readers]
+        return (one.account.id for one in merge(*failures, key=lambda one: one.account.position))
 
 
 class GivenList:

@@ -83,7 +83,7 @@ def test_failures_are_read_and_grouped_by_reason(tmp_path: Path, monkeypatch: py
         found = list(reader.failures())
         assert [one.account.id for one in found] == ["a", "b", "d"]
         assert found[1] == failure(b, Reason.FORBIDDEN, "b's")
-        monkeypatch.setattr(reader_module, "_FAILURES_AT_ONCE", 1)
+        monkeypatch.setattr(reader_module, "_AT_ONCE", 1)
         assert list(reader.failures()) == found
         groups = reader.failures_by_reason()
         assert [(reason, group.count, group.account_id) for reason, group in groups.items()] == [
