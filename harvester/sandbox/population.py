@@ -11,6 +11,7 @@ from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from hashlib import blake2b, shake_128
 from typing import Any
 
@@ -185,7 +186,7 @@ class Population:
 
     def dice(self, number: int) -> bytes:
         """64 bytes of chance that belong to the account with this number; equal seeds give equal ones."""
-        return blake2b(number.to_bytes(8), key=self._key, digest_size=64).digest()
+        return _dice(self._key, number)
 
     def _usual(self, number: int) -> list[dict[str, Any]]:
         dice = self.dice(number)
@@ -214,6 +215,11 @@ class Population:
             {"date": month, "count": 1 + chance % days}
             for (month, days), chance in zip(self._months, dice, strict=False)
         ]
+
+
+@lru_cache(maxsize=64)  # the answer to one request asks for them several times
+def _dice(key: bytes, number: int) -> bytes:
+    return blake2b(number.to_bytes(8), key=key, digest_size=64).digest()
 
 
 def _months_back(today: date, months: int) -> list[tuple[str, int]]:
