@@ -95,7 +95,8 @@ def _hand_over(
             if not put([account.id for account in batch]):
                 return
     except BaseException as error:
-        put(error)
+        if put(error) and isinstance(error, Exception):
+            return  # it is raised where the harvest meets it
         raise
     put(None)
 

@@ -146,7 +146,10 @@ class Run:
         """The observer, for events that come from the thread of the export."""
         return lambda event: _tell(loop, self._observe, event)
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception) and not self._ledger.closed:
+            await self._abandon()
+            return
         if self._earlier is not None:
             self._earlier.close()
         await self._ledger.close()

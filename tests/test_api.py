@@ -46,6 +46,10 @@ def options(there: Tenant, **more: Any) -> dict[str, Any]:
     return {"base_url": there.url, "clients": [CLIENT], "quota": None, **more}
 
 
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def ids_of(there: Tenant, most: int | None = None) -> list[str]:
     return [one.decode() for one in there.ids[:most]]
 
@@ -134,10 +138,17 @@ async def test_an_error_of_the_callers_iterable_comes_out(there: Tenant, tmp_pat
         yield from ids_of(there, 10)
         raise ZeroDivisionError
 
+    settings = load_settings(**options(there, output=tmp_path / "u.ndjson"))
     with pytest.raises(ZeroDivisionError):
-        harvest(ids(), **options(there, output=tmp_path / "u.ndjson"))
-    await asyncio.sleep(0)
-    assert not (tmp_path / "u.ndjson").exists()
+        harvest(ids(), settings)
+    assert not left_in(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.to_thread(harvest, ids(), settings)
+    assert not left_in(tmp_path)
+    async with Harvest(settings) as running:
+        with pytest.raises(ZeroDivisionError):
+            await running.run(ids())
+    assert not left_in(tmp_path)
 
 
 async def test_rows_come_in_the_order_of_the_list(there: Tenant) -> None:
@@ -239,11 +250,12 @@ async def test_a_canceled_harvest_leaves_a_ledger_that_resumes(there: Tenant, tm
 def test_what_is_no_list_of_account_ids_is_refused(
     there: Tenant, tmp_path: Path, ids: Any, error: type[Exception]
 ) -> None:
-    """A ValueError of harvester's own, or a TypeError; nothing is requested."""
+    """A ValueError of harvester's own, or a TypeError; nothing is requested, and nothing is left behind."""
     before = there.requested
     with pytest.raises(error):
         harvest(ids, **options(there, output=tmp_path / "u.ndjson"))
     assert there.requested == before
+    assert not left_in(tmp_path)
     assert issubclass(InvalidAccountId, ValueError)
 
 
