@@ -134,6 +134,8 @@ class Engine:
     async def _recall(self) -> None:
         """What earlier runs of this harvest have found."""
         self._scheduler.known_good = await self._ledger.known_good()
+        if self._scheduler.known_good is None:
+            self._scheduler.answered_account = await self._ledger.answered_account()
         counts = await self._ledger.counts()
         if counts.harvested or counts.empty:
             self._conductor.list_is_good()

@@ -84,7 +84,8 @@ class Scheduler:
         self.known_good = known_good
         """An account answered with rows, in this run or an earlier one: whoever has the right gets it."""
         self.answered_account: str | None = None
-        """An account answered without rows, or refused: a tenant that is alive does so again."""
+        """An account answered without rows, or refused, in this run or an earlier one: a tenant that is
+        alive does so again."""
         self.others_answered = 0
         """Accounts answered, be it with a refusal, but not with 429 or a fault."""
         self.in_flight = 0
@@ -202,10 +203,11 @@ class Scheduler:
         return next((work for work in self._throttled if not work.avoid & lane.bit), None)
 
     def _leftover_source(self, work: Work) -> Source | None:
-        """Only throttled accounts are left: the known-good account takes the part of the others."""
+        """Only throttled accounts are left: one that was answered takes the part of the others."""
         if self._comparing:
             return None
-        return self._take_throttled if work.compared or self.known_good is None else self._compare
+        nobody = self.known_good is None and self.answered_account is None
+        return self._take_throttled if work.compared or nobody else self._compare
 
     def _take_throttled(self, lane: LaneStanding) -> Work:
         work = self._first_throttled(lane)
@@ -217,10 +219,12 @@ class Scheduler:
         work = self._first_throttled(lane)
         assert work is not None  # noqa: S101  # for the type checker, as above
         work.compared = self._comparing = True
-        return self._request_known_good(Kind.COMPARISON)
+        other = self.known_good or self.answered_account
+        assert other is not None  # noqa: S101  # for the type checker, as above
+        return self._request_only(Kind.COMPARISON, other)
 
     def compared(self, *, answered: bool) -> None:
-        """The known-good account was requested while others are throttled; its answer counts for ten."""
+        """Another account was requested while some are throttled; its answer counts for ten."""
         self._comparing = False
         if answered:
             self.others_answered += OTHERS_ANSWERED

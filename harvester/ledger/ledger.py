@@ -82,6 +82,7 @@ class Ledger:
     totals = _awaited(Writer.totals)
     failures_by_reason = _awaited(Writer.failures_by_reason)
     known_good = _awaited(Writer.known_good)
+    answered_account = _awaited(Writer.answered_account)
 
     fact = _awaited(Writer.fact)
     save_facts = _awaited(Writer.save_facts)

@@ -56,6 +56,13 @@ SELECT position, rows FROM entry WHERE position IN (SELECT value FROM json_each(
 _ROWS_OF: Final = """
 SELECT id, rows FROM entry WHERE id IN (SELECT value FROM json_each(?)) AND rows IS NOT NULL
 """
+_ANSWERED: Final = """
+SELECT id FROM entry WHERE outcome = 2
+UNION ALL
+SELECT id FROM entry WHERE outcome = 4
+    AND json_extract(failure, '$.reason') IN ('bad_request', 'not_found', 'refused')
+LIMIT 1
+"""
 _CONTENT: Final = """
 SELECT settled, run.id
 FROM (SELECT count(*) AS settled, max(run) AS last FROM entry WHERE outcome IS NOT NULL)
@@ -109,6 +116,11 @@ class Queries:
     def known_good(self) -> str | None:
         """The ID of an account that was answered with rows, in this run or an earlier one."""
         found: str | None = self.database.value("SELECT id FROM entry WHERE outcome = 1 LIMIT 1")
+        return found
+
+    def answered_account(self) -> str | None:
+        """The ID of an account that was answered without rows, or refused on its own account."""
+        found: str | None = self.database.value(_ANSWERED)
         return found
 
     def columns(self) -> dict[str, str]:

@@ -229,14 +229,17 @@ class FakeLane:
 class FakeLedger:
     """A list and its outcomes in memory. A query takes `delay` seconds; `broken` makes a transaction fail."""
 
-    def __init__(self, accounts: Iterable[Account], *, known_good: str | None = None) -> None:
+    def __init__(
+        self, accounts: Iterable[Account], *, known_good: str | None = None, answered: str | None = None
+    ) -> None:
         self.accounts = {account.position: account for account in accounts}
         self.settled: dict[int, Settled] = {}
         self.facts: dict[str, Any] = {}
         self.delay = 0.01
         self.settle_delay: float | None = None
         self.broken: StopRun | None = None
-        self.known: str | None = known_good
+        self.known = known_good
+        self.answered = answered
         self.batches: list[int] = []
         self.released_before: int | None = None
         self.on_settle: Callable[[], None] = lambda: None
@@ -268,6 +271,9 @@ class FakeLedger:
     async def known_good(self) -> str | None:
         await asyncio.sleep(self.delay)
         return self.known
+
+    async def answered_account(self) -> str | None:
+        return self.answered
 
     async def counts(self) -> Counts:
         ends = [
@@ -311,6 +317,7 @@ class World:
     interval: float = 0.01
     seed: int = 0
     known_good: str | None = None
+    answered_account: str | None = None
     unreported: frozenset[int] = frozenset()
     settled_earlier: dict[int, Settled] = field(default_factory=dict)
     """What the ledger of an earlier run has."""
@@ -327,7 +334,7 @@ class World:
         """The parts; to be called inside the loop."""
         self.began = asyncio.get_running_loop().time()
         ids = [Account(i, f"a-{i}", i in self.unreported) for i in range(self.accounts)]
-        self.ledger = FakeLedger(ids, known_good=self.known_good)
+        self.ledger = FakeLedger(ids, known_good=self.known_good, answered=self.answered_account)
         self.ledger.settled.update(self.settled_earlier)
         self.client_list = [FakeClient(f"c{i}", self.observe) for i in range(self.clients)]
         self.lanes = [

@@ -188,6 +188,24 @@ def test_accounts_that_always_get_429_fail_wherever_they_are(which: set[int]) ->
     assert set(world.ledger.failures()) == {f"a-{i}" for i in which}
 
 
+@pytest.mark.parametrize("others", [EMPTY, MISSING, BAD])
+def test_accounts_that_always_get_429_fail_among_others_without_rows(others: Reply) -> None:
+    """An account answered without rows, or refused, takes the part of the known-good one."""
+    world = all_but(others, {"a-1": THROTTLED, "a-7": THROTTLED}, accounts=12)
+    result = harvest(world)
+    assert result.stop is None
+    assert result.seconds < 300
+    assert {one for one, failed in world.ledger.failures().items() if failed.status == 429} == {"a-1", "a-7"}
+
+
+def test_an_account_that_always_gets_429_fails_in_a_harvest_that_is_resumed_for_it() -> None:
+    """An account that was refused in an earlier run takes the part of the known-good one."""
+    world = all_but(MISSING, {"a-0": THROTTLED}, accounts=1)
+    world.answered_account = "a-gone"
+    assert harvest(world).stop is None
+    assert world.ledger.failures()["a-0"].reason is Reason.THROTTLED
+
+
 def test_a_429_costs_no_attempt_before_ten_others_were_answered() -> None:
     """An account that is throttled moves behind ten others before it is requested again."""
     world = all_but(GOOD, {"a-5": THROTTLED}, accounts=200)

@@ -130,6 +130,18 @@ def test_an_account_known_to_be_good_is_one_with_rows(tmp_path: Path) -> None:
         assert writer.known_good() == "c"
 
 
+def test_an_account_that_was_answered_is_one_that_a_live_tenant_answers_again(tmp_path: Path) -> None:
+    """One without rows, or one that was refused on its own account; not one that met faults or 429s."""
+    with created(tmp_path / "x", "abcd") as writer:
+        a, b, c, d = pending(writer)
+        settle(writer, [failure(a, Reason.THROTTLED), failure(b, Reason.SERVER_ERROR)])
+        assert writer.answered_account() is None
+        settle(writer, [failure(c, Reason.NOT_FOUND)])
+        assert writer.answered_account() == "c"
+        settle(writer, [empty(d)])
+        assert writer.answered_account() == "d"
+
+
 def test_columns_are_those_of_the_accounts_on_the_list(tmp_path: Path) -> None:
     """Kinds of unusual rows are merged, in an order that does not depend on who was first."""
 
