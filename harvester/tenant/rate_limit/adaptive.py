@@ -60,6 +60,10 @@ _REST: Final = 4.0
 _BETWEEN: Final = 2.0
 """Windows between other steps. All steps within twelve windows are less than what another run gives up in
 them that is refused twice: it must not be refused a third time."""
+_FULL_WINDOW: Final = 3
+"""Refused probes in a row that show a full window: a bucket would have refilled, even if shared."""
+_FADING: Final = 2.0
+"""Windows for which a counter may refuse that fades instead of starting anew."""
 _USED: Final = 0.8
 """Part of the rate that must have been used for it to be worth raising."""
 _FLOOR: Final = 0.01
@@ -231,16 +235,18 @@ class AdaptiveRate:
         Else the count of a sliding window has fallen to the limit meanwhile. In a search it may be a bucket
         that another run empties, unless no `Retry-After` ever says when the limit resets.
         """
-        before, searched = self.rate, self._searching
-        last = probes[-1].first
-        if last - since >= self._period:
-            self.rate = self._evidence.volleys[0].rate if searched else self.rate
-        elif searched and any(probe.until > probe.first for probe in probes):
+        before, searched, period = self.rate, self._searching, self._period
+        first, last = self._evidence.volleys[0], probes[-1].first
+        young = first.first - first.began < period  # so all that its window held is known
+        if last - since >= (_FADING if young else 1.0) * period:
+            self.rate = first.rate if searched else self.rate
+        elif searched and len(probes) < _FULL_WINDOW and any(probe.until > probe.first for probe in probes):
             return False
         else:
             self._evidence.windowed = self._evidence.windowed or searched
-            count = self._log.accepted_between(last - self._period, last)
-            self.rate = min(self.rate, max(self.floor, _BELOW * count / self._period))
+            held = self._log.accepted_between(first.began, first.first) if young else 0
+            count = max(held, self._log.accepted_between(last - period, last))
+            self.rate = min(self.rate, max(self.floor, _BELOW * count / period))
         self._searching = False
         self._next_step = self._quiet_until()
         return self.rate != before

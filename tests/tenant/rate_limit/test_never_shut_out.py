@@ -13,7 +13,14 @@ import pytest
 
 from harvester.events import LanePaused, RateChanged
 from harvester.model import Quota
-from tests.tenant.rate_limit.gateways import FixedWindow, Gateway, RouteBackoff, SlidingLog, Switching
+from tests.tenant.rate_limit.gateways import (
+    FixedWindow,
+    Gateway,
+    RouteBackoff,
+    SlidingLog,
+    StickTable,
+    Switching,
+)
 from tests.tenant.rate_limit.simulation import Traffic, World, simulate
 from tests.tenant.rate_limit.table import ALGORITHMS, CASES, QUOTA, Case, measure
 
@@ -34,6 +41,17 @@ def test_a_hidden_limit_is_found_and_used_and_nobody_is_shut_out(case: Case, alg
     shares = [figures.share for figures in found]
     assert sum(shares) / len(shares) >= (0.85 if algorithm in BUCKETS else 0.92)
     assert max(figures.refused for figures in found) <= 0.025
+
+
+@pytest.mark.parametrize("limit", [25, 60, 90])
+def test_a_counter_that_always_says_one_second_is_found_out(limit: int) -> None:
+    """HAProxy's counter refuses probe after probe until it has faded, which no bucket does."""
+    route = RouteBackoff(StickTable(limit, 10.0))
+    traffic = simulate(
+        route, QUOTA, World(latency=0.005, retry_after=lambda _: 1.0, seed=3), accounts=limit * 30
+    )
+    assert route.shut_out == []
+    assert traffic.all.seconds <= 30 * 10.0 / 0.85
 
 
 def drive(route: RouteBackoff, seconds: float, latency: float = 0.1, seed: int = 1) -> Traffic:
