@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench.child import Cost
 from tests.bench.contenders import BARE, BARE_UVLOOP, OTHERS, OURS, Contender, Job, harvest, scaled
 from tests.bench.machine import DEBIAN, program
-from tests.bench.result import Found, Spread
+from tests.bench.result import Found, Spread, megabytes
 from tests.bench.servers import fixed
 
 ACCOUNTS = 20_000
@@ -79,17 +79,13 @@ def _hint(contender: Contender) -> str:
 def _add(found: Found, name: str, costs: list[Cost], by: Spread | None) -> None:
     cpu, wall = Spread(tuple(c.cpu for c in costs)), Spread(tuple(c.wall for c in costs))
     peak = Spread(tuple(c.peak for c in costs))
-    found.rows.append([name, cpu.shown(), wall.shown(), _megabytes(peak.middle), by.shown() if by else ""])
+    found.rows.append([name, cpu.shown(), wall.shown(), megabytes(peak.middle), by.shown() if by else ""])
     found.data[name] = {
         "cpu": cpu.values,
         "wall": wall.values,
         "peakMB": None if math.isnan(peak.middle) else peak.values,
         "oursByIt": by.values if by else None,
     }
-
-
-def _megabytes(peak: float) -> str:
-    return "" if math.isnan(peak) else f"{peak:.0f}"
 
 
 def ledger(rounds: int, accounts: int = ACCOUNTS) -> Found:

@@ -12,7 +12,7 @@ from tests.bench.child import Broken, Cost, run
 from tests.bench.contenders import ENVIRON
 from tests.bench.cost import paired
 from tests.bench.ledgers import ROWS_EACH, finished_ledger
-from tests.bench.result import Found, Spread
+from tests.bench.result import Found, Spread, megabytes
 
 ACCOUNTS = 100_000
 _HARVESTER = (sys.executable, "-m", "harvester")
@@ -56,7 +56,7 @@ def _add(found: Found, what: str, costs: list[Cost], theirs: list[Cost]) -> None
     peak = Spread(tuple(c.peak for c in costs))
     by = Spread(tuple(one.wall / other.wall for one, other in zip(costs, theirs, strict=True)))
     shown = "" if costs is theirs or what.startswith("cat") else by.shown()
-    found.rows.append([what, wall.shown(), cpu.shown(), f"{peak.middle:.0f}", shown])
+    found.rows.append([what, wall.shown(), cpu.shown(), megabytes(peak.middle), shown])
     found.data[what] = {"wall": wall.values, "cpu": cpu.values, "by": by.values}
 
 
@@ -78,7 +78,7 @@ def unused(rounds: int, accounts: int = ACCOUNTS) -> Found:
             costs = [run(argv, environ=ENVIRON, statuses=(0, 3)) for _ in range(rounds)]
             wall, cpu = Spread(tuple(c.wall for c in costs)), Spread(tuple(c.cpu for c in costs))
             peak = Spread(tuple(c.peak for c in costs))
-            found.rows.append([what, wall.shown(), cpu.shown(), f"{peak.middle:.0f}"])
+            found.rows.append([what, wall.shown(), cpu.shown(), megabytes(peak.middle)])
             found.data[what] = {"wall": wall.values, "cpu": cpu.values, "peakMB": peak.values}
     found.notes.append(f"Median (least–largest) of {rounds} rounds, the start included. To reach: 2 s.")
     return found

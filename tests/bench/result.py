@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -40,7 +41,7 @@ class Found:
 
     def markdown(self) -> str:
         """The table as Markdown, columns aligned so that it can be read as it is."""
-        lines = [list(self.columns), *self.rows]
+        lines = [[cell.replace("|", r"\|") for cell in line] for line in (self.columns, *self.rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.columns))]
         shown = [
             " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
@@ -49,3 +50,8 @@ class Found:
         table = "\n".join(f"| {line} |" for line in (shown[0], rule, *shown[1:]))
         notes = "".join(f"\n- {note}" for note in self.notes)
         return f"### {self.title}\n\n{table}\n{notes}".rstrip() + "\n"
+
+
+def megabytes(peak: float) -> str:
+    """A peak of memory for a table; nothing where it is not known."""
+    return "" if math.isnan(peak) else f"{peak:.0f}"
