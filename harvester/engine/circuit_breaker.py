@@ -245,6 +245,10 @@ class CircuitBreaker:
             for work in lane.exhausted:
                 yield index, work
 
+    def undecided(self) -> bool:
+        """Whether accounts are exhausted on a lane that no probe is going to decide about."""
+        return self.tenant.closed and any(lane.exhausted and lane.circuit.closed for lane in self._lanes)
+
     def _hold_tenant(self, now: float) -> None:
         """The tenant is held when each of its lanes is."""
         live = [lane for lane in self._lanes if lane.live]

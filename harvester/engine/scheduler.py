@@ -370,9 +370,8 @@ class Scheduler:
         able = self.able(now)
         if able:
             return Stall.LANES if all(lane.lane.waiting_for is not None for lane in able) else None
-        if self._due or self._breaker.next_probe(now) is not None:
-            return None
-        return self._waiting()
+        probed = self._breaker.next_probe(now) is not None and not self._breaker.undecided()
+        return None if self._due or probed else self._waiting()
 
     def able(self, now: float) -> list[LaneStanding]:
         """The lanes in use for which there is work."""

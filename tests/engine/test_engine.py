@@ -674,6 +674,23 @@ def test_a_single_account_that_always_errs_among_others_without_rows_fails(other
     assert world.ledger.failures()["a-1"].attempts == 5
 
 
+@pytest.mark.parametrize("versions", [("v1", "v2024"), ("v1", "v2024", "v2025")])
+@pytest.mark.parametrize("which", ["a-0", "a-29", "a-59"])
+def test_an_account_that_always_errs_fails_while_a_version_does_nothing_else(
+    versions: tuple[str, ...], which: str
+) -> None:
+    """That one lane is probed for as long as it errs holds up no decision about the others."""
+
+    def reply(lane: FakeLane, account: str, *_: object) -> Reply:
+        return BROKEN if lane.api_version == "v1" or account == which else GOOD
+
+    world = World(reply, accounts=60, versions=versions)
+    result = harvest(world, max_outage=600)
+    assert result.stop is None
+    assert list(world.ledger.failures()) == [which]
+    assert result.seconds < 120
+
+
 def test_a_single_account_that_always_errs_on_a_resumed_harvest_fails() -> None:
     """The known-good account shows that the tenant is alive."""
     world = World(
