@@ -32,10 +32,15 @@ LISTED_FROM = ("id-3", "id-40", "id-500", "id-700", "nobody")
 
 def listed() -> Iterator[Listed]:
     """Every creation date with every source; every month of use, alone and with others, and what is kept."""
-    known = [{}, *[{"sourceId": source} for source in (*BY_ID, "elsewhere")]]
-    told = [{"usageStatus": "COMPLETE", "usageSince": month} for month in (*MONTHS, None)]
-    silent = [{"usageStatus": "INCOMPLETE"}, {"sourceId": SILENT, "usageStatus": "COMPLETE"}]
-    created = [{}, *[{"created": f"{day}T23:59:59.999Z"} for day in BORDERS]]
+    known: list[dict[str, Any]] = [{}, *[{"sourceId": source} for source in (*BY_ID, "elsewhere")]]
+    told: list[dict[str, Any]] = [
+        {"usageStatus": "COMPLETE", "usageSince": month} for month in (*MONTHS, None)
+    ]
+    silent: list[dict[str, Any]] = [
+        {"usageStatus": "INCOMPLETE"},
+        {"sourceId": SILENT, "usageStatus": "COMPLETE"},
+    ]
+    created: list[dict[str, Any]] = [{}, *[{"created": f"{day}T23:59:59.999Z"} for day in BORDERS]]
     unused = [one | other for one in created for other in (*known, *told, *silent)]
     usages = [
         None,
@@ -45,8 +50,11 @@ def listed() -> Iterator[Listed]:
         dict.fromkeys(MONTHS[1:-1], 1),
         dict.fromkeys(MONTHS[1:-1], 0),
     ]
-    notes = ['"disabled":false', {"disabled": False}, {"disabled": True}]
-    disabled = [{}, *[{"disabled": value} for value in (True, False, "true", "false", None)]]
+    notes: list[Any] = ['"disabled":false', {"disabled": False}, {"disabled": True}]
+    disabled: list[dict[str, Any]] = [
+        {},
+        *[{"disabled": value} for value in (True, False, "true", "false", None)],
+    ]
     disabled += [{"note": note, "disabled": value} for note in notes for value in (True, False)]
     used = [(usage, one | known[2]) for usage in usages for one in disabled]
     for number, (usage, properties) in enumerate([*(({}, one) for one in unused), *used]):
