@@ -118,7 +118,7 @@ class Conductor:
         elif isinstance(outcome, (TokenRejected, Refused)):
             self._refused(lane, work, outcome)
         if work.kind is Kind.COMPARISON:
-            self.scheduler.compared(answered=not isinstance(outcome, (Fault, Throttled)))
+            self.scheduler.compared(answered=isinstance(outcome, (Answered, Refused)))
         if not lane.proven and lane.live:
             self.access.judge(lane)
         self.look()

@@ -150,7 +150,7 @@ class Scheduler:
             return self._take_throttled
         if self._may_begin(lane):
             return self._begin
-        return None if throttled is None else self._leftover_source(throttled)
+        return None if throttled is None else self._leftover_source(lane, throttled)
 
     def _may_begin(self, lane: LaneStanding) -> bool:
         if not self._fresh or self.begun >= MOST_BEGUN or lane.version.missing >= MOST_MISSING:
@@ -202,9 +202,12 @@ class Scheduler:
     def _first_throttled(self, lane: LaneStanding) -> Work | None:
         return next((work for work in self._throttled if not work.avoid & lane.bit), None)
 
-    def _leftover_source(self, work: Work) -> Source | None:
-        """Only throttled accounts are left: one that was answered takes the part of the others."""
-        if self._comparing:
+    def _leftover_source(self, lane: LaneStanding, work: Work) -> Source | None:
+        """Only throttled accounts are left: one that was answered takes the part of the others.
+
+        A lane that is not proven leaves both to those that are: what it is told says nothing of them.
+        """
+        if self._comparing or (not lane.proven and any(one.proven for one in self._standings.live)):
             return None
         nobody = self.known_good is None and self.answered_account is None
         return self._take_throttled if work.compared or nobody else self._compare

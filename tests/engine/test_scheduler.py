@@ -125,6 +125,16 @@ def test_throttled_accounts_that_are_left_alone_are_compared_with_the_known_good
     assert taken(subject) is one
 
 
+def test_throttled_accounts_that_are_left_alone_are_left_to_lanes_that_are_proven() -> None:
+    """What a client with the wrong token is told says nothing about the account, nor about the tenant."""
+    lanes = standings(clients=2)
+    lanes.lanes[0].proven = True
+    subject = scheduler(lanes, accounts=1, known_good="good")
+    subject.last(taken(subject, 0))
+    assert take(subject, 1) is None
+    assert taken(subject, 0).kind is Kind.COMPARISON
+
+
 def test_an_account_is_kept_from_the_lanes_that_refused_it() -> None:
     """Whether it waits its turn or is throttled."""
     for put in (Scheduler.again, Scheduler.last):
