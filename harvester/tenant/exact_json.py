@@ -1,4 +1,4 @@
-"""JSON whose numbers come out digit for digit: what orjson would change is kept as an `orjson.Fragment`."""
+"""JSON that comes out as it came in: what orjson would change or refuse is kept as an `orjson.Fragment`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class NotJson(ValueError):
 def loads(body: bytes, *, replace_surrogates: bool = False) -> Any:
     """Parse `body` with the standard library, which hands out the digits of each number.
 
-    Half a surrogate pair is valid in JSON, but nobody further on could encode it: it is refused, or
-    replaced by U+FFFD.
+    A text with half a surrogate pair, which is valid in JSON and nowhere else, is kept as JSON, or the half
+    is replaced by U+FFFD.
 
     Raises:
-        NotJson: it is not valid JSON, or cannot be encoded again.
+        NotJson: it is not valid JSON, or a property has half a surrogate pair in its name.
     """
     try:
         document = json.loads(
@@ -54,10 +54,28 @@ def _encodable(document: Any, *, replace_surrogates: bool) -> Any:
     except orjson.JSONEncodeError as error:
         if "recursion" in str(error).lower():
             raise RecursionError from None
-        if not replace_surrogates:
-            raise NotJson("it has half of a surrogate pair") from None
-        return _without_surrogates(document)
+        return _without_surrogates(document) if replace_surrogates else _escaped(document)
     return document
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if _is_text(value) else orjson.Fragment(json.dumps(value))
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if isinstance(value, dict):
+        if not all(map(_is_text, value)):
+            raise NotJson("a property has half of a surrogate pair in its name")
+        return {name: _escaped(item) for name, item in value.items()}
+    return value
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _without_surrogates(value: Any) -> Any:

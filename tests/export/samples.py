@@ -37,7 +37,7 @@ ODD = (
     r'{"date":"2026-03-01","count":3,"note":"},\n{ \"a\", ünï\u0000","huge":1e400,"list":[{"a":1},{"b":[]}]}',
     '{"count":123456789012345678901234567890,"ratio":0.1000000000000000055511151231257827}',
     "{}",
-    '{"date":null,"count":null,"flag":true,"tenant":"own"}',
+    r'{"date":null,"count":null,"flag":true,"tenant":"own","half":"\ud83d \\ud83d"}',
 )
 """Rows with all that JSON allows: seams inside strings, huge numbers, none of the API's properties."""
 

@@ -89,7 +89,8 @@ def test_golden_columns() -> None:
         '"harvestedAt":"2026-11-26T20:10:00Z","tenant":"acme.example","apiVersion":"v2024","runId":"run-1"'
     )
     assert found.decode() == (
-        f'{{"accountId":"a","date":null,"count":null,"flag":true,{added}}}\n{{"accountId":"a",{added}}}\n'
+        f'{{"accountId":"a","date":null,"count":null,"flag":true,"half":"\\ud83d \\\\ud83d",{added}}}\n'
+        f'{{"accountId":"a",{added}}}\n'
     )
 
 
@@ -119,7 +120,7 @@ def test_golden_csv() -> None:
         '"{""note"":""},\\n{ \\""a\\"", ünï\\u0000"",""huge"":1e400,""list"":[{""a"":1},{""b"":[]}]}"\n'
         '"id ""3"", ü",,123456789012345678901234567890,"{""ratio"":0.1000000000000000055511151231257827}"\n'
         '"id ""3"", ü",,,\n'
-        '"id ""3"", ü",,,"{""flag"":true,""tenant"":""own""}"\n'
+        '"id ""3"", ü",,,"{""flag"":true,""tenant"":""own"",""half"":""\\ud83d \\\\ud83d""}"\n'
     )
 
 

@@ -233,10 +233,16 @@ def test_escaped_text_is_understood(text: bytes, meaning: str) -> None:
     assert orjson.loads(found.blob) == [{"date": "2026-10-01", "x": meaning}]
 
 
+def test_half_a_surrogate_pair_stays_what_it_is() -> None:
+    """It is valid in JSON, and nowhere else: the text is kept as JSON, also within other values."""
+    found = encoded(rb'[{"date":"2026-10-01","x":"\ud800 \u00e9","y":[{"z":"\udc00"}]}]')
+    assert found.blob == rb'[{"date":"2026-10-01","x":"\ud800 \u00e9","y":[{"z":"\udc00"}]}]'
+    assert dict(found.columns) == {"x": "json", "y": "json"}
+
+
 @pytest.mark.parametrize(
     ("body", "reason", "words"),
     [
-        (rb'[{"x":"\ud800"}]', Reason.NOT_JSON, "half of a surrogate pair"),
         (rb'[{"\udc00":1}]', Reason.NOT_JSON, "half of a surrogate pair"),
         (b"", Reason.NOT_JSON, "it is empty"),
         (b"<html>Sign in</html>", Reason.NOT_JSON, "it begins with '<html>Sign in"),
