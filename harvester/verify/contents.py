@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 from pathlib import Path
@@ -14,7 +15,7 @@ from harvester.ledger.decode import decode
 from harvester.source.bytestream import opened
 
 _LONGEST_LINE: Final = 256 << 20
-_MOST_DIGITS: Final = 18
+_EXACT: Final = 2**53  # up to which a double holds every whole number
 
 Shape: TypeAlias = Literal["rows", "accounts", "changes"]
 """What an output has: rows; accounts, those without rows included; or only the rows that changed."""
@@ -41,11 +42,14 @@ class _Line(NamedTuple):
     shape: Shape
 
 
-def row_of(day: object, count: object) -> Row:
+def row_of(day: object, count: Any) -> Row:
     """A row to compare: numbers that are not whole, or very long, formats write in ways of their own."""
-    number = str(count)
-    plain = number.removeprefix("-").isdecimal() and len(number) <= _MOST_DIGITS
-    return str(day or "")[:10], number if plain else "?"
+    try:
+        number = float(count)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    plain = number.is_integer() and abs(number) <= _EXACT
+    return str(day or "")[:10], str(int(number)) if plain else "?"
 
 
 def groups_of(path: Path) -> Iterator[Group]:

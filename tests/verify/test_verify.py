@@ -17,6 +17,7 @@ from harvester.ledger import LedgerReader
 from harvester.model import ListedAccount, Shard
 from harvester.source import listed
 from harvester.verify import Verdict, verify
+from harvester.verify.contents import row_of
 from tests.export.ledgers import BEGUN, FACTS, accounts, finished, in_shard, unfinished
 from tests.export.outputs import spec_of
 from tests.verify.outputs import COUNT, NAMES, harvested
@@ -424,3 +425,13 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
 
     peak(100)
     assert peak(4000) < 1.5 * peak(1500)
+
+
+@pytest.mark.parametrize(
+    ("written", "harvested_as"),
+    [(3.0, 3), ("1e0", 1.0), ("17", 17), (2.5, "2.5"), (None, ""), (1e300, 10**300)],
+)
+def test_a_count_is_compared_by_its_value(written: object, harvested_as: object) -> None:
+    """Parquet writes whole numbers as doubles where others are not whole, and text as the tenant does."""
+    assert row_of("2026-10-01", written) == row_of("2026-10-01", harvested_as)
+    assert row_of("2026-10-01", 3.0) != row_of("2026-10-01", 4)
