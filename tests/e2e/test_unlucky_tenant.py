@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.processes import Tenant, run, tenant
 from tests.e2e.truth import assert_complete, truth_of
+from tests.tenant.servers import gone, listening
 
 Answer: TypeAlias = Callable[[bytes], bytes | None]
 """From the first line of a connection to what it is answered with; None: the tenant answers."""
@@ -32,23 +33,19 @@ class Gateway:
 
     async def serve(self, ready: Callable[[], Any], until: Awaitable[Any]) -> None:
         """Until `until`; raises OSError if the address cannot be used."""
-        server = await asyncio.start_server(self._handle, self._host, 0)
-        port = server.sockets[0].getsockname()[1]
-        self.url = f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{port}"
-        async with server:
+        async with listening(self._handle, host=self._host) as port:
+            self.url = f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{port}"
             ready()
             await until
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            answer = self._answer(head.partition(b"\r\n")[0])
-            if answer is None:
-                await self._relay(head, reader, writer)
-            else:
-                self.answered += 1
-                await self._send(answer, writer)
-        writer.close()
+        head = await reader.readuntil(b"\r\n\r\n")
+        answer = self._answer(head.partition(b"\r\n")[0])
+        if answer is None:
+            await self._relay(head, reader, writer)
+        else:
+            self.answered += 1
+            await self._send(answer, writer)
 
     async def _send(self, answer: bytes, writer: asyncio.StreamWriter) -> None:
         pieces = [answer] if not self._drip else [answer[at : at + 1] for at in range(len(answer))]
@@ -64,9 +61,11 @@ class Gateway:
         body = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
         if body:
             far.write(await reader.readexactly(int(body[0].split(b":")[1])))
-        writer.write(await near.read())
-        await writer.drain()
-        far.close()
+        try:
+            writer.write(await near.read())
+            await writer.drain()
+        finally:
+            await gone(far)
 
 
 @contextmanager
@@ -82,9 +81,6 @@ def gateway(at: Tenant, answer: Answer, **how: Any) -> Iterator[Gateway]:
         except OSError:
             failed.set()
             ready.set()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
     thread.start()

@@ -103,6 +103,7 @@ async def raw_server(handler: Handler, context: ssl.SSLContext | None = None) ->
 async def listening(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     context: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[int]:
     """A port whose connections `serve` handles, until the block ends."""
     tasks: set[asyncio.Task[None]] = set()
@@ -117,7 +118,7 @@ async def listening(
             await serve(reader, writer)
         await gone(writer)
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(handle, host, 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
