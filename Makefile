@@ -39,7 +39,7 @@ check: setup
 	$(BIN)/lint-imports --no-logo
 
 test: check parts
-	$(BIN)/pytest -n 2 --dist loadgroup --durations 15
+	$(BIN)/pytest -n 4 --dist loadgroup --durations 15
 
 # Programs that tests use and pip can't bring; what can't be had is said, and its tests are skipped.
 parts:
