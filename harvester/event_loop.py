@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
 
-from harvester.errors import RESUMABLE, Interrupted, StopRun, UsageError
+from harvester.errors import RESUMABLE, Interrupted, StoppedEarly, StopRun, UsageError
 
 T = TypeVar("T")
 
@@ -31,11 +31,17 @@ def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     Raises:
         UsageError: the process may not have as many files open as a harvest needs without any connection.
+        StoppedEarly: the system gives it no more threads.
     """
     if (limit := descriptor_limit(FILES)) < FILES:
         raise UsageError(f"this process may only have {limit} files open", f"allow {FILES} (ulimit -n)")
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main())
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(main())
+    except RuntimeError as error:
+        if "new thread" not in str(error):
+            raise
+        raise StoppedEarly("no thread can be started: see `ulimit -v` and `ulimit -u`", RESUMABLE) from error
 
 
 def descriptor_limit(wanted: int) -> int:

@@ -21,6 +21,7 @@ _TABLE: Final[tuple[tuple[type[BaseException], _Status], ...]] = (
     (StopRun, lambda error: error.exit_status),  # 2, 4, 5, 129, 130, 141, 143: see `harvester.errors`
     (HarvesterError, lambda _: 2),  # an account ID that is none
     (BrokenPipeError, lambda _: 141),
+    (MemoryError, lambda _: 5),
     (OSError, lambda _: 5),  # a file or stream failed that nobody expected to
 )
 """The first row that fits counts. What fits none is a bug, and ends with Python's traceback and a 1."""
@@ -42,7 +43,7 @@ def explain(error: BaseException, status: int) -> None:
         error.show()
         sentence = error.format_message()
     else:
-        sentence = _about(error) if isinstance(error, OSError) else str(error)
+        sentence = _about(error) if isinstance(error, OSError) else str(error) or "there is not enough memory"
         click.echo(f"harvester: {sentence}", err=True)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         github = importlib.import_module("harvester.report.github")  # for nobody else

@@ -60,6 +60,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full
         (InternalError("sums differ"), 1, "harvester: sums differ\n"),
         (PermissionError(13, "Permission denied", "/x"), 5, "harvester: '/x': Permission denied\n"),
         (OSError("odd"), 5, "harvester: OSError\n"),
+        (MemoryError(), 5, "harvester: there is not enough memory\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
