@@ -1,4 +1,4 @@
-"""Rows as Python values, from a ledger or an output: they may have any number that JSON allows."""
+"""Rows as Python values, from a ledger or an output: they may have all that JSON allows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def decode(text: bytes, *, exact: bool = False) -> Any:
         ValueError: it is not valid JSON.
     """
     if not exact:
-        with suppress(orjson.JSONDecodeError):  # it may have a number that no double holds
+        with suppress(orjson.JSONDecodeError):  # a number that no double holds, half a surrogate pair
             return orjson.loads(text)
     return json.loads(text, parse_int=_integer, parse_float=_number)
 

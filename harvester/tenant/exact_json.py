@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
@@ -54,38 +55,37 @@ def _encodable(document: Any, *, replace_surrogates: bool) -> Any:
     except orjson.JSONEncodeError as error:
         if "recursion" in str(error).lower():
             raise RecursionError from None
-        return _without_surrogates(document) if replace_surrogates else _escaped(document)
+        return _rewritten(document, _replaced if replace_surrogates else _escaped)
     return document
 
 
-def _escaped(value: Any) -> Any:
+def _rewritten(value: Any, text: Callable[[str], Any]) -> Any:
+    """`value` with each text in it, names included, as `text` gives it."""
     if isinstance(value, str):
-        return value if _is_text(value) else orjson.Fragment(json.dumps(value))
+        return text(value)
     if isinstance(value, list):
-        return [_escaped(item) for item in value]
+        return [_rewritten(item, text) for item in value]
     if isinstance(value, dict):
-        if not all(map(_is_text, value)):
-            raise NotJson("a property has half of a surrogate pair in its name")
-        return {name: _escaped(item) for name, item in value.items()}
+        return {_name(text(name)): _rewritten(item, text) for name, item in value.items()}
     return value
 
 
-def _is_text(value: str) -> bool:
+def _name(text: Any) -> str:
+    if not isinstance(text, str):
+        raise NotJson("a property has half of a surrogate pair in its name")
+    return text
+
+
+def _replaced(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _escaped(text: str) -> str | orjson.Fragment:
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
-    return value
+        return orjson.Fragment(json.dumps(text))
+    return text
 
 
 def whole_number(value: object) -> int | None:
