@@ -200,8 +200,9 @@ class Limiter:
                 self._report_rate(self._controller)
         self._reacted_at = max(self._clock(), self._last)
         if not proven:
-            if self._controller is not None:
-                seconds = max(seconds, self._controller.probe_due() - self._clock())
+            own = -math.inf if self._controller is None else self._controller.probe_due() - self._clock()
+            asked = asked and own <= seconds
+            seconds = max(seconds, own)
             self._pause.half_open()
         self._close(seconds + _SAFETY, 429, asked=asked)
 
