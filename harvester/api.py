@@ -31,11 +31,12 @@ from harvester.fetching import Batches, Fetching, inputs_of
 from harvester.ledger import Entry, Ledger
 from harvester.model import AccountOutcome, ListedAccount, UsageRow
 from harvester.report.redaction import Redactor
-from harvester.report.summary import Report, check_counts, program_version, summary_json
+from harvester.report.summary import Report, check_counts, summary_json
 from harvester.report.tally import Tally
 from harvester.run import Run
 from harvester.settings.settings import Settings, secrets_of
 from harvester.source.ids import BATCH, listed
+from harvester.version import VERSION
 
 T = TypeVar("T")
 Ids: TypeAlias = Iterable[str] | AsyncIterable[str]
@@ -188,7 +189,7 @@ class Harvest:
             tenant=settings.host,
             api_versions=settings.api_version,
             shard=None if settings.shard is None else str(settings.shard),
-            version=program_version(),
+            version=VERSION,
             quotas=parts.lane_quotas(settings),
             tally=self.tally,
         )

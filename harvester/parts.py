@@ -18,11 +18,11 @@ from harvester.files import descriptor_of, distinct_paths, partial, resolve, try
 from harvester.ledger import Ledger, LedgerPaths, ledger_paths
 from harvester.model import Quota
 from harvester.page.page import list_beside, require_drawing
-from harvester.report.summary import program_version
 from harvester.settings.settings import Settings
 from harvester.tenant.client import Tenant, distinctly_named, lane_label, shared_quota
 from harvester.tenant.rate_limit.concurrency import MOST, UNLIMITED
 from harvester.tenant.usages import UsageQuery
+from harvester.version import VERSION
 
 _FLAGS: Final = {
     "base_url": "--base-url",
@@ -315,7 +315,7 @@ def run_started(settings: Settings) -> RunStarted:
     quotas = lane_quotas(settings)
     different = dict.fromkeys("none" if quota is None else str(quota) for quota in quotas.values())
     return RunStarted(
-        version=program_version(),
+        version=VERSION,
         tenant=settings.host,
         api_versions=settings.api_version,
         output=settings.output,

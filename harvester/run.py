@@ -37,8 +37,8 @@ from harvester.ledger.state import open_state, prepare_state
 from harvester.model import Counts, FailureGroup, OutputFile
 from harvester.page.page import write_report
 from harvester.parts import RunFiles
-from harvester.report.summary import program_version
 from harvester.settings.settings import Settings
+from harvester.version import VERSION
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ class Run:
         settings, ledger = self._settings, self._ledger
         for warning in ledger.warnings:
             self._observe(warning)
-        self.run_id = await ledger.begin_run({"started": time.time(), "version": program_version()})
+        self.run_id = await ledger.begin_run({"started": time.time(), "version": VERSION})
         first = (await ledger.runs())[0]
         if settings.changes is not None:
             self._earlier = open_state(self._state_path(settings.changes), settings.base_url)

@@ -18,6 +18,7 @@ from click.shell_completion import CompletionItem
 from harvester.cli.exit_status import explain, status_of
 from harvester.cli.help import Group
 from harvester.cli.streams import settle_stdout, take_over_streams
+from harvester.version import VERSION
 
 _COMMANDS = {
     "run": "Harvest the usage rows of a list of accounts.",
@@ -97,9 +98,7 @@ class _LazyGroup(Group):
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # click's
     if wanted and not ctx.resilient_parsing:
-        from importlib.metadata import version  # noqa: PLC0415  # slow to import, seldom wanted
-
-        click.echo(f"harvester {version('account-usage-harvester')}")
+        click.echo(f"harvester {VERSION}")
         ctx.exit()
 
 

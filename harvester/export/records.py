@@ -94,7 +94,8 @@ class Stamper:
             self._stamp = self._made(*key)
         if self._marks and any(mark in blob for mark in self._marks):
             blob = without(blob, self._columns)
-        return Record._make((entry.id, blob, entry.row_count if rows is None else rows, self._stamp))
+        # not `_make`: there are many thousands of records
+        return tuple.__new__(Record, (entry.id, blob, entry.row_count if rows is None else rows, self._stamp))
 
     def _made(self, second: int, api_version: str | None, run_id: str | None) -> Stamp:
         moment = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -238,11 +238,12 @@ class LedgerReader(Queries):
         lanes, runs = self._lanes, self._runs
         entries = []
         end = 0
+        made = tuple.__new__  # not `_make`: there are many thousands of entries
         for position, id_, outcome, length, row_count, settled_at, lane, run, kept, reason in found:
-            rows = None if length is None else blob[end : end + length]
-            end += length or 0
-            answered = (_OUTCOMES[outcome or 0], rows, row_count, settled_at, *lanes[lane], runs[run])
-            entries.append(Entry._make((position, id_, *answered, kept and kept.encode(), reason)))
+            rows = None if length is None else blob[end : (end := end + length)]
+            label, version = lanes[lane]
+            answered = (_OUTCOMES[outcome or 0], rows, row_count, settled_at, label, version, runs[run])
+            entries.append(made(Entry, (position, id_, *answered, kept and kept.encode(), reason)))
         return _settled_prefix(entries) if settled_only_prefix else entries
 
     def all_entries(self) -> Iterator[Entry]:

@@ -40,7 +40,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from harvester.errors import InternalError, StopRun
@@ -138,14 +137,6 @@ def _contradiction(problem: str, counts: Counts) -> InternalError:
         f"the counts do not add up: {problem} ({counts})",
         "this is a bug in harvester: keep the files as they are and report it",
     )
-
-
-def program_version() -> str:
-    """The version that is installed."""
-    try:
-        return version("account-usage-harvester")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"
 
 
 def summary_document(report: Report) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harvester.version import VERSION
 from tests.docs.manual import DOCS, IN_GITHUB, ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -32,8 +33,7 @@ _KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 def test_the_newest_entry_of_the_changelog_is_the_version() -> None:
     """Nothing is released that the changelog does not tell of."""
     newest = _ENTRY.findall((ROOT / "CHANGELOG.md").read_text())[0][0]
-    version = PROJECT["version"]
-    assert newest == version
+    assert newest == VERSION
 
 
 def test_the_changelog_is_in_its_format() -> None:
@@ -186,7 +186,7 @@ def test_the_inspection_of_a_release_accepts_what_is_built_and_nothing_else(tmp_
     (tmp_path / "dist").mkdir()
     for kind in "sdist", "wheel":
         _built(ROOT, kind, tmp_path / "dist")
-    environment = {"PATH": "/usr/bin:/bin", "GITHUB_REF_NAME": f"v{PROJECT['version']}"}
+    environment = {"PATH": "/usr/bin:/bin", "GITHUB_REF_NAME": f"v{VERSION}"}
 
     def inspected(**changed: str) -> int:
         command = ["bash", "-e", "-c", offline]
