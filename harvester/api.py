@@ -13,8 +13,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from harvester.export.slices import decoded, slices
 from harvester.fetching import Batches, Fetching, inputs_of
 from harvester.ledger import Entry, Ledger
 from harvester.model import AccountOutcome, ListedAccount, UsageRow
+from harvester.report.metrics import MetricsFile, metrics_kept
 from harvester.report.redaction import Redactor
 from harvester.report.summary import Report, check_counts, summary_json
 from harvester.report.tally import Tally
@@ -118,22 +119,47 @@ class Harvest:
         self._start(run)
         batches = inputs_of(self.settings) if ids is None else self._batches(ids)
         try:
-            async with run:
+            async with self._metrics_kept() as metrics, run:
                 stop = await run.harvest(batches)
-                return await self._conclude(run, stop, started)
+                report = await self._conclude(run, stop, started, metrics)
+                if metrics is not None and metrics.status != report.status:
+                    metrics.run_ended(report.status, report.counts)
+                    await metrics.write_or_warn()
+                return report
         finally:
             self._running = None
 
-    async def _conclude(self, run: Run, stop: StopRun | None, started: datetime) -> Report:
-        """Summary, page and finished ledger. Whatever cannot be written makes the run end early.
+    @asynccontextmanager
+    async def _metrics_kept(self) -> AsyncIterator[MetricsFile | None]:
+        settings = self.settings
+        if settings.metrics is None:
+            yield None
+            return
+        file = MetricsFile(
+            settings.metrics,
+            self.tally,
+            parts.lane_quotas(settings),
+            lambda: self.in_flight,
+            {"tenant": settings.host},
+            settings.file_mode,
+            observe=self._observe,
+        )
+        async with metrics_kept(file):
+            yield file
 
-        A page that cannot be written keeps nothing else from being published.
+    async def _conclude(
+        self, run: Run, stop: StopRun | None, started: datetime, metrics: MetricsFile | None
+    ) -> Report:
+        """Summary, page, metrics and finished ledger. Whatever cannot be written makes the run end early.
+
+        A page or metrics that cannot be written keep nothing else from being published.
         """
         complete = stop is None
         report = self._report(run, stop, started, complete=complete)
         try:
             await self._write_summary(run, report)
-            if (unwritten := await self._write_page(run, report)) is not None and complete:
+            unwritten = await self._write_others(run, report, metrics)
+            if unwritten is not None and complete:
                 report = self._report(run, unwritten, started, complete=True)
                 await self._write_summary(run, report)
             await run.finish(stop, report.status, orjson.loads(self._summary(report)))
@@ -150,10 +176,12 @@ class Harvest:
     def _summary(self, report: Report) -> str:
         return summary_json(report, Redactor(secrets_of(self.settings)))
 
-    async def _write_page(self, run: Run, report: Report) -> StopRun | None:
-        """Write the HTML page if one is wanted; return why it could not be written."""
+    async def _write_others(self, run: Run, report: Report, metrics: MetricsFile | None) -> StopRun | None:
+        """Write the HTML page and the metrics if they are wanted; return why one could not be written."""
         try:
             await run.write_page(orjson.loads(self._summary(report)))
+            if metrics is not None:
+                await metrics.end(report.status, report.counts)
         except StopRun as error:
             return error
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -66,6 +67,10 @@ SAME: list[tuple[str, dict[str, Any], list[str]]] = [
     ("u.ndjson", {"count": True}, ["--count"]),
     ("u.ndjson", {"api_version": "v2024,v1"}, ["--api-version", "v2024,v1"]),
     ("u.parquet", {}, []),
+    ("u.ndjson", {"attempts": 1, "max_failures": 50}, ["--attempts", "1", "--max-failures", "50"]),
+    ("u.ndjson", {"concurrency": 3, "timeout": "5s"}, ["--concurrency", "3", "--timeout", "5s"]),
+    ("u.csv", {"source_status": "off", "keep_ledger": False}, ["--source-status", "off", "--no-keep-ledger"]),
+    ("dir/", {"partition_by": "harvested"}, ["--partition-by", "harvested"]),
     ("dir/", {"part_rows": 200, "compress": "zstd"}, ["--part-rows", "200", "--compress", "zstd"]),
 ]
 
@@ -87,6 +92,33 @@ def test_every_option_gives_the_same_bytes(
     else:
         assert ours.read_bytes() == theirs.read_bytes()
     assert ours.exists()
+
+
+def test_the_same_files_beside_the_output(there: Tenant, tmp_path: Path) -> None:
+    """Failures, summary, page, metrics and ledger, with the same mode; only times and paths differ."""
+    named = {"failures": "f.ndjson", "summary": "s.json", "report": "r.html", "metrics": "m.prom"}
+    cli, api = tmp_path / "cli", tmp_path / "api"
+    cli.mkdir()
+    api.mkdir()
+    flags = [text for option, name in named.items() for text in (f"--{option}", str(cli / name))]
+    ids = there.list_file(tmp_path)
+    flags += ["--quota", "none", "--file-mode", "0640"]
+    status, said = run("run", ids, "-o", str(cli / "u.csv"), *flags, at=there)
+    assert status == 3, said.err
+    keywords = {option: api / name for option, name in named.items()} | {"file_mode": "0640"}
+    report = harvest(ids_of(there), **options(there, output=api / "u.csv", **keywords))
+    assert report.status == 3
+    modes = {path.name: path.stat().st_mode for path in left_in(cli)}
+    assert modes == {path.name: path.stat().st_mode for path in left_in(api)}
+    assert set(named.values()) | {"u.csv", "u.csv.ledger"} <= modes.keys()
+    failed = [content_of(folder / "f.ndjson") for folder in (cli, api)]
+    own = re.compile(rb'"(failedAt|trackingId)":"[^"]*"')
+    assert own.sub(b"", failed[0]) == own.sub(b"", failed[1])
+    for folder in (cli, api):
+        assert 'harvester_exit_status{harvest="m"} 3.0\n' in (folder / "m.prom").read_text()
+    summaries = [orjson.loads((folder / "s.json").read_bytes()) for folder in (cli, api)]
+    assert summaries[0]["counts"] == summaries[1]["counts"]
+    assert summaries[0].keys() == summaries[1].keys()
 
 
 def test_a_report_says_what_came_of_it(there: Tenant, tmp_path: Path) -> None:

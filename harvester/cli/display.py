@@ -5,20 +5,16 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import replace
 
 from harvester.api import Harvest
 from harvester.cli.options import log_shown
-from harvester.errors import StopRun
 from harvester.event_loop import run_blocking, signals_stopping
 from harvester.export.output import OutputSpec
-from harvester.parts import lane_quotas, run_files
+from harvester.parts import lane_quotas
 from harvester.report.closing import closing_of, show_closing
 from harvester.report.event_log import EventLog
 from harvester.report.github import tell_closing
 from harvester.report.log import Lines
-from harvester.report.metrics import MetricsFile, metrics_kept
 from harvester.report.progress import mode_of, progress_shown
 from harvester.report.snapshot import Monitor
 from harvester.report.summary import Report, summary_document
@@ -37,34 +33,18 @@ def harvest_shown(settings: Settings, warnings: Sequence[str] = ()) -> Report:
 
 async def _harvest(settings: Settings, lines: Lines) -> Report:
     log = EventLog(failures_of(settings))
-    async with AsyncExitStack() as stack:
-        harvest = await stack.enter_async_context(Harvest(settings, log.observe))
-        stack.enter_context(signals_stopping(harvest))
-        quotas = lane_quotas(settings)
-        metrics = None
-        if settings.metrics is not None:
-            # its path may be another's, whose file it would replace
-            run_files(settings, OutputSpec.of(settings))
-            about = {"tenant": settings.host}
-            metrics = MetricsFile(
-                settings.metrics, harvest.tally, quotas, lambda: harvest.in_flight, about, settings.file_mode
-            )
-            await stack.enter_async_context(metrics_kept(metrics))
+    async with Harvest(settings, log.observe) as harvest:
         mode = mode_of(
             settings.progress,
             output=settings.output,
             log_format=settings.log_format,
             verbosity=settings.verbosity,
         )
-        monitor = Monitor(harvest.tally, quotas, in_flight=lambda: harvest.in_flight)
-        async with progress_shown(mode, monitor, lines):
-            report = await harvest.run()
+        monitor = Monitor(harvest.tally, lane_quotas(settings), in_flight=lambda: harvest.in_flight)
+        with signals_stopping(harvest):
+            async with progress_shown(mode, monitor, lines):
+                report = await harvest.run()
         log.finish()
-        if metrics is not None:
-            try:
-                await metrics.end(report.status, report.counts)
-            except StopRun as stop:  # all else is written, and is said first
-                report = replace(report, status=report.status or stop.exit_status, stop=report.stop or stop)
         return report
 
 

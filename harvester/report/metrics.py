@@ -12,15 +12,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from logging import WARNING
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from harvester.errors import StopRun
 from harvester.event_loop import in_background
+from harvester.events import Observer, Warned
 from harvester.files import write_atomically
 from harvester.model import Counts, Quota
-from harvester.report.log import say
 from harvester.report.tally import Tally
 
 _BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -51,6 +50,7 @@ class MetricsFile:
     in_flight: Callable[[], int]
     about: Mapping[str, str] = field(default_factory=dict)
     mode: int = 0o600
+    observe: Observer = lambda _: None
     now: Callable[[], float] = time.time
     started: float = field(init=False)
     last_success: float | None = None
@@ -83,7 +83,7 @@ class MetricsFile:
             await self.write(started=True)
         except StopRun as error:
             if not self._failing:
-                say(WARNING, "warning", error.problem, code="metrics", problem=error.problem, hint=error.hint)
+                self.observe(Warned("metrics", error.problem, error.hint))
             self._failing = True
         else:
             self._failing = False

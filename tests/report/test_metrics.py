@@ -12,10 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harvester.errors import OutputError, StoppedEarly
-from harvester.events import LanePaused, RateChanged, TokenRenewed, Warned
+from harvester.events import Event, LanePaused, RateChanged, TokenRenewed, Warned
 from harvester.report.closing import closing_of
 from harvester.report.github import tell_closing, tell_error
-from harvester.report.log import logging_to
 from harvester.report.metrics import MetricsFile, last_success_in, metrics_kept
 from harvester.report.redaction import Redactor
 from harvester.report.summary import summary_document
@@ -151,17 +150,16 @@ async def test_a_file_that_cannot_be_written_is_an_error_at_the_start_and_a_warn
             pass
     folder = tmp_path / "gone"
     folder.mkdir()
-    stream = io.StringIO()
-    with logging_to(stream):
-        file = kept_in(folder / "a.prom", Run())
-        async with metrics_kept(file, forever):
-            (folder / "a.prom").unlink()
-            folder.rmdir()
-            await file.write_or_warn()
-            await file.write_or_warn()
-            with pytest.raises(StoppedEarly, match="the metrics file cannot be written"):
-                await file.end(0)
-    assert stream.getvalue().count("the metrics file cannot be written") == 1
+    told: list[Event] = []
+    file = kept_in(folder / "a.prom", Run(), observe=told.append)
+    async with metrics_kept(file, forever):
+        (folder / "a.prom").unlink()
+        folder.rmdir()
+        await file.write_or_warn()
+        await file.write_or_warn()
+        with pytest.raises(StoppedEarly, match="the metrics file cannot be written"):
+            await file.end(0)
+    assert [event.code for event in told if isinstance(event, Warned)] == ["metrics"]
 
 
 def test_github_gets_a_page_and_an_annotation(tmp_path: Path) -> None:

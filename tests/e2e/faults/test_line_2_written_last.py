@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from shutil import rmtree
 
@@ -24,6 +25,8 @@ def test_the_rest_is_published(option: str, tmp_path: Path) -> None:
             assert running.end() == 5, running.err
         assert f"{gone}/x." in running.err.splitlines()[-2]
         assert output.read_bytes() == truth_of(there)
+        if option != "--summary":
+            assert json.loads((tmp_path / "u.ndjson.summary.json").read_text())["status"] == 5
         gone.mkdir()
         requested = there.requested
         status, again = run(*command, "--quota", "none", at=there)
