@@ -1,12 +1,4 @@
-"""What stands between a configuration and a harvest, found out with a few requests.
-
-::
-
-    Check            the findings one after the other, until one makes the rest pointless; quota and estimate
-    ├── network      the host's name, its certificate, the proxy
-    └── access       each client's token, its right to read usages on each version, its other scopes
-        └── asking   single requests on a lane, each with a short bound
-"""
+"""What stands between a configuration and a harvest, found out with a few requests."""
 
 from harvester.check.asking import PATIENCE
 from harvester.check.check import Check, Workload

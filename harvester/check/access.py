@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
@@ -47,62 +47,50 @@ class Access:
     """Tries clients, one after the other. What is learned stays: lanes that work, accounts, sources.
 
     `filters` select the accounts that are counted; `accounts_needed` says that a harvest lists them.
-    `unreachable` says that what went wrong is not the client's, so that no other need be tried.
     """
 
     asking: Asking
+    add: Callable[[Finding], None]
     filters: str = ""
     accounts_needed: bool = False
     usable: list[Lane] = field(default_factory=list)
     accounts: Listed | None = None
     sources: Listed | None = None
-    unreachable: bool = False
     _scopes_tried: bool = False
 
-    async def try_client(self, client: TenantClient, topic: str) -> AsyncGenerator[Finding, None]:
-        """The findings about one client. `topic` is that of a tenant that cannot be reached."""
+    async def try_client(self, client: TenantClient, topic: str) -> bool:
+        """Whether another client may fare better: not where the tenant cannot be reached, as `topic` says."""
+        tenant = self.asking.tenant
         problem = await self.asking.token(client)
         if problem is not None:
-            yield self._without_token(client, problem, topic)
-            return
-        yield _about_token(client, self.asking.tenant.clock())
+            self.add(_without_token(client, problem, "token" if tenant.ever_answered else topic))
+            return not isinstance(problem, Fault)
+        self.add(_about_token(client, tenant.clock()))
         listing = await self._list_accounts(client)
-        if isinstance(listing, Fault) and not self.asking.tenant.ever_answered:
-            self.unreachable = True
-            yield of_fault(topic, listing)
-            return
+        if isinstance(listing, Fault) and not tenant.ever_answered:
+            self.add(of_fault(topic, listing))
+            return False
         found = [(lane, await self._try_usages(lane)) for lane in client.lanes]
         good = [lane for lane, finding in found if finding.verdict is not Verdict.FAILED]
         self.usable += good
         for _, finding in found:
             if good and finding.verdict is Verdict.FAILED:
                 hint = f"{finding.hint}; a harvest uses the client's other versions"
-                yield replace(finding, verdict=Verdict.WARNING, status=0, hint=hint)
-            else:
-                yield finding
+                finding = warning(finding.topic, finding.text, hint)  # noqa: PLW2901  # the same, milder
+            self.add(finding)
         if not self._scopes_tried and (good or isinstance(listing, Answered)):
             self._scopes_tried = True  # a run lists with its first client
-            yield self._scope(client, ACCOUNTS, listing)
-            lane = good[0] if good else client.lanes[0]
-            for kind in (SOURCES, IDENTITIES):
-                outcome = await self.asking.ask(lane, first_listed(kind, lane.api_version, _RECORDS[kind]))
-                if kind is SOURCES and isinstance(outcome, Answered):
-                    self.sources = outcome.value
-                yield self._scope(client, kind, outcome)
+            await self._try_scopes(good[0] if good else client.lanes[0], listing)
+        return True
 
-    def _without_token(
-        self, client: TenantClient, problem: AccessDenied | Fault | Throttled, topic: str
-    ) -> Finding:
-        who = f"client {client.label!r} could not get a token"
-        match problem:
-            case AccessDenied():
-                return of_error("token", problem)
-            case Throttled():
-                hint = "something else keeps requesting tokens: stop it, or try again in a minute"
-                return failed("token", f"{who}: the token endpoint answered 429", hint, UNAVAILABLE)
-        self.unreachable = True
-        answered = self.asking.tenant.ever_answered
-        return of_fault("token", problem, who) if answered else of_fault(topic, problem)
+    async def _try_scopes(self, lane: Lane, accounts: Outcome[Listed]) -> None:
+        """Whether the client may list what only some commands need."""
+        self.add(self._scope(lane.client, ACCOUNTS, accounts))
+        for kind in (SOURCES, IDENTITIES):
+            outcome = await self.asking.ask(lane, first_listed(kind, lane.api_version, _RECORDS[kind]))
+            if kind is SOURCES and isinstance(outcome, Answered):
+                self.sources = outcome.value
+            self.add(self._scope(lane.client, kind, outcome))
 
     # --- usages
 
@@ -113,21 +101,19 @@ class Access:
         known, an ID that does not exist will do.
         """
         known = [] if self.accounts is None else list(self.accounts.records)
-        client, version = lane.client.label, lane.api_version
-        who = f"client {client!r} on {version}"
+        who = f"client {lane.client.label!r} on {lane.api_version}"
         for account_id in known or [uuid4().hex]:
-            outcome = await self.asking.ask(lane, usage_request(account_id, api_version=version))
+            outcome = await self.asking.ask(lane, usage_request(account_id, api_version=lane.api_version))
             if not isinstance(outcome, Refused):
                 break
         if isinstance(outcome, Answered):
             rows = plural(len(outcome.value.rows), "row")
-            what = f"{'an' if known else 'an unknown'} account has {rows}"
-            finding = ok("usages", f"{who} may read usages ({what})")
-        elif isinstance(outcome, Refused) and not known and await self._is_unknown_id(lane, outcome):
-            finding = ok("usages", f"{who} may read usages (an unknown account gets {outcome.status})")
-        else:
-            finding = _no_usages(lane, outcome, who)
-        return replace(finding, facts={"client": client, "apiVersion": version, **finding.facts})
+            return ok(
+                "usages", f"{who} may read usages ({'an' if known else 'an unknown'} account has {rows})"
+            )
+        if isinstance(outcome, Refused) and not known and await self._is_unknown_id(lane, outcome):
+            return ok("usages", f"{who} may read usages (an unknown account gets {outcome.status})")
+        return _no_usages(lane, outcome, who)
 
     async def _is_unknown_id(self, lane: Lane, refused: Refused) -> bool:
         """Whether an ID was refused because nobody has it, and not because the version is not served."""
@@ -180,6 +166,18 @@ def _scope_hint(scope: str) -> str:
     return f"give it the scope {scope} (or sp:scopes:all)"
 
 
+def _without_token(client: TenantClient, problem: AccessDenied | Fault | Throttled, topic: str) -> Finding:
+    """Why a client has no token. A fault is of `topic`, which is the way to a tenant that never answered."""
+    who = f"client {client.label!r} could not get a token"
+    match problem:
+        case AccessDenied():
+            return of_error("token", problem)
+        case Throttled():
+            hint = "something else keeps requesting tokens: stop it, or try again in a minute"
+            return failed("token", f"{who}: the token endpoint answered 429", hint, UNAVAILABLE)
+    return of_fault(topic, problem, who if topic == "token" else "")
+
+
 def _about_token(client: TenantClient, now: float) -> Finding:
     token = client.tokens.ready(now)
     who = f"client {client.label!r}"
@@ -201,12 +199,22 @@ def _about_token(client: TenantClient, now: float) -> Finding:
     return ok("token", text, **facts)
 
 
-def _no_usages(lane: Lane, outcome: Outcome[Any], who: str) -> Finding:
+def _no_usages(  # noqa: PLR0911  # one for each outcome
+    lane: Lane, outcome: Outcome[Any], who: str
+) -> Finding:
     """Why usages cannot be read, or whether they can was not found out."""
     reason = reason_of(outcome)
     match outcome:
+        case Refused(status=status) if status in _NOT_SERVED:
+            served = f"account usages in API version {lane.api_version}"
+            text = f"{lane.tenant.host} does not serve {served} ({reason})"
+            return failed("usages", text, "leave it out of --api-version, or check --base-url")
+        case Refused(reason=Reason.FORBIDDEN):
+            text = f"{who} is not authorized to read usages ({reason})"
+            return failed("usages", text, _scope_hint(_USAGE_SCOPE), ACCESS)
         case Refused():
-            return _refused(lane, outcome, who)
+            text = f"{who} cannot read usages ({reason})"
+            return failed("usages", text, "check --base-url and --api-version")
         case TokenRejected():
             hint = "check that it belongs to this tenant, and --base-url"
             return failed("usages", f"{who}: its token is not accepted ({reason})", hint, ACCESS)
@@ -221,15 +229,3 @@ def _no_usages(lane: Lane, outcome: Outcome[Any], who: str) -> Finding:
     if lane.waiting_for is not None:
         text, hint = f"it waits for {lane.waiting_for}", "try again later"
     return warning("usages", f"{who} was not tried: {text}", hint)
-
-
-def _refused(lane: Lane, refused: Refused, who: str) -> Finding:
-    reason = reason_of(refused)
-    if refused.status in _NOT_SERVED:
-        served = f"account usages in API version {lane.api_version}"
-        text = f"{lane.tenant.host} does not serve {served} ({reason})"
-        return failed("usages", text, "leave it out of --api-version, or check --base-url")
-    if refused.reason == Reason.FORBIDDEN:
-        text = f"{who} is not authorized to read usages ({reason})"
-        return failed("usages", text, _scope_hint(_USAGE_SCOPE), ACCESS)
-    return failed("usages", f"{who} cannot read usages ({reason})", "check --base-url and --api-version")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -43,13 +41,15 @@ class Workload:
 class Check:
     """Tries everything that a harvest needs of a tenant, in a few requests. It must not have been started.
 
-    `tls` says whether its address is https; `quotas` are those of its lanes, by label. `workload` is the list
-    to harvest, None for the tenant's own accounts that `filters` select. `listing` says that a run would list
-    these, `skipping` that it has --skip-unreported, and `shards` in how many parts the tenant's accounts are
-    harvested. `patience` bounds every wait, in seconds.
+    `add` takes each finding as soon as it is known. `tls` says whether the tenant's address is https;
+    `quotas` are those of its lanes, by label. `workload` is the list to harvest, None for the tenant's own
+    accounts that `filters` select. `listing` says that a run would list these, `skipping` that it has
+    --skip-unreported, and `shards` in how many parts the tenant's accounts are harvested. `patience` bounds
+    every wait, in seconds.
     """
 
     tenant: Tenant
+    add: Callable[[Finding], None]
     _: KW_ONLY
     tls: bool
     quotas: Mapping[str, Quota | None]
@@ -60,63 +60,52 @@ class Check:
     skipping: bool = False
     shards: int = 1
     patience: float = PATIENCE
-    _asking: Asking = field(init=False)
-    _access: Access = field(init=False)
+    _proxy_named: bool = False
 
-    def __post_init__(self) -> None:
-        self._asking = Asking(self.tenant, patience=self.patience)
-        self._access = Access(self._asking, filters=self.filters, accounts_needed=self.listing)
-
-    async def findings(self) -> AsyncGenerator[Finding, None]:
-        """The findings, each as soon as it is known. Close the generator if you do not read it to its end.
+    async def run(self) -> None:
+        """Try one thing after the other, until one makes the rest pointless.
 
         Raises:
             SettingError: a CA bundle cannot be used.
         """
-        route, now = self.tenant.connection.route, datetime.now(UTC)
-        way = await look(route, tls=self.tls, ca_bundle=self.ca_bundle, patience=self.patience, now=now)
+        route = self.tenant.connection.route
+        topic = await look(route, self.add, tls=self.tls, ca_bundle=self.ca_bundle, patience=self.patience)
+        asking = Asking(self.tenant, patience=self.patience)
+        access = Access(asking, self._add, filters=self.filters, accounts_needed=self.listing)
         try:
-            for finding in way.findings:
-                yield finding
-            async with aclosing(self._clients(way.topic)) as clients:
-                async for finding in clients:
-                    yield finding
-            if self._access.usable:
-                for finding in await self._figures():
-                    yield finding
+            for client in self.tenant.clients:
+                if not await access.try_client(client, topic):
+                    break
+            if access.usable:
+                await self._add_figures(asking, access)
         finally:
-            await self._asking.close()
+            await asking.close()
 
-    async def _clients(self, topic: str) -> AsyncGenerator[Finding, None]:
+    def _add(self, finding: Finding) -> None:
+        """Add a finding, and before the first one after an answer the proxy that this came through."""
         proxy = self.tenant.connection.route.proxy
-        for client in self.tenant.clients:
-            async with aclosing(self._access.try_client(client, topic)) as found:
-                async for finding in found:
-                    if proxy is not None and self.tenant.ever_answered:
-                        yield ok("proxy", f"requests go through the proxy {proxy} ({proxy.variable})")
-                        proxy = None
-                    yield finding
-            if self._access.unreachable:
-                return
+        if proxy is not None and self.tenant.ever_answered and not self._proxy_named:
+            self._proxy_named = True
+            self.add(ok("proxy", f"requests go through the proxy {proxy} ({proxy.variable})"))
+        self.add(finding)
 
-    async def _figures(self) -> list[Finding]:
+    async def _add_figures(self, asking: Asking, access: Access) -> None:
         """Quota, time and saving, for the lanes that work."""
-        access, asking, workload = self._access, self._asking, self.workload
         quotas = [self.quotas[lane.label] for lane in access.usable]
         pace = total_rate(quotas)
-        figures = [about_quota(asking, quotas, loopback=is_loopback(self.tenant.host))]
-        saving = Saving(asking, access.usable[0])
+        self.add(about_quota(asking, quotas, loopback=is_loopback(self.tenant.host)))
+        saving, workload = Saving(asking, access.usable[0], self.filters, self.shards), self.workload
         if workload is not None:
             await saving.look_at_list(workload)
         elif access.accounts is not None and access.accounts.total is not None:
             workload = Workload(-(-access.accounts.total // self.shards))
-            await saving.look_at_tenant(access.sources, self.filters, self.shards)
+            await saving.look_at_tenant(access.sources)
         else:
             text = "the number of accounts in the tenant is not known"
-            return [*figures, warning("estimate", text, "give a list: harvester check ids.txt")]
-        skipped = saving.requests if self.skipping else 0
-        figures.append(estimate(workload, pace, skipped=skipped))
-        return [*figures, saving.finding(pace, skipping=self.skipping)]
+            self.add(warning("estimate", text, "give a list: harvester check ids.txt"))
+            return
+        self.add(estimate(workload, pace, skipped=saving.requests if self.skipping else 0))
+        self.add(saving.finding(pace, skipping=self.skipping))
 
 
 # --- quota and time
@@ -170,6 +159,8 @@ class Saving:
 
     asking: Asking
     lane: Lane
+    filters: str
+    shards: int
     requests: int = 0
     _asked: int = 0
     _sources: int = 0
@@ -177,40 +168,39 @@ class Saving:
 
     async def look_at_list(self, workload: Workload) -> None:
         """For a list, whose accounts are counted: ask about its largest sources."""
-        sources = sorted(workload.by_source, key=lambda one: -workload.by_source[one])
-        self._sources = len(sources)
+        self._sources = len(workload.by_source)
         self.requests = workload.unreported
-        if not sources and not workload.unreported:
+        if not workload.by_source and not workload.unreported:
             hint = "harvest with --list, or the list of `harvester accounts`"
             self._problem = f"the list does not name them; {hint}"
-        for source_id in sources[:_SOURCES_ASKED]:
-            if await self._is_silent(source_id):
-                self.requests += workload.by_source[source_id]
+        largest = sorted(workload.by_source.items(), key=lambda one: -one[1])
+        await self._ask_about(largest)
 
-    async def look_at_tenant(self, sources: Listed | None, filters: str, shards: int) -> None:
+    async def look_at_tenant(self, sources: Listed | None) -> None:
         """For the tenant's own accounts: ask about its first sources, count those of silent ones."""
         if sources is None:
             self._problem = "they could not be listed"
             return
         self._sources = len(sources.records) if sources.total is None else sources.total
-        version = self.lane.api_version
-        for source_id in list(sources.records)[:_SOURCES_ASKED]:
-            if await self._is_silent(source_id):
-                request = first_listed(ACCOUNTS, version, 1, filters=of_source(source_id, filters))
-                outcome = await self.asking.ask(self.lane, request)
-                total = outcome.value.total if isinstance(outcome, Answered) else None
-                self.requests += (total or 0) // shards
+        await self._ask_about([(source_id, None) for source_id in sources.records])
 
-    async def _is_silent(self, source_id: str) -> bool:
-        """Whether a source reports no usage. Once there is no answer, no other is asked about."""
-        if self._problem:
-            return False
-        outcome = await self.asking.ask(self.lane, status_request(source_id, self.lane.api_version))
-        if not isinstance(outcome, Answered) or outcome.value is None:
-            self._problem = reason_of(outcome)
-            return False
-        self._asked += 1
-        return outcome.value == "INCOMPLETE"
+    async def _ask_about(self, sources: Sequence[tuple[str, int | None]]) -> None:
+        """Add up the accounts of sources that report nothing. Once there is no answer, no other is asked."""
+        for source_id, accounts in sources[:_SOURCES_ASKED]:
+            outcome = await self.asking.ask(self.lane, status_request(source_id, self.lane.api_version))
+            if not isinstance(outcome, Answered) or outcome.value is None:
+                self._problem = reason_of(outcome)
+                return
+            self._asked += 1
+            if outcome.value == "INCOMPLETE":
+                self.requests += await self._count(source_id) if accounts is None else accounts
+
+    async def _count(self, source_id: str) -> int:
+        filters = of_source(source_id, self.filters)
+        request = first_listed(ACCOUNTS, self.lane.api_version, 1, filters=filters)
+        outcome = await self.asking.ask(self.lane, request)
+        total = outcome.value.total if isinstance(outcome, Answered) else None
+        return (total or 0) // self.shards
 
     def finding(self, pace: float | None, *, skipping: bool) -> Finding:
         """What is saved, of the sources that were asked about."""

@@ -52,16 +52,6 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.text}: {self.hint}" if self.hint else self.text
 
-    def to_json(self) -> dict[str, Any]:
-        """The finding as a JSON-ready object."""
-        return {
-            "topic": self.topic,
-            "verdict": str(self.verdict),
-            "text": self.text,
-            "hint": self.hint,
-            "facts": dict(self.facts),
-        }
-
 
 def ok(topic: str, text: str, **facts: Any) -> Finding:
     """All is well with `topic`."""
@@ -73,9 +63,9 @@ def warning(topic: str, text: str, hint: str, **facts: Any) -> Finding:
     return Finding(topic, Verdict.WARNING, text, hint, facts=facts)
 
 
-def failed(topic: str, text: str, hint: str, status: int = USAGE, **facts: Any) -> Finding:
+def failed(topic: str, text: str, hint: str, status: int = USAGE) -> Finding:
     """No harvest is possible until this is fixed."""
-    return Finding(topic, Verdict.FAILED, text, hint, status, facts)
+    return Finding(topic, Verdict.FAILED, text, hint, status)
 
 
 def of_error(topic: str, error: StopRun) -> Finding:
@@ -92,8 +82,8 @@ def of_fault(topic: str, fault: Fault, who: str = "") -> Finding:
     detail = fault.detail.partition(": ")[0] if fault.permanent else detail_of(fault.status, fault.detail)
     text = f"{who}: {detail}" if who else detail
     if fault.permanent or fault.reason in _NO_API:
-        return failed(topic, text, _NOT_THE_API, httpStatus=fault.status)
-    return failed(topic, text, _LATER, UNAVAILABLE, httpStatus=fault.status)
+        return failed(topic, text, _NOT_THE_API)
+    return failed(topic, text, _LATER, UNAVAILABLE)
 
 
 def reason_of(outcome: Outcome[Any]) -> str:
@@ -107,8 +97,7 @@ def reason_of(outcome: Outcome[Any]) -> str:
             return "429"
         case NotSent():
             return "there was no time to ask it"
-        case _:
-            return "no clear answer"
+    return "no clear answer"
 
 
 def detail_of(status: int | None, detail: str) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import click
@@ -106,8 +106,9 @@ def _requests_logged(settings: Settings, redact: Redactor) -> AbstractContextMan
 
 async def _check(settings: Settings, workload: Workload | None, shown: _Shown) -> None:
     async with parts.open_tenant(settings, observer=EventLog().observe, memory={}) as tenant:
-        check = Check(
+        await Check(
             tenant,
+            shown.add,
             tls=settings.base_url.startswith("https:"),
             ca_bundle=settings.ca_bundle,
             quotas=lane_quotas(settings),
@@ -117,10 +118,7 @@ async def _check(settings: Settings, workload: Workload | None, shown: _Shown) -
             skipping=settings.skip_unreported,
             patience=min(PATIENCE, settings.max_outage),
             shards=1 if settings.shard is None else settings.shard.count,
-        )
-        async with aclosing(check.findings()) as findings:
-            async for finding in findings:
-                shown.add(finding)
+        ).run()
 
 
 @dataclasses.dataclass(slots=True)
@@ -159,7 +157,7 @@ class _Shown:
         """What it comes to."""
         verdicts = Counter(finding.verdict for finding in self.findings)
         if self.as_json:
-            findings = [finding.to_json() for finding in self.findings]
+            findings = [dataclasses.asdict(finding) for finding in self.findings]
             document = {"status": self.status, "findings": findings}
             click.echo(safe_json(json.dumps(document, ensure_ascii=False)))
         elif self.quiet:
