@@ -23,10 +23,18 @@ What the tenant answers is not an error but a value: see `harvester.model.Outcom
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar, Final
 
 RESUMABLE: Final = "run the same command again: it continues where it stopped"
 """The hint of whatever ends a run early; not true of a harvest whose ledger is temporary."""
+
+
+def did_you_mean(written: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A hint that names what was probably meant; `otherwise` where nothing is like it."""
+    near = get_close_matches(written, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 class HarvesterError(Exception):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -18,6 +17,7 @@ from click.shell_completion import CompletionItem
 from harvester.cli.exit_status import explain, status_of
 from harvester.cli.help import Group
 from harvester.cli.streams import settle_stdout, take_over_streams
+from harvester.errors import did_you_mean
 from harvester.version import VERSION
 
 _COMMANDS = {
@@ -79,9 +79,8 @@ class _LazyGroup(Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in _COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(args[0], _COMMANDS, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"No such command: {args[0]!r}.{hint}", ctx)
+            hint = did_you_mean(args[0], _COMMANDS, "see harvester --help")
+            raise click.UsageError(f"There is no command {args[0]!r}: {hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -11,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from harvester.cli.help import Command
+from harvester.errors import did_you_mean
 
 _EXAMPLES = """\b
 Examples:
@@ -58,7 +58,6 @@ def _help_of(context: click.Context, name: str, topics: list[str]) -> str:
     program = root.command
     found = program.get_command(root, name) if isinstance(program, click.Group) else None
     if found is None:
-        near = get_close_matches(name, topics, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Give one of {', '.join(topics)}, or a command."
-        raise click.UsageError(f"There is no page called {name!r}. {hint}", context)
+        hint = did_you_mean(name, topics, f"give one of {', '.join(topics)}, or a command")
+        raise click.UsageError(f"There is no page called {name!r}: {hint}", context)
     return found.get_help(click.Context(found, info_name=name, parent=root))

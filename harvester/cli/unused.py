@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ import click
 from harvester.cli.help import Command, GroupedOption
 from harvester.cli.ledgers import ledger_named
 from harvester.cli.options import PATH
-from harvester.errors import SettingError
+from harvester.errors import SettingError, did_you_mean
 from harvester.ledger import LedgerReader
 from harvester.review import (
     FORMS,
@@ -184,6 +183,5 @@ def _state(name: str) -> State:
     try:
         return State(name)
     except ValueError:
-        near = get_close_matches(name, list(State), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"give any of {', '.join(State)}"
+        hint = did_you_mean(name, State, f"give any of {', '.join(State)}")
         raise SettingError("states", f"{name!r} is not a state", hint) from None

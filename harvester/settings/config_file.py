@@ -8,12 +8,11 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from harvester.credentials import Credentials
-from harvester.errors import SettingError
+from harvester.errors import SettingError, did_you_mean
 from harvester.settings import parse
 from harvester.settings.parse import BadValue
 from harvester.settings.settings import BY_NAME
@@ -139,8 +138,7 @@ def _chosen(profiles: Mapping[str, dict[str, Any]], profile: Named, path: Path) 
     name, named_by = profile
     if name in profiles:
         return profiles[name]
-    near = get_close_matches(name, profiles, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(profiles) or 'none'}"
+    hint = did_you_mean(name, profiles, f"it has {', '.join(profiles) or 'none'}")
     raise SettingError(named_by, f"{path} has no profile {name!r}", hint)
 
 
@@ -230,8 +228,8 @@ class Document:
         names = list(known)
         for key in table:
             if key not in names:
-                near = get_close_matches(key.lower().replace("-", "_"), names, n=1)
-                hint = f"did you mean {near[0]}?" if near else "see `harvester config init` for all of them"
+                meant = key.lower().replace("-", "_")
+                hint = did_you_mean(meant, names, "see `harvester config init` for all of them")
                 raise SettingError(self.place(*where, key), "there is no such setting", hint)
 
 

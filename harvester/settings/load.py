@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 from harvester.credentials import Credentials
-from harvester.errors import SettingError
+from harvester.errors import SettingError, did_you_mean
 from harvester.model import Quota, Shard
 from harvester.settings.access import NOWHERE, Access, find_access
 from harvester.settings.config_file import find_config
@@ -197,7 +196,7 @@ def load_settings(**options: Unpack[Options]) -> Settings:
     config, profile = given.pop("config", None), given.pop("profile", None)
     for name in given:
         if name not in BY_NAME:
-            raise TypeError(f"there is no setting {name}{_did_you_mean(name, BY_NAME)}")
+            raise TypeError(f"there is no setting {name}: {did_you_mean(name, BY_NAME, 'see Settings')}")
     loaded = load(given, environ=os.environ, config=config, profile=profile, keywords=True)
     for warning in loaded.warnings:
         _log.warning("%s", warning)
@@ -255,9 +254,4 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """HARVESTER_* variables that mean nothing: others may own them, so they are a warning, not an error."""
     known = {*(one.variable for one in TABLE), "HARVESTER_CONFIG", "HARVESTER_PROFILE"}
     for name in sorted(one for one in environ if one.startswith(_PREFIX) and one not in known):
-        yield f"{name} is not a setting{_did_you_mean(name, known)}"
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f": did you mean {near[0]}?" if near else ""
+        yield f"{name} is not a setting: {did_you_mean(name, known, 'it has no effect')}"

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Final
 
 from harvester.credentials import Credentials
-from harvester.errors import SettingError
+from harvester.errors import SettingError, did_you_mean
 from harvester.model import Quota
 from harvester.settings.access import find_access
 from harvester.settings.config_file import ClientTable, ConfigFile, read_clients
@@ -102,8 +101,7 @@ def _unknown(name: str) -> SettingError:
         return SettingError(name, *_REFUSED[name])
     if name in (one.name for one in TABLE):
         return SettingError(name, "has no meaning in Spark, which takes the rows itself", "leave it out")
-    near = get_close_matches(name, OPTIONS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OPTIONS)}"
+    hint = did_you_mean(name, OPTIONS, f"there are {', '.join(OPTIONS)}")
     return SettingError(name, "there is no such option", hint)
 
 

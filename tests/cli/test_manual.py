@@ -36,4 +36,4 @@ def test_an_unknown_topic_is_refused_with_the_nearest() -> None:
     """One sentence, status 2."""
     result = _help("trouble-shooting")
     assert result.exit_code == 2
-    assert "There is no page called 'trouble-shooting'. Did you mean troubleshooting?" in result.output
+    assert "There is no page called 'trouble-shooting': did you mean troubleshooting?" in result.output

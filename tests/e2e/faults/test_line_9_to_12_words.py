@@ -72,7 +72,7 @@ def test_10_a_retry_after_of_0_is_an_answer(there: Tenant, place: Path) -> None:
         (("run", "ids.txt", "-o", "s.ndjson", "--since", "2999-01"), "is in the future"),
         (("accounts", "--report", "x.html"), "--report"),
         (("sources", "--since", "2026-01"), "--since"),
-        (("rnu",), "Did you mean run?"),
+        (("rnu",), "did you mean run?"),
         (("run", "ids.txt", "-o", "s.ndjson", "--fromat", "csv"), "--format"),
         (("run", "ids.txt", "-o", "done.ndjson/x"), "Not a directory"),
         (("run", "ids.txt", "-o", "s.ndjson", "--changes", "ids.txt"), "--changes"),
