@@ -11,7 +11,7 @@ from typing import assert_never
 
 from harvester.engine import policy
 from harvester.engine.circuit_breaker import CircuitBreaker
-from harvester.engine.policy import AskOthers, Check, DropClient, DropLane, Verdict
+from harvester.engine.policy import Verdict
 from harvester.engine.scheduler import Scheduler
 from harvester.engine.standing import ClientStanding, LaneStanding, Standings, VersionStanding
 from harvester.engine.work import Kind, Work
@@ -112,7 +112,7 @@ class Access:
         if any(other.live and not work.avoid & other.bit for other in lane.client.lanes):
             self._scheduler.again(work)
         else:
-            self.drop_client(lane.client, policy.access_denied(lane.client))
+            self.drop_client(lane.client)
 
     def hold(self, lane: LaneStanding, work: Work) -> None:
         """`work` was denied on `lane`: keep it until it is decided about the client, if it is not yet."""
@@ -144,13 +144,14 @@ class Access:
 
     def _carry_out(self, lane: LaneStanding, found: Verdict) -> None:
         match found:
-            case DropClient(why):
-                self.drop_client(lane.client, why)
-            case DropLane(why):
+            case Verdict.DROP_CLIENT:
+                self.drop_client(lane.client)
+            case Verdict.DROP_LANE:
+                why = "the tenant answers 403 to everything, while another API version of the client works"
                 self._drop_lanes([lane], why)
-            case Check():
+            case Verdict.CHECK:
                 self._scheduler.check(lane.client)
-            case AskOthers():
+            case Verdict.ASK_OTHERS:
                 self._ask_others(lane.client)
             case _:
                 assert_never(found)
@@ -167,24 +168,21 @@ class Access:
 
     # --- dropping
 
-    def drop_client(self, client: ClientStanding, why: AccessDenied) -> None:
-        """Use the client no more; its accounts go to the others."""
-        client.lanes[0].lane.client.drop(why)
-        self._see_off(client, why)
+    def drop_client(self, client: ClientStanding) -> None:
+        """Use the client no more, since it was denied everything; its accounts go to the others."""
+        client.lanes[0].lane.client.drop(policy.access_denied(client))
+        self.notice_drops()
 
     def notice_drops(self) -> None:
-        """See to clients that were dropped elsewhere, since the token endpoint refuses them."""
+        """See to clients that were dropped, here or since the token endpoint refuses them."""
         for lane in self._standings.lanes:
-            why = lane.lane.client.dropped
-            if why is not None and lane.client not in self._gone:
-                self._see_off(lane.client, why)
-
-    def _see_off(self, client: ClientStanding, why: AccessDenied) -> None:
-        self._gone.add(client)
-        self.denied = why
-        for work in self._scheduler.release(client):
-            self._leave_to_others(work)
-        self._leave(client.lanes)
+            why, client = lane.lane.client.dropped, lane.client
+            if why is not None and client not in self._gone:
+                self._gone.add(client)
+                self.denied = why
+                for work in self._scheduler.release(client):
+                    self._leave_to_others(work)
+                self._leave(client.lanes)
 
     def _leave_to_others(self, work: Work) -> None:
         work.rejections = 0

@@ -7,6 +7,7 @@ lane. The conductor carries decisions out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from random import Random
 from typing import Final, TypeAlias
 
@@ -75,31 +76,15 @@ class Stop:
 Decision: TypeAlias = Again | Retry | Last | Exhaust | Hold | OtherLane | Fail | Stop
 
 
-@dataclass(frozen=True, slots=True)
-class DropClient:
-    """Use the client no more."""
+class Verdict(Enum):
+    """What becomes of a client, or of one of its lanes."""
 
-    why: AccessDenied
-
-
-@dataclass(frozen=True, slots=True)
-class DropLane:
-    """Use the lane no more."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
+    DROP_CLIENT = auto()
+    DROP_LANE = auto()
+    CHECK = auto()
     """Request the known-good account, to find out whether the client has the right at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskOthers:
+    ASK_OTHERS = auto()
     """Request the accounts denied to the client through clients that are proven."""
-
-
-Verdict: TypeAlias = DropClient | DropLane | Check | AskOthers
 
 
 # --- accounts
@@ -191,10 +176,10 @@ def verdict(lane: LaneStanding, *, known_good: bool) -> Verdict | None:
     if client.proven:
         if lane.proven or lane.denials < DENIALS:
             return None
-        return DropLane("the tenant answers 403 to everything, while another API version of the client works")
+        return Verdict.DROP_LANE
     if not client.on_trial or client.checking or _other_lane_may_prove(lane):
         return None
-    return Check() if known_good else DropClient(access_denied(client))
+    return Verdict.CHECK if known_good else Verdict.DROP_CLIENT
 
 
 def _other_lane_may_prove(lane: LaneStanding) -> bool:
@@ -209,8 +194,8 @@ def _other_lane_may_prove(lane: LaneStanding) -> bool:
 def undecided(client: ClientStanding, *, known_good: bool, others_proven: bool) -> Verdict:
     """How to decide about a client and the accounts held for it, now that nothing else moves any more."""
     if others_proven and not client.on_trial:
-        return AskOthers()
-    return Check() if known_good and not client.checking else DropClient(access_denied(client))
+        return Verdict.ASK_OTHERS
+    return Verdict.CHECK if known_good and not client.checking else Verdict.DROP_CLIENT
 
 
 def access_denied(client: ClientStanding) -> AccessDenied:

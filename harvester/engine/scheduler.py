@@ -1,7 +1,7 @@
 """Which account is next: the list, accounts to be requested again, and those that wait for something.
 
 Every account that is begun and not settled is in exactly one place: in flight, to be requested again at
-once, later, behind others or on another lane, held with its client, or exhausted by the circuit breaker.
+once, later or behind others, held with its client, or exhausted by the circuit breaker.
 The list itself stays in the ledger; a page of it is kept here. Pure: the clock is passed in.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
+from functools import partial
 from itertools import count
 from typing import Final, TypeAlias
 
@@ -29,9 +30,8 @@ _LOW: Final = PAGE // 2
 MOST_BEGUN: Final = 5000
 """Accounts begun and not settled. Beyond it retries have piled up, and no new ones are begun."""
 
-
-Source: TypeAlias = Callable[[LaneStanding], Work]
-"""Gives the next work of one kind."""
+Source: TypeAlias = Callable[[], Work]
+"""Hands out the work that was found."""
 
 
 class Stall(Enum):
@@ -61,7 +61,6 @@ class Scheduler:
         query: UsageQuery,
         *,
         ahead: int | None,
-        known_good: str | None = None,
     ) -> None:
         """`ahead`: how many positions the reader may be behind."""
         self._standings = standings
@@ -70,7 +69,6 @@ class Scheduler:
         self._ahead = ahead
         self._fresh: deque[Account] = deque()
         self._again: deque[Work] = deque()
-        self._elsewhere: dict[int, deque[Work]] = {}
         self._throttled: deque[Work] = deque()
         self._checks: dict[ClientStanding, Work] = {}
         self._due: list[tuple[float, int, Work]] = []
@@ -81,7 +79,7 @@ class Scheduler:
         """The reader of a live output has emitted everything up to here."""
         self.closed = False
         self.held: dict[ClientStanding, list[Work]] = {}
-        self.known_good = known_good
+        self.known_good: str | None = None
         """An account answered with rows, in this run or an earlier one: whoever has the right gets it."""
         self.answered_account: str | None = None
         """An account answered without rows, or refused, in this run or an earlier one: a tenant that is
@@ -128,7 +126,7 @@ class Scheduler:
             return None
         self.in_flight += 1
         lane.in_flight += 1
-        return source(lane)
+        return source()
 
     def _source(self, lane: LaneStanding, now: float) -> Source | None:
         """Where the lane's next work comes from."""
@@ -137,17 +135,15 @@ class Scheduler:
         if not self._breaker.lets_through(lane.index):
             return self._probe_source(lane) if self._breaker.probe_due(lane.index, now) else None
         if self._checks and self._check_for(lane):
-            return self._take_check
+            return partial(self._checks.pop, lane.client)
         return None if lane.client.on_trial else self._account_source(lane)
 
     def _account_source(self, lane: LaneStanding) -> Source | None:
-        if self._again:
-            return self._take_again
-        if self._elsewhere and self._from_elsewhere(lane) is not None:
-            return self._take_elsewhere
-        throttled = self._first_throttled(lane) if self._throttled else None
+        if self._again and (work := _first(self._again, lane)) is not None:
+            return partial(_taken, self._again, work)
+        throttled = _first(self._throttled, lane) if self._throttled else None
         if throttled is not None and self._is_ready(throttled):
-            return self._take_throttled
+            return partial(_taken, self._throttled, throttled)
         if self._may_begin(lane):
             return self._begin
         return None if throttled is None else self._leftover_source(lane, throttled)
@@ -163,44 +159,21 @@ class Scheduler:
             return False
         return self._fresh[0].position > self.reader_position + self._ahead
 
-    def _begin(self, _lane: LaneStanding) -> Work:
+    def _begin(self) -> Work:
         work = Work(self._fresh.popleft(), Pages(self._query), ordinal=self.started)
         self.started += 1
         self.begun += 1
-        return work
-
-    def _take_again(self, _lane: LaneStanding) -> Work:
-        return self._again.popleft()
-
-    def _from_elsewhere(self, lane: LaneStanding) -> int | None:
-        return next(
-            (avoid for avoid, works in self._elsewhere.items() if works and not avoid & lane.bit), None
-        )
-
-    def _take_elsewhere(self, lane: LaneStanding) -> Work:
-        avoid = self._from_elsewhere(lane)
-        assert avoid is not None  # noqa: S101  # for the type checker: `_source` has just found it
-        works = self._elsewhere[avoid]
-        work = works.popleft()
-        if not works:
-            del self._elsewhere[avoid]
         return work
 
     def _check_for(self, lane: LaneStanding) -> bool:
         work = self._checks.get(lane.client)
         return work is not None and not work.avoid & lane.bit
 
-    def _take_check(self, lane: LaneStanding) -> Work:
-        return self._checks.pop(lane.client)
-
     # --- accounts that were throttled
 
     def _is_ready(self, work: Work) -> bool:
         """Whether its turn has come: enough others were answered since its last 429."""
         return self.others_answered - (work.throttled_at or 0) >= OTHERS_ANSWERED
-
-    def _first_throttled(self, lane: LaneStanding) -> Work | None:
-        return next((work for work in self._throttled if not work.avoid & lane.bit), None)
 
     def _leftover_source(self, lane: LaneStanding, work: Work) -> Source | None:
         """Only throttled accounts are left: one that was answered takes the part of the others.
@@ -209,21 +182,13 @@ class Scheduler:
         """
         if self._comparing or (not lane.proven and any(one.proven for one in self._standings.live)):
             return None
-        nobody = self.known_good is None and self.answered_account is None
-        return self._take_throttled if work.compared or nobody else self._compare
-
-    def _take_throttled(self, lane: LaneStanding) -> Work:
-        work = self._first_throttled(lane)
-        assert work is not None  # noqa: S101  # for the type checker: `_account_source` has just found it
-        self._throttled.remove(work)
-        return work
-
-    def _compare(self, lane: LaneStanding) -> Work:
-        work = self._first_throttled(lane)
-        assert work is not None  # noqa: S101  # for the type checker, as above
-        work.compared = self._comparing = True
         other = self.known_good or self.answered_account
-        assert other is not None  # noqa: S101  # for the type checker, as above
+        if work.compared or other is None:
+            return partial(_taken, self._throttled, work)
+        return partial(self._compare, work, other)
+
+    def _compare(self, work: Work, other: str) -> Work:
+        work.compared = self._comparing = True
         return self._request_only(Kind.COMPARISON, other)
 
     def compared(self, *, answered: bool) -> None:
@@ -238,48 +203,37 @@ class Scheduler:
         """A request whose answer is not stored."""
         return Work(Account(-1, account_id), Pages(self._query), kind)
 
-    def _request_known_good(self, kind: Kind) -> Work:
-        assert self.known_good is not None  # noqa: S101  # for the type checker: whoever calls has looked
-        return self._request_only(kind, self.known_good)
-
     def _probe_source(self, lane: LaneStanding) -> Source | None:
+        circuit = self._breaker.deciding(lane.index)
+        source = self._probe_candidate(lane)
+
+        def probe(source: Source) -> Work:
+            circuit.probe = source()
+            return circuit.probe
+
+        return None if source is None else partial(probe, source)
+
+    def _probe_candidate(self, lane: LaneStanding) -> Source | None:
         """What to probe with: an account that was answered before says most; one that has faulted, least."""
-        source = self._probe_candidates(lane)
-        if source is None:
-            return None
-
-        def probe(lane: LaneStanding) -> Work:
-            work = self._breaker.deciding(lane.index).probe = source(lane)
-            return work
-
-        return probe
-
-    def _probe_candidates(self, lane: LaneStanding) -> Source | None:
         if self.known_good is not None:
-            return self._take_known_good
+            return partial(self._request_only, Kind.PROBE, self.known_good)
         if self._may_begin(lane):
             return self._begin
-        if self._again:
-            return self._take_again
-        if self._elsewhere and self._from_elsewhere(lane) is not None:
-            return self._take_elsewhere
-        if self._first_throttled(lane) is not None:
-            return self._take_throttled
-        return self._take_exhausted if any(True for _ in self._breaker.exhausted()) else None
+        for works in (self._again, self._throttled):
+            if (work := _first(works, lane)) is not None:
+                return partial(_taken, works, work)
+        exhausted = [work.account.id for _, work in self._breaker.exhausted()]
+        return partial(self._probe_exhausted, exhausted) if exhausted else None
 
-    def _take_known_good(self, _lane: LaneStanding) -> Work:
-        return self._request_known_good(Kind.PROBE)
-
-    def _take_exhausted(self, _lane: LaneStanding) -> Work:
-        if self.answered_account is not None:
-            return self._request_only(Kind.PROBE, self.answered_account)
-        exhausted = [work for _, work in self._breaker.exhausted()]
+    def _probe_exhausted(self, exhausted: Sequence[str]) -> Work:
         self._probes += 1
-        return self._request_only(Kind.PROBE, exhausted[self._probes % len(exhausted)].account.id)
+        known = self.answered_account or exhausted[self._probes % len(exhausted)]
+        return self._request_only(Kind.PROBE, known)
 
     def check(self, client: ClientStanding, *, avoid: int = 0) -> None:
         """Request the known-good account on a lane of `client`, before anything else."""
-        work = self._request_known_good(Kind.CHECK)
+        assert self.known_good is not None  # noqa: S101  # for the type checker: the policy has looked
+        work = self._request_only(Kind.CHECK, self.known_good)
         work.client, work.avoid = client, avoid
         client.checking = True
         self._checks[client] = work
@@ -302,10 +256,9 @@ class Scheduler:
         if work.client is not None:
             self._checks[work.client] = work
             self._readmit(work, work.client)
-        elif work.avoid and self._standings.others(work.avoid):
-            self._elsewhere.setdefault(work.avoid, deque()).append(work)
         else:
-            work.avoid = 0
+            if work.avoid and not self._standings.others(work.avoid):
+                work.avoid = 0
             self._again.append(work)
 
     def later(self, work: Work, due: float) -> None:
@@ -348,10 +301,7 @@ class Scheduler:
 
     def lane_dropped(self) -> None:
         """A lane is no longer used: what only it could have taken is left to the lanes that refused it."""
-        for avoid in [avoid for avoid in self._elsewhere if not self._standings.others(avoid)]:
-            for work in self._elsewhere.pop(avoid):
-                self.again(work)
-        for work in self._throttled:
+        for work in (*self._again, *self._throttled):
             if not self._standings.others(work.avoid):
                 work.avoid = 0
         for client, work in self._checks.items():
@@ -391,3 +341,13 @@ class Scheduler:
         """A client that accounts are held for, or that gets none until it is decided about."""
         on_trial = (lane.client for lane in self._standings.live if lane.client.on_trial)
         return next(iter(self.held), None) or next(on_trial, None)
+
+
+def _first(works: Iterable[Work], lane: LaneStanding) -> Work | None:
+    """The first of the accounts that the lane may request."""
+    return next((work for work in works if not work.avoid & lane.bit), None)
+
+
+def _taken(works: deque[Work], work: Work) -> Work:
+    works.remove(work)
+    return work
