@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from harvester.events import Observer, fan_out
-from harvester.export.export import Exported, export
-from harvester.export.output import OutputSpec, open_output
+from harvester.export import Exported, OutputSpec, export, open_output
 from harvester.files import distinct_paths, try_out
 from harvester.ledger import LedgerReader
 from harvester.settings.settings import Settings

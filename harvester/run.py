@@ -25,10 +25,16 @@ from harvester.errors import (
     UsageError,
 )
 from harvester.events import Observer, Resumed, Stopping
-from harvester.export.changes import Changes
-from harvester.export.control import Control
-from harvester.export.export import Exported, export
-from harvester.export.output import Output, OutputSpec, TableOutput, open_output
+from harvester.export import (
+    Changes,
+    Control,
+    Exported,
+    Output,
+    OutputSpec,
+    TableOutput,
+    export,
+    open_output,
+)
 from harvester.fetching import Batches, Fetching
 from harvester.files import write_atomically
 from harvester.ledger import Ledger, LedgerPaths, LedgerReader
@@ -65,6 +71,7 @@ class Run:
         self._control = Control()
         self._fetched = False
         self._resumed = False
+        self._retried: Counts | None = None
         self._ledger: Ledger
         self._output: Output
         self._earlier: LedgerReader | None = None
@@ -88,7 +95,8 @@ class Run:
         if found is None:
             return None
         if not complete:
-            return found.partial
+            given_up = found.finished if self._retried is not None else None
+            return given_up if self._ledger.closed else found.partial
         return found.finished if self._settings.keep_ledger else None
 
     # --- beginning and ending
@@ -96,6 +104,7 @@ class Run:
     async def __aenter__(self) -> Self:
         self._ledger, self._resumed = await parts.open_ledger(self._settings, self.files.ledger)
         try:
+            self._retried = await self._ledger.counts() if self._settings.retry_failed else None
             await self._begin()
         except BaseException:
             await self._abandon()
@@ -155,14 +164,16 @@ class Run:
         await self._ledger.close()
 
     async def _abandon(self) -> None:
-        """Leave nothing behind of a harvest of which nothing was settled."""
+        """Leave nothing behind where nothing was settled, or no failure was retried."""
         if self._earlier is not None:
             self._earlier.close()
-        counts = await self._ledger.counts()
-        if counts.not_attempted == counts.distinct:
+        if self._nothing_gained(await self._ledger.counts()):
             await self._ledger.remove()
         else:
             await self._ledger.close()
+
+    def _nothing_gained(self, counts: Counts) -> bool:
+        return counts.not_attempted == counts.distinct or counts == self._retried
 
     # --- from the list to the published output
 
@@ -187,7 +198,7 @@ class Run:
         finally:
             await self._abort(exporting)
         self.figures = await self._read_figures()
-        if isinstance(stop, UsageError | AccessDenied) and not _settled(self.figures.counts):
+        if isinstance(stop, UsageError | AccessDenied) and self._nothing_gained(self.figures.counts):
             await self._abandon()
             if isinstance(stop, UsageError):
                 raise stop
@@ -285,7 +296,7 @@ class Run:
             write_atomically(path, [data], mode, what="the summary", started=True)
         if self.files.inside and self.outputs:
             if path is None:
-                self._output.write_beside("_summary.json", data)
+                self._output.write_beside("_summary.json", [data])
             self._output.complete()
 
     async def write_page(self, summary: Mapping[str, Any]) -> None:
@@ -343,10 +354,6 @@ class Run:
 
 _NOT_BEGUN: Final = "No account was answered, so this page shows the run only."
 _PAGE_LATER: Final = "everything else is written: make the page with `harvester report` once that is fixed"
-
-
-def _settled(counts: Counts) -> int:
-    return counts.distinct - counts.not_attempted
 
 
 def _tell(loop: asyncio.AbstractEventLoop, call: Callable[[T], object], value: T) -> None:

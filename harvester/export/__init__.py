@@ -9,9 +9,11 @@ from harvester.export.changes import Changes
 from harvester.export.control import Control
 from harvester.export.export import Exported, export, is_complete
 from harvester.export.manifest import failure_lines, write_failures
-from harvester.export.output import Output, OutputSpec, open_output
+from harvester.export.opening import open_output
+from harvester.export.output import Output, OutputSpec
 from harvester.export.records import COLUMNS
 from harvester.export.slices import decoded, slices
+from harvester.export.tables.table import TableOutput
 
 __all__ = [
     "COLUMNS",
@@ -20,6 +22,7 @@ __all__ = [
     "Exported",
     "Output",
     "OutputSpec",
+    "TableOutput",
     "decoded",
     "export",
     "failure_lines",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
 
@@ -73,37 +72,36 @@ class Unavailable(Exception):  # on its way to becoming an error of the program
         """Whether it refuses the credentials, or they lack the right."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How to wait for a store or table: for at most `max_outage` seconds of `clock`."""
-
-    max_outage: float
-    control: Control
-    observer: Observer
-    rng: Random
-    clock: Callable[[], float] = time.monotonic
-
-
 class Retry:
     """Repeats requests to the store or table called `name` that fail with `Unavailable`."""
 
-    def __init__(self, name: str, policy: RetryPolicy) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_outage: float,
+        control: Control,
+        observer: Observer,
+        rng: Random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.control = control
         self._name = name
-        self._policy = policy
-        self._outage = UnavailableUntil(name, most=policy.max_outage, clock=policy.clock, rng=policy.rng)
+        self._observer = observer
+        self._outage = UnavailableUntil(name, most=max_outage, clock=clock, rng=rng)
 
     def __call__(self, request: Callable[[], T]) -> T:
         """What `request` returns, once it succeeds. Raises StoppedEarly if it fails for too long."""
         while True:
-            self._policy.control.check()
+            self.control.check()
             try:
                 result = request()
             except Unavailable as fault:
                 wait = self._outage.failed(fault.problem)
-                self._policy.observer(DestinationUnavailable(self._name, fault.problem, wait))
-                self._policy.control.wait(wait)
+                self._observer(DestinationUnavailable(self._name, fault.problem, wait))
+                self.control.wait(wait)
                 continue
             if self._outage.attempts:
-                self._policy.observer(DestinationAvailable(self._name, self._outage.seconds))
+                self._observer(DestinationAvailable(self._name, self._outage.seconds))
                 self._outage.recovered()
             return result

@@ -13,7 +13,6 @@ from typing import Any, Final, TypeAlias
 from harvester.errors import HarvesterError, InputError, InternalError, StopRun
 from harvester.events import FilePublished, Observer
 from harvester.export.changes import Changes, Comparison, changed_records, earliest_month
-from harvester.export.destinations import Sink
 from harvester.export.destinations.directory import REDSHIFT
 from harvester.export.formats import Format
 from harvester.export.formats.columns import merged as merged_columns
@@ -27,11 +26,11 @@ from harvester.export.manifest import (
     redshift_manifest,
     write_failures,
 )
-from harvester.export.output import Output, TableOutput
+from harvester.export.output import Output, Sink
 from harvester.export.records import Content, Record, Stamper, in_parts
 from harvester.export.shards import Harvest, harvests_of, merged
 from harvester.export.slices import Idleness, followed, settled
-from harvester.export.tables.table import Harvested
+from harvester.export.tables.table import Harvested, TableOutput
 from harvester.files import disk_errors, partial, resolve
 from harvester.ledger import Entry, LedgerReader
 from harvester.ledger.copies import LedgerCopy
@@ -132,7 +131,7 @@ def export(
         return replace(exporter.exported(complete=complete, changes=changes), unwritten=unwritten)
     except BaseException:
         with suppress(HarvesterError):
-            output.destination.discard()
+            output.discard()
         raise
 
 
@@ -170,7 +169,7 @@ def _write_failures(readers: Sequence[LedgerReader], output: Output, path: Path 
         except StopRun as error:
             return error
     elif output.spec.parted:
-        output.destination.write_beside(_FAILURES, failure_lines(readers))
+        output.write_beside(_FAILURES, failure_lines(readers))
     return None
 
 
@@ -259,7 +258,7 @@ class Exporter:
 
     def write(self, slices: Iterator[list[Entry]], on_position: Callable[[int], None] | None) -> None:
         """Write all accounts, and say how far they are written."""
-        self._output.destination.begin()
+        self._output.begin()
         if self._output.live:
             self._open()
         for entries in slices:
@@ -276,7 +275,7 @@ class Exporter:
             self._open()
             self._close()
         document = {} if self._census is None else self._manifest(about, self._census)
-        self._output.destination.publish(document)
+        self._output.publish(document)
         for file in self._files:
             observer(FilePublished(file.name, file.rows, file.bytes))
 
@@ -284,7 +283,7 @@ class Exporter:
         """End where it is. What was streamed stays with its reader, but without what says it is complete."""
         if self._part is not None:
             self._files.append(self._part.close(complete=False))
-        self._output.destination.discard()
+        self._output.discard()
 
     def exported(self, *, complete: bool, changes: Changes | None) -> Exported:
         """What was written."""
@@ -301,7 +300,7 @@ class Exporter:
     def _open(self) -> _Part:
         """The part under way, or the next one."""
         if self._part is None:
-            sink = self._output.destination.open(len(self._files) + 1, self._output.suffix)
+            sink = self._output.open(len(self._files) + 1)
             self._part = _Part(sink, self._format, self._output.spec.where.compression, self._content)
         return self._part
 
@@ -314,7 +313,7 @@ class Exporter:
         if self._output.spec.redshift:
             about["redshiftManifest"] = REDSHIFT
             document = redshift_manifest(self._output.name, self._files)
-            self._output.destination.write_beside(REDSHIFT, [encoded(document)])
+            self._output.write_beside(REDSHIFT, [encoded(document)])
         return manifest(about=about, census=census, files=self._files)
 
 

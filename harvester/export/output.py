@@ -1,36 +1,23 @@
-"""An output: a format at a destination."""
+"""An output: what it is to be, and what an export does with it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
-from harvester.errors import SettingError, StoppedEarly, UsageError
-from harvester.events import Observer
-from harvester.export.control import Control, Retry, RetryPolicy
-from harvester.export.destinations import Destination
-from harvester.export.destinations.cloud import open_store
-from harvester.export.destinations.directory import Directory, LocalDirectory, Place
-from harvester.export.destinations.file import SingleFile
-from harvester.export.destinations.store import Store
-from harvester.export.formats import FORMATS, Format, format_named
+from harvester.export.control import Control
+from harvester.export.formats import Format
 from harvester.export.formats.compress import SUFFIXES
 from harvester.export.records import COLUMNS
-from harvester.export.tables import TABLES, Harvested, Table, open_table
 from harvester.files import is_stream
 from harvester.settings.destination import Destination as Where
 from harvester.settings.settings import Settings
 
 Kind: TypeAlias = Literal["stream", "file", "directory", "store", "table"]
 Shape: TypeAlias = Literal["rows", "accounts"]
-
-_DATABASE: Final = "sqlite"
-_MAX_OUTAGE: Final = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +71,45 @@ class OutputSpec:
         return f"{dest.rstrip('/')}/harvested={datetime.fromtimestamp(begun, UTC):%Y-%m-%d}/"
 
 
-class Output:
-    """Made by `open_output`. `control` ends an export that is under way."""
+class Sink(Protocol):
+    """One file that is being written."""
 
-    def __init__(
-        self, spec: OutputSpec, destination: Destination, format_: Format | None, control: Control
-    ) -> None:
+    name: str
+    """As results and manifests name it."""
+
+    def write(self, data: bytes) -> object:
+        """Write all of `data`; a live output's readers see it now. Raises ClosedPipe, too."""
+        ...
+
+    def close(self) -> None:
+        """What was written is durable. It may not have its final name yet."""
+        ...
+
+    def discard(self) -> None:
+        """Let go of the file; nothing is made of it. May be called at any time."""
+        ...
+
+
+class Output:
+    """Made by `open_output`. `control` ends an export that is under way.
+
+    An export calls the methods in the order in which they are here. After a kill at any instant, the same
+    steps again, in a new process, make the output whole and leave nothing else behind. They raise
+    StoppedEarly where it cannot be written to or read.
+    """
+
+    live = False
+    """Whether it is written while the harvest runs."""
+
+    def __init__(self, name: str, spec: OutputSpec, format_: Format | None, control: Control) -> None:
+        self.name = name
+        """As messages name it."""
         self.spec = spec
-        self.destination = destination
         self.format = format_
-        """None where the ledger itself is the output."""
+        """None for a table, and where the ledger itself is the output."""
         self.control = control
         self.columns = tuple(name for name in COLUMNS if name in spec.columns)
         """Those of ``--columns``, in the order in which outputs have them."""
-
-    @property
-    def name(self) -> str:
-        """As messages name it."""
-        return self.destination.name
-
-    @property
-    def live(self) -> bool:
-        """Whether it is written while the harvest runs."""
-        return self.destination.live and self.format is not None and self.format.live
 
     @property
     def suffix(self) -> str:
@@ -127,105 +130,32 @@ class Output:
     def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:
         """See before the first request that it can be written to; nothing that is there is changed.
 
-        A complete output is refused, unless it may be replaced; or it is that of the unfinished harvest whose
-        first run is `own`, which was killed after completing it; or it was made of the harvests whose first
-        runs are `repeated` in the same way, and this is the same export again.
+        A complete directory is refused, unless it may be replaced; or it is that of the unfinished harvest
+        whose first run is `own`, which was killed after completing it; or it was made of the harvests whose
+        first runs are `repeated` in the same way, and this is the same export again.
 
         Raises:
-            OutputError: it cannot be written to, or a directory already holds a complete harvest.
+            UsageError: it cannot be written to, or a directory already holds a complete harvest.
             AccessDenied: a store refuses the credentials.
         """
+        raise NotImplementedError
 
-        def may_replace(manifest: Mapping[str, Any]) -> bool:
-            if self.spec.replace or own in manifest.get("runIds", ()):
-                return True
-            wanted = {"runIds": list(repeated)} | self.about
-            return bool(repeated) and all(manifest.get(key) == value for key, value in wanted.items())
+    def begin(self) -> None:
+        """Prepare for a new output, in place of what an interrupted export has left."""
 
-        self.destination.try_out(may_replace)
+    def open(self, number: int) -> Sink:
+        """Begin the `number`-th file (from 1); the one before is closed."""
+        raise NotImplementedError
 
-    def write_beside(self, name: str, data: bytes) -> None:
-        """Write ``_failures.ndjson`` or ``_summary.json`` into a directory or store."""
-        self.destination.write_beside(name, [data])
+    def publish(self, manifest: Mapping[str, Any]) -> None:
+        """All files are closed: give them their final names, in place of an older output."""
+
+    def write_beside(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Write another file that belongs to a directory or store, in one step."""
+        raise NotImplementedError
 
     def complete(self) -> None:
         """Mark a directory or store as complete (``_SUCCESS``), once all that belongs to it is written."""
-        self.destination.complete()
 
-
-class TableOutput(Output):
-    """A table: a harvest is merged into it, once all accounts are settled."""
-
-    live = False
-
-    def __init__(self, spec: OutputSpec, table: Table, policy: RetryPolicy) -> None:
-        self.spec = spec
-        self.format = None
-        self.control = policy.control
-        self.columns = tuple(name for name in COLUMNS if name in spec.columns)
-        self.table = table
-        self._retry = Retry(table.name, policy)
-
-    @property
-    def name(self) -> str:
-        """As messages name it."""
-        return self.table.name
-
-    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
-        """See before the first request that a harvest can be merged into it. Raises UsageError."""
-        self.table.try_out()
-
-    def merge(self, harvested: Harvested) -> int:
-        """Merge a harvest; returns how many rows are new or changed.
-
-        Raises:
-            StoppedEarly: the table is not available for too long, or has changed so that the rows do not fit.
-        """
-        try:
-            return self._retry(lambda: self.table.merge(harvested))
-        except UsageError as error:  # it was as it should be before the first request
-            raise StoppedEarly(error.problem, error.hint) from error
-
-    def complete(self) -> None:
-        """The commit has said it all."""
-
-
-def open_output(
-    spec: OutputSpec,
-    *,
-    begun: float,
-    observer: Observer,
-    max_outage: float = _MAX_OUTAGE,
-    control: Control | None = None,
-    rng: Random | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Output:
-    """The output that `spec` describes; nothing is written or sent yet.
-
-    `begun` is the Unix time at which the harvest began, which names the directory of its day.
-
-    Raises:
-        SettingError: nothing writes this format to it, or a package or a variable that it needs is missing.
-        AccessDenied: there are no credentials for its store.
-    """
-    where, control = spec.where, control or Control()
-    if where.format not in (_DATABASE, *TABLES) and (where.format, spec.shape) not in FORMATS:
-        raise SettingError("--format", f"{where.format} has no shape {spec.shape!r}", "see --help")
-    if where.format == _DATABASE and spec.kind == "stream":
-        raise SettingError("--output", f"{where.dest} is not a regular file", "a database needs one")
-    if spec.redshift and (where.format, where.place) != ("parquet", "store"):
-        raise SettingError("--redshift-manifest", "needs Parquet in an S3 store", "leave it out")
-    dest = spec.partition(begun)
-    policy = RetryPolicy(max_outage, control, observer, rng or Random(), clock)  # noqa: S311  # spreads retries
-
-    def place() -> Place:
-        if where.place == "store":
-            return Store(dest, open_store(dest), policy)
-        return LocalDirectory(Path(dest), spec.file_mode)
-
-    if where.format in TABLES:
-        return TableOutput(spec, open_table(where.format, dest, spec.columns, place), policy)
-    destination: Destination
-    destination = Directory(place()) if spec.parted else SingleFile(dest, spec.file_mode, control)
-    format_ = None if where.format == _DATABASE else format_named(where.format, spec.shape)
-    return Output(spec, destination, format_, control)
+    def discard(self) -> None:
+        """The export failed: remove what can be removed at once."""

@@ -22,7 +22,7 @@ from obstore.store import MemoryStore
 
 from harvester.events import Event
 from harvester.export import Control, Exported
-from harvester.export.control import RetryPolicy
+from harvester.export.control import Retry
 from harvester.export.destinations.directory import Directory
 from harvester.export.destinations.store import Store
 from harvester.export.formats import format_named
@@ -50,13 +50,16 @@ class MemoryCloud:
 
     def output(self, *, max_outage: float = 60.0, **options: Any) -> Output:
         spec = spec_of("s3://bucket/prefix/", form=options.pop("format", None), **options)
-        store = Store(
+        retry = Retry(
             spec.where.dest,
-            self.store,
-            RetryPolicy(max_outage, _Ticking(self), self.events.append, Random(1), lambda: self.clock),
-            obstore=self,
+            max_outage=max_outage,
+            control=_Ticking(self),
+            observer=self.events.append,
+            rng=Random(1),
+            clock=lambda: self.clock,
         )
-        return Output(spec, Directory(store), format_named(spec.where.format, spec.shape), Control())
+        store = Store(spec.where.dest, self.store, retry, obstore=self)
+        return Directory(store, spec, format_named(spec.where.format, spec.shape), Control())
 
     def objects(self) -> Content:
         """All that is in it."""

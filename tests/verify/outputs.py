@@ -49,7 +49,7 @@ def harvested(folder: Path, kind: str, **more: Any) -> Path:
         output = open_output(spec, begun=BEGUN, observer=lambda _: None)
         exported = export([reader], output)
         if spec.parted:
-            output.write_beside("_failures.ndjson", b"".join(failure_lines([reader])))
+            output.write_beside("_failures.ndjson", failure_lines([reader]))
             output.complete()
         else:
             write_failures([reader], f"{path}.failures.ndjson")

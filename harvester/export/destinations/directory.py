@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final, TypeAlias
@@ -18,9 +18,11 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from harvester.errors import InternalError, OutputError
-from harvester.export.destinations import MayReplace, Sink
+from harvester.export.control import Control
 from harvester.export.destinations.store import Store
+from harvester.export.formats import Format
 from harvester.export.manifest import PROGRAM, SCHEMA_VERSION, encoded
+from harvester.export.output import Output, OutputSpec, Sink
 from harvester.files import (
     disk_errors,
     open_destination,
@@ -39,7 +41,7 @@ _PART: Final = re.compile(r"part-\d{5,}(?:\.[a-z]+){1,2}")
 """The names of parts. A manifest that names anything else was not written by this program."""
 
 
-class Directory:
+class Directory(Output):
     """See the module; `place` is where its files are.
 
     A place has files by name, without directories. What one of its methods has done is durable when it
@@ -47,10 +49,8 @@ class Directory:
     else they are visible once they are closed.
     """
 
-    live = False
-
-    def __init__(self, place: Place) -> None:
-        self.name = place.name
+    def __init__(self, place: Place, spec: OutputSpec, format_: Format | None, control: Control) -> None:
+        super().__init__(place.name, spec, format_, control)
         self._place = place
         self._ours: set[str] = set()
         self._begun: list[str] = []
@@ -58,17 +58,18 @@ class Directory:
         self._sink: Sink | None = None
         self._published = False
 
-    def try_out(self, may_replace: MayReplace) -> None:
-        """See the protocol; what no manifest names is refused, too."""
+    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:
+        """What no manifest names is refused, too."""
         self._place.try_out()
         manifest = self._manifest(MANIFEST)
-        complete = self._place.read(SUCCESS) is not None
-        if complete and manifest is None:
-            raise self._refusal(f"contains {SUCCESS} of another program")
-        if complete and manifest is not None and not may_replace(manifest):
-            raise self._refusal(
-                "already holds a complete harvest", "use --replace, or choose another directory"
-            )
+        if self._place.read(SUCCESS) is not None:
+            if manifest is None:
+                raise self._refusal(f"contains {SUCCESS} of another program")
+            same = {"runIds": list(repeated)} | self.about
+            again = repeated and all(manifest.get(key) == value for key, value in same.items())
+            if not (self.spec.replace or own in manifest.get("runIds", ()) or again):
+                hint = "use --replace, or choose another directory"
+                raise self._refusal("already holds a complete harvest", hint)
         self._refuse_strangers()
 
     def begin(self) -> None:
@@ -79,12 +80,12 @@ class Directory:
         if not self._place.staged:
             self._place.remove([SUCCESS])
 
-    def open(self, number: int, suffix: str) -> Sink:
+    def open(self, number: int) -> Sink:
         """Note the part in the journal, then begin it."""
         if number > self._noted:  # twice as many as before: thousands of parts need a dozen notes
             self._noted = 2 * number
-            self._write_journal([_part(one, suffix) for one in range(1, self._noted + 1)])
-        name = _part(number, suffix)
+            self._write_journal([self._part(one) for one in range(1, self._noted + 1)])
+        name = self._part(number)
         self._begun.append(name)
         self._sink = self._place.create(name)
         return self._sink
@@ -114,6 +115,9 @@ class Directory:
         if self._sink is not None:
             self._sink.discard()
         self._place.discard(self._begun)
+
+    def _part(self, number: int) -> str:
+        return f"part-{number:05}{self.suffix}"
 
     def _refuse_strangers(self) -> None:
         self._ours = self._named_by(MANIFEST) | self._named_by(JOURNAL)
@@ -155,10 +159,6 @@ def _named(manifest: Mapping[str, Any]) -> set[str]:
     names |= {str(name) for name in manifest.get("replaces", ())}
     names.add(str(manifest.get("redshiftManifest")))
     return {name for name in names if _PART.fullmatch(name) or name == REDSHIFT}
-
-
-def _part(number: int, suffix: str) -> str:
-    return f"part-{number:05}{suffix}"
 
 
 class LocalDirectory:

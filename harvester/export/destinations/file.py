@@ -14,14 +14,15 @@ from __future__ import annotations
 import os
 import select
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from harvester import files
 from harvester.errors import ClosedPipe, StoppedEarly, StopRun
 from harvester.export.control import POLL, Control
-from harvester.export.destinations import MayReplace, Sink
+from harvester.export.formats import Format
+from harvester.export.output import Output, OutputSpec, Sink
 
 _CERTAIN: Final = select.PIPE_BUF
 """Bytes that a pipe takes at once if it takes any."""
@@ -29,48 +30,35 @@ _AT_ONCE: Final = 1 << 20
 _STDOUT: Final = 1
 
 
-class SingleFile:
+class SingleFile(Output):
     """`path` is ``-`` for stdout, or anything that `files.open_destination` takes."""
 
-    live = True
-
-    def __init__(self, path: str, mode: int, control: Control) -> None:
-        self.name = path
-        self._mode = mode
-        self._control = control
+    def __init__(self, path: str, spec: OutputSpec, format_: Format | None, control: Control) -> None:
+        super().__init__(path, spec, format_, control)
+        self.live = format_ is not None and format_.live
         self._opened: files.Destination | None = None
 
-    def try_out(self, may_replace: MayReplace) -> None:  # noqa: ARG002  # a file may always be replaced
+    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # a file may always be replaced
         """Nothing is left behind."""
-        files.try_out(self.name, self._mode)
+        files.try_out(self.name, self.spec.file_mode)
 
-    def begin(self) -> None:
-        """There is nothing to prepare."""
-
-    def open(self, number: int, suffix: str) -> Sink:  # noqa: ARG002  # there is one file, named by the user
+    def open(self, number: int) -> Sink:  # noqa: ARG002  # there is one file
         """Waits until somebody reads a FIFO."""
-        opened = files.open_destination(self.name, self._mode, started=True, wait=self._wait)
+        opened = files.open_destination(self.name, self.spec.file_mode, started=True, wait=self._wait)
         self._opened = opened
         if opened.path is None:
-            return Stream(opened.fileno(), self.name, self._control)
+            return Stream(opened.fileno(), self.name, self.control)
         return opened
 
     def _wait(self, seconds: float) -> None:
-        self._control.sleep(seconds)
-        if self._control.ended:
+        self.control.sleep(seconds)
+        if self.control.ended:
             raise StoppedEarly(f"{self.name}: nobody reads it", "run the same command again, with a reader")
 
     def publish(self, manifest: Mapping[str, Any]) -> None:  # noqa: ARG002  # a file has none
         """Synced and renamed."""
         if self._opened is not None:
             self._opened.commit()
-
-    def write_beside(self, name: str, pieces: Iterable[bytes]) -> None:
-        """A file has none."""
-        raise NotImplementedError(name, pieces)
-
-    def complete(self) -> None:
-        """It is what it is."""
 
     def discard(self) -> None:
         """The ``.partial`` goes."""

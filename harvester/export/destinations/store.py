@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, Final, TypeVar
 
 from harvester.errors import AccessDenied, OutputError
-from harvester.export.control import Retry, RetryPolicy, Unavailable
-from harvester.export.destinations import Sink
+from harvester.export.control import Retry, Unavailable
 from harvester.export.destinations.cloud import refined
 from harvester.export.extras import lake_module
+from harvester.export.output import Sink
 from harvester.files import disk_errors
 
 T = TypeVar("T")
@@ -36,13 +36,12 @@ class Store:
 
     staged = False
 
-    def __init__(self, url: str, store: Any, policy: RetryPolicy, obstore: Any = None) -> None:
+    def __init__(self, url: str, store: Any, retry: Retry, obstore: Any = None) -> None:
         self.name = url if url.endswith("/") else url + "/"
         self._store = store
         self._obstore = obstore or lake_module("obstore", "--output", url)
         self._exceptions = lake_module("obstore.exceptions", "--output", url)
-        self._control = policy.control
-        self._retry = Retry(self.name, policy)
+        self._retry = retry
 
     def try_out(self) -> None:
         """Write a small object, list the prefix and remove the object again."""
@@ -123,7 +122,7 @@ class Store:
     def _pieces(self, file: IO[bytes]) -> Iterator[bytes]:
         """Ends with an error when the export is stopped: a large object must not hold it up."""
         while piece := file.read(PIECE):
-            self._control.check()
+            self._retry.control.check()
             yield piece
 
     def _listed(self) -> set[str]:

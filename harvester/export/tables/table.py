@@ -1,12 +1,14 @@
-"""The protocol that every table keeps, and what a harvest brings to it."""
+"""An output that is a table, the protocol that every table keeps, and what a harvest brings to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from harvester.errors import StoppedEarly
+from harvester.errors import StoppedEarly, UsageError
+from harvester.export.control import Retry
+from harvester.export.output import Output, OutputSpec
 from harvester.export.records import COLUMNS, EMPTY, Content, Record, Stamper, join, split
 from harvester.ledger import Entry, LedgerReader
 from harvester.model import Failure
@@ -68,6 +70,30 @@ class Table(Protocol):
             StoppedEarly: the rows do not fit into it.
         """
         ...
+
+
+class TableOutput(Output):
+    """A table: a harvest is merged into it, once all accounts are settled."""
+
+    def __init__(self, spec: OutputSpec, table: Table, retry: Retry) -> None:
+        super().__init__(table.name, spec, None, retry.control)
+        self.table = table
+        self._retry = retry
+
+    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
+        """See `Table`."""
+        self.table.try_out()
+
+    def merge(self, harvested: Harvested) -> int:
+        """Merge a harvest; returns how many rows are new or changed.
+
+        Raises:
+            StoppedEarly: the table is not available for too long, or has changed so that the rows do not fit.
+        """
+        try:
+            return self._retry(lambda: self.table.merge(harvested))
+        except UsageError as error:  # it was as it should be before the first request
+            raise StoppedEarly(error.problem, error.hint) from error
 
 
 def _news(entries: Iterable[Entry], earlier: LedgerReader) -> Iterator[Entry]:

@@ -19,8 +19,7 @@ from pyiceberg.catalog import load_catalog
 from pyiceberg.table import Table
 
 from harvester.events import Event
-from harvester.export import Control, Exported, OutputSpec, export, open_output
-from harvester.export.output import TableOutput
+from harvester.export import Control, Exported, OutputSpec, TableOutput, export, open_output
 from harvester.ledger import LedgerReader
 from harvester.settings.destination import Format, resolve
 from tests.export.samples import SETTLED

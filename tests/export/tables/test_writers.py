@@ -12,9 +12,8 @@ import pytest
 
 from harvester.errors import StoppedEarly
 from harvester.events import DestinationAvailable, DestinationUnavailable, Event
-from harvester.export import export
+from harvester.export import TableOutput, export
 from harvester.export.control import Unavailable
-from harvester.export.output import TableOutput
 from harvester.export.records import Record
 from harvester.export.tables.table import Harvested
 from harvester.ledger import LedgerReader
