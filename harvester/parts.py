@@ -193,7 +193,7 @@ async def open_ledger(settings: Settings, paths: LedgerPaths | None) -> tuple[Le
     try:
         await _refuse_other_data(ledger, facts)
     except BaseException:
-        await ledger.close()
+        await (ledger.remove() if settings.retry_failed else ledger.close())
         raise
     return ledger, True
 

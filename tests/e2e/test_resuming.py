@@ -169,6 +169,43 @@ def test_failed_accounts_are_retried_in_place(tmp_path: Path) -> None:
         assert_complete(there, output)
 
 
+@pytest.mark.parametrize("wrong", [("--since", "2026-01"), ("--changes", "ids.txt"), ("other.txt",)], ids=str)
+def test_a_refused_retry_leaves_the_harvest_as_it_was(wrong: tuple[str, ...], tmp_path: Path) -> None:
+    """Whatever is refused before the first request: the right command, given next, is not."""
+    with tenant("--accounts", "30", "--hopeless", "4:404") as there:
+        ids, output = there.list_file(tmp_path), tmp_path / "usages.ndjson"
+        (tmp_path / "other.txt").write_text("".join(f"other-{number}\n" for number in range(30)))
+        assert run("run", ids, "-o", output, "--quota", "none", at=there)[0] == 3
+        before, requested = sorted(tmp_path.iterdir()), there.requested
+        wrong = tuple(str(tmp_path / word) if word.endswith(".txt") else word for word in wrong)
+        given = wrong if wrong[0].endswith(".txt") else (str(ids), *wrong)
+        status, said = run("run", *given, "-o", output, "--quota", "none", "--retry-failed", at=there)
+        assert status == 2, said.err
+        assert sorted(tmp_path.iterdir()) == before
+        assert there.requested == requested
+        status, said = run("run", ids, "-o", output, "--quota", "none", "--retry-failed", at=there)
+        assert status == 3, said.err
+        assert_complete(there, output)
+
+
+def test_refused_credentials_name_the_ledger_that_there_is(tmp_path: Path) -> None:
+    """The summary of a run that got nowhere: none, or the one whose failures were to be retried."""
+    with tenant("--accounts", "30", "--hopeless", "4:404") as there:
+        ids, output = there.list_file(tmp_path), tmp_path / "usages.ndjson"
+        command = ("run", ids, "-o", output, "--quota", "none")
+        wrong = {"SAIL_CLIENT_SECRET": "wrong"}
+        summary, ledger = Path(f"{output}.summary.json"), Path(f"{output}.ledger")
+        assert run(*command, at=there, environment=wrong)[0] == 4
+        assert (orjson.loads(summary.read_bytes())["ledger"], ledger.exists()) == (None, False)
+        assert run(*command, at=there)[0] == 3
+        assert run(*command, "--retry-failed", at=there, environment=wrong)[0] == 4
+        assert orjson.loads(summary.read_bytes())["ledger"] == str(ledger)
+        assert not Path(f"{ledger}.partial").exists()
+        status, said = run(*command, "--retry-failed", at=there)
+        assert status == 3, said.err
+        assert_complete(there, output)
+
+
 def test_a_resumed_list_of_forbidden_accounts_fails_them(tmp_path: Path) -> None:
     """A run that has nothing left but forbidden accounts fails them, and is not denied itself."""
     with tenant("--accounts", "60", "--hopeless", "5:403") as there:
