@@ -11,21 +11,21 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from harvester.credentials import Credentials
 from harvester.errors import NoCredentials, SettingError
 from harvester.settings.config_file import (
+    CLIENT_KEYS,
     ClientTable,
     ConfigFile,
     Named,
     home_directory,
     named_path,
     read_clients,
-    read_secret,
     read_text,
     warn_if_exposed,
 )
@@ -87,69 +87,67 @@ def find_access(
     access = Access()
     if base_url is not None:
         access.base_url, access.base_url_from = base_url
+    tables: Sequence[ClientTable] = ()
     if clients_file is not None:
-        where = f"{clients_file[1]} {named_path(*clients_file)}"
-        _take(access, read_clients(clients_file), environ, where)
+        tables, where = read_clients(clients_file), f"{clients_file[1]} {named_path(*clients_file)}"
+    elif (table := _of_environment(environ, access)) is not None:
+        tables, where = [table], " and ".join(map(_variable, table.values))
+        if file.clients:
+            access.warnings.append(f"the clients of {file.path} are not used: {where} come first")
     else:
-        access.notes.append("no --clients")
-        _from_environment(access, environ)
-    if access.clients and file.clients and clients_file is None:
-        access.warnings.append(f"the clients of {file.path} are not used: {access.clients_from} come first")
-    elif file.clients and not access.clients:
-        _take(access, [_with_secret(one, environ) for one in file.clients], environ, str(file.path))
-    elif not access.clients:
+        tables, where = [_completed(one, environ) for one in file.clients], str(file.path)
+    if tables:
+        access.clients = tuple(one.credentials(environ, access.warnings) for one in tables)
+        access.clients_from = where
+    elif clients_file is None:
         access.notes.append(f"{file.path} names no client" if file.path else "no configuration file")
     _look(access, environ)
     return access
 
 
-def _take(access: Access, tables: list[ClientTable], environ: Mapping[str, str], where: str) -> None:
-    access.clients = tuple(table.credentials(environ, access.warnings) for table in tables)
-    access.clients_from = where
-
-
 # --- the environment
 
 
-def _from_environment(access: Access, environ: Mapping[str, str]) -> None:
-    """The variables of the official tools, and a ready token for those who have one."""
+def _of_environment(environ: Mapping[str, str], access: Access) -> ClientTable | None:
+    """The client in the variables of the official tools, or a ready token for those who have one."""
     client_id = environ.get("SAIL_CLIENT_ID", "").strip()
-    secret, secret_from = _secret(access, environ, "SAIL_CLIENT_SECRET")
-    token, token_from = _secret(access, environ, "SAIL_ACCESS_TOKEN")
+    secret, token = _secret_of(environ, "client_secret"), _secret_of(environ, "access_token")
     if client_id and secret:
-        access.clients = (Credentials(client_id=client_id, client_secret=secret),)
-        access.clients_from = f"SAIL_CLIENT_ID and {secret_from}"
-        if token:
-            access.warnings.append(f"{token_from} is not used: SAIL_CLIENT_ID and its secret get new tokens")
-    elif token:
-        by_file = token_from.endswith("_FILE")  # which is read again whenever it changes
-        file = named_path(environ[token_from], token_from) if by_file else None
-        access.clients = (Credentials(access_token="" if by_file else token, access_token_file=file),)
-        access.clients_from = token_from
-    else:
-        missing = "SAIL_CLIENT_SECRET" if client_id else "SAIL_CLIENT_ID" if secret else ""
-        none = "SAIL_CLIENT_ID and no SAIL_ACCESS_TOKEN"
-        access.notes.append(f"the environment has no {missing or none}")
+        for key in token:
+            problem = "is not used: SAIL_CLIENT_ID and its secret get new tokens"
+            access.warnings.append(f"{_variable(key)} {problem}")
+        return ClientTable({"client_id": client_id, **secret}, _variables("client_id", *secret))
+    if token:
+        return ClientTable(token, _variables("client_id", *token))
+    missing = "SAIL_CLIENT_SECRET" if client_id else "SAIL_CLIENT_ID" if secret else ""
+    none = "SAIL_CLIENT_ID and no SAIL_ACCESS_TOKEN"
+    access.notes.append(f"no --clients; the environment has no {missing or none}")
+    return None
 
 
-def _secret(access: Access, environ: Mapping[str, str], variable: str) -> Named:
-    """A secret and where it was: the variable, or the file that ``<variable>_FILE`` names."""
-    pointer = f"{variable}_FILE"
-    if (direct := environ.get(variable, "").strip()) or not environ.get(pointer, "").strip():
-        return direct, variable
-    return read_secret(named_path(environ[pointer], pointer), pointer, access.warnings), pointer
+def _secret_of(environ: Mapping[str, str], name: str) -> dict[str, str]:
+    """Where the environment has a secret, as a configuration file would say it: a variable, or a file."""
+    variable = f"SAIL_{name.upper()}"
+    if environ.get(variable, "").strip():
+        return {f"{name}_env": variable}
+    file = environ.get(f"{variable}_FILE", "").strip()
+    return {f"{name}_file": file} if file else {}
 
 
-def _with_secret(table: ClientTable, environ: Mapping[str, str]) -> ClientTable:
+def _variable(key: str) -> str:
+    return f"SAIL_{key.upper().removesuffix('_ENV')}"
+
+
+def _variables(*keys: str) -> dict[str, str]:
+    return {key: _variable(key) for key in keys}
+
+
+def _completed(table: ClientTable, environ: Mapping[str, str]) -> ClientTable:
     """A client of the configuration may leave its secret to SAIL_CLIENT_SECRET."""
-    values = dict(table.values)
-    if "client_id" not in values or any(key.startswith(("client_secret", "access_")) for key in values):
+    if table.values.keys() & {*CLIENT_KEYS} != {"client_id"}:
         return table
-    if environ.get("SAIL_CLIENT_SECRET", "").strip():
-        values["client_secret_env"] = "SAIL_CLIENT_SECRET"  # noqa: S105  # the variable's name
-    elif file := environ.get("SAIL_CLIENT_SECRET_FILE", "").strip():
-        values["client_secret_file"] = file
-    return ClientTable(values, table.document, table.key)
+    secret = _secret_of(environ, "client_secret")
+    return replace(table, values={**table.values, **secret}, places={**table.places, **_variables(*secret)})
 
 
 # --- the places of SailPoint's tools

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -44,7 +44,7 @@ class ConfigFile:
 
     path: Path | None = None
     values: Mapping[str, tuple[object, str]] = field(default_factory=dict)
-    clients: list[ClientTable] = field(default_factory=list)
+    clients: Sequence[ClientTable] = ()
     profile: str | None = None
     warning: str | None = None
 
@@ -79,13 +79,12 @@ def find_config(named: Named | None, profile: Named | None, environ: Mapping[str
     if named is not None:
         return _read(named_path(*named), named[1], profile)
     warning = None
-    if os.path.exists(LOCAL_CONFIG):  # noqa: PTH110  # unlike Path.exists, false where it may not be looked at
-        warning = _foreign(LOCAL_CONFIG)
-        if warning is None:
-            return _read(LOCAL_CONFIG, str(LOCAL_CONFIG), profile)
-    users = user_config(environ)
-    if users is not None and os.path.exists(users):  # noqa: PTH110  # as above
-        return _read(users, str(users), profile, warning)
+    for path in (LOCAL_CONFIG, user_config(environ)):
+        if path is None or not os.path.exists(path):  # noqa: PTH110  # false where it may not be looked at
+            continue
+        if path != LOCAL_CONFIG or not _is_foreign(path):
+            return _read(path, str(path), profile, warning)
+        warning = f"./{path} is not read, as another user may write to it: name it with --config to use it"
     if profile is not None:
         problem = f"{profile[0]!r} is in no configuration file"
         raise SettingError(profile[1], problem, "name the configuration with --config")
@@ -123,15 +122,10 @@ def _read(path: Path, setting: str, profile: Named | None, warning: str | None =
     return ConfigFile(path, values, clients, profile and profile[0], warning)
 
 
-def _foreign(path: Path) -> str | None:
-    """Why a file that nobody named is not read: somebody else may have put it there to redirect secrets."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None  # reading it gives the reason
-    if status.st_uid in (0, os.geteuid()) and not status.st_mode & stat.S_IWOTH:
-        return None
-    return f"./{path} is not read, as another user may write to it: name it with --config to use it"
+def _is_foreign(path: Path) -> bool:
+    """Whether somebody else may have put the file there, to redirect secrets."""
+    status = path.stat()
+    return status.st_uid not in (0, os.geteuid()) or bool(status.st_mode & stat.S_IWOTH)
 
 
 def _chosen(profiles: Mapping[str, dict[str, Any]], profile: Named, path: Path) -> dict[str, Any]:
@@ -145,11 +139,11 @@ def _chosen(profiles: Mapping[str, dict[str, Any]], profile: Named, path: Path) 
 def _clients(table: Mapping[str, object], document: Document, where: tuple[str, ...]) -> list[ClientTable]:
     own = {key: table[key] for key in CLIENT_KEYS if key in table}
     if "clients" not in table:
-        return [ClientTable(own, document, where)] if own else []
+        return [document.client(own, *where)] if own else []
     if own:
         first = document.place(*where, next(iter(own)))
         raise SettingError(first, "contradicts [[clients]]", "move it into one of the clients")
-    return client_tables(table["clients"], document, *where, "clients")
+    return document.clients(table["clients"], *where, "clients")
 
 
 # --- what is in it
@@ -232,6 +226,21 @@ class Document:
                 hint = did_you_mean(meant, names, "see `harvester config init` for all of them")
                 raise SettingError(self.place(*where, key), "there is no such setting", hint)
 
+    def clients(self, found: object, *key: str | int) -> list[ClientTable]:
+        """The clients that are at `key`: a list of tables with known keys; SettingError if it is not one."""
+        if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+            hint = "write one [[clients]] table for each"
+            raise SettingError(self.place(*key), "is not a list of clients", hint)
+        for index, one in enumerate(found):
+            self.check_keys(one, (*CLIENT_KEYS, "name", "quota"), *key, index)
+        return [self.client(one, *key, index) for index, one in enumerate(found)]
+
+    def client(self, values: Mapping[str, object], *key: str | int) -> ClientTable:
+        """The client in the table at `key`."""
+        return ClientTable(
+            values, {name: self.place(*key, name) for name in (*values, "client_id")}, self.path
+        )
+
 
 def read_document(path: Path, setting: str) -> Document:
     """A TOML file. `setting` is what named it; an error names the line, and shows nothing of its content."""
@@ -272,11 +281,14 @@ def _key_lines(text: str) -> dict[Key, int]:
 
 @dataclass(frozen=True, slots=True)
 class ClientTable:
-    """One client as a document has it. `key` is where the table is."""
+    """One client as somebody wrote it, by the keys of a configuration file; `path` is the file it is in.
+
+    `places` says how messages call each value, and how they call the client: as ``client_id``.
+    """
 
     values: Mapping[str, object]
-    document: Document
-    key: Key = ()
+    places: Mapping[str, str]
+    path: Path | None = None
 
     def credentials(self, environ: Mapping[str, str], warnings: list[str]) -> Credentials:
         """The client, with its secret from wherever it is.
@@ -285,7 +297,7 @@ class ClientTable:
             SettingError: a value is not accepted, a secret is missing, or it cannot be read.
         """
         token_file = self._get("access_token_file", parse.path, None)
-        if token_file is not None:
+        if token_file is not None:  # which is read again whenever it changes
             read_secret(token_file, self._place("access_token_file"), warnings)
         given = {
             "client_id": self._get("client_id", parse.text, ""),
@@ -312,8 +324,8 @@ class ClientTable:
                 return secret
             problem = f"{variable} is not set in the environment"
             raise SettingError(self._place(given[0]), problem, "set it, or name another")
-        if given:
-            warn_if_exposed(self.document.path, warnings)
+        if given and self.path is not None:
+            warn_if_exposed(self.path, warnings)
         return self._get(name, parse.text, "")
 
     def _get(self, name: str, parser: Callable[[object], T], default: T) -> T:
@@ -323,17 +335,7 @@ class ClientTable:
             raise SettingError(self._place(name), bad.problem, bad.hint) from None
 
     def _place(self, name: str) -> str:
-        return self.document.place(*self.key, name)
-
-
-def client_tables(found: object, document: Document, *key: str | int) -> list[ClientTable]:
-    """A list of tables with known keys; SettingError if it is not one, or is empty."""
-    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
-        hint = "write one [[clients]] table for each"
-        raise SettingError(document.place(*key), "is not a list of clients", hint)
-    for index, one in enumerate(found):
-        document.check_keys(one, (*CLIENT_KEYS, "name", "quota"), *key, index)
-    return [ClientTable(one, document, (*key, index)) for index, one in enumerate(found)]
+        return self.places.get(name, self.places["client_id"])
 
 
 def read_clients(named: Named) -> list[ClientTable]:
@@ -344,4 +346,4 @@ def read_clients(named: Named) -> list[ClientTable]:
     """
     document = read_document(named_path(*named), named[1])
     document.check_keys(document.content, ("clients",))
-    return client_tables(document.content.get("clients"), document, "clients")
+    return document.clients(document.content.get("clients"), "clients")

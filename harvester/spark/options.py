@@ -114,11 +114,11 @@ def _clients(written: str) -> list[ClientTable]:
         for key in _HELD:
             if key in table.values:
                 raise SettingError(
-                    table.document.place(*table.key, key),
+                    table.places[key],
                     "is a secret, which must not get into Spark's plan",
                     f"name a variable ({key}_env) or a file ({key}_file) of the executors",
                 )
-    return [replace(table, document=replace(table.document, content={})) for table in tables]
+    return tables
 
 
 def _without_secret(table: ClientTable) -> Credentials:
