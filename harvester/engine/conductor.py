@@ -71,7 +71,8 @@ class Conductor:
         self.access = Access(standings, scheduler, breaker, attempts=attempts, clock=clock, rng=rng)
         self._failed = 0
         self._missing = 0
-        self._check_list = check_list and max_failures is None
+        self.check_list = check_list and max_failures is None
+        """Whether it may still turn out that the list is not one of account IDs: none was answered."""
         self._warned = False
         self.changed = asyncio.Event()
         """Set when the engine should look: nothing is in flight, something is due earlier, the run ends."""
@@ -142,7 +143,7 @@ class Conductor:
             self._fail_all(self.access.answered(lane, work))
         if work.kind is not Kind.ACCOUNT:
             return
-        self._check_list = False
+        self.check_list = False
         result = work.pages.add(outcome.value)
         if result is Progress.COMPLETE:
             self._harvested(lane, work)
@@ -189,16 +190,11 @@ class Conductor:
         self._carry_out(lane, work, fault, Fail() if isinstance(decision, Exhaust) else decision)
 
     def _warn_of_rows(self, account_id: str) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        self._observer(
-            Warned(
-                "unreported_with_rows",
-                f"account {account_id} has usage rows, although its source is said to report no usage",
-                "its rows are kept; status and rows of the source contradict each other",
-            )
-        )
+        if not self._warned:
+            self._warned = True
+            problem = f"account {account_id} has usage rows, although its source is said to report no usage"
+            hint = "its rows are kept; status and rows of the source contradict each other"
+            self._observer(Warned("unreported_with_rows", problem, hint))
 
     # --- refusals and faults
 
@@ -239,12 +235,9 @@ class Conductor:
             self._observer(OutageProbed(fault.detail, failed.next_in))
         elif failed.outage_began:
             label = self._standings.lanes[failed.lane].lane.label
+            problem = f"{label} fails while others work ({fault.detail})"
             self._observer(
-                Warned(
-                    "lane_fails",
-                    f"{label} fails while others work ({fault.detail})",
-                    "its accounts go to the others until it works again",
-                )
+                Warned("lane_fails", problem, "its accounts go to the others until it works again")
             )
 
     def _decide(self, lane: LaneStanding, work: Work, outcome: Trouble) -> Decision:
@@ -257,10 +250,6 @@ class Conductor:
             others_answered=self.scheduler.others_answered,
             rng=self._rng,
         )
-
-    def list_is_good(self) -> None:
-        """An account was answered: the list is one of account IDs."""
-        self._check_list = False
 
     # --- decisions
 
@@ -324,7 +313,7 @@ class Conductor:
         limit = self._max_failures
         if limit is not None and self._failed >= limit:
             self.stop(policy.too_many_failures(self._failed))
-        elif self._check_list and failure.status in policy.MISSING and work.ordinal < policy.FIRST_ACCOUNTS:
+        elif self.check_list and failure.status in policy.MISSING and work.ordinal < policy.FIRST_ACCOUNTS:
             self._missing += 1
             if self._missing >= policy.FIRST_ACCOUNTS:
                 self.stop(policy.wrong_list(work.account.id))
@@ -335,10 +324,6 @@ class Conductor:
         self.scheduler.settled()
 
     # --- when nothing moves
-
-    def notice_drops(self) -> None:
-        """See to clients whose credentials the token endpoint refuses."""
-        self.access.notice_drops()
 
     def resolve(self, stall: Stall) -> None:
         """Get things moving again; what waits for the tenant or for the reader is the engine's matter."""

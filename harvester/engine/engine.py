@@ -81,7 +81,6 @@ class Engine:
             wall=wall,
             rng=rng,
         )
-        self._pools = [WorkerPool(lane, self._conductor, self._recorder) for lane in self._standings.lanes]
         self._ledger_fault: StopRun | None = None
 
     def __repr__(self) -> str:
@@ -124,10 +123,9 @@ class Engine:
         tasks.create_task(self._guard(self._recorder.run()))
         await self._guard(self._recall())
         feeding = tasks.create_task(self._guard(self._feed()))
-        for pool in self._pools:
-            pool.start(tasks)
+        pools = [WorkerPool(lane, self._conductor, self._recorder, tasks) for lane in self._standings.lanes]
         await self._supervise()
-        await self._drain()
+        await self._drain(pools)
         feeding.cancel()
         self._recorder.finish()
 
@@ -138,7 +136,7 @@ class Engine:
             self._scheduler.answered_account = await self._ledger.answered_account()
         counts = await self._ledger.counts()
         if counts.harvested or counts.empty:
-            self._conductor.list_is_good()
+            self._conductor.check_list = False
 
     async def _guard(self, part: Coroutine[Any, Any, None]) -> None:
         """Run what uses the ledger; a ledger that fails ends the run."""
@@ -162,19 +160,18 @@ class Engine:
 
     # --- its end
 
-    async def _drain(self) -> None:
+    async def _drain(self, pools: Sequence[WorkerPool]) -> None:
         """Let what is in flight finish for a while, then leave it."""
         why = self._conductor.stopping
         if why is not None and not isinstance(why, ClosedPipe):  # which ends any command quietly
             grace = self._stop_grace if self._scheduler.in_flight else 0.0
             self._observer(Stopping(why.problem, grace, isinstance(why, Interrupted)))
         self._scheduler.close()
-        for pool in self._pools:
+        for pool in pools:
             pool.rest()
-        tasks = set[asyncio.Task[None]]().union(*(pool.tasks for pool in self._pools))
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._stop_grace)
-        for pool in self._pools:
+        if workers := [task for pool in pools for task in pool.workers]:
+            await asyncio.wait(workers, timeout=self._stop_grace)
+        for pool in pools:
             pool.leave()
 
     # --- supervision
@@ -199,7 +196,7 @@ class Engine:
 
     def _look(self, now: float) -> None:
         """Every wait for the tenant ends here, whatever it is for."""
-        self._conductor.notice_drops()
+        self._conductor.access.notice_drops()
         stall = self._scheduler.stalled(now)
         stop = self._limits.exceeded(now, self._standings.live, self._trouble(stall, now))
         if stop is not None:

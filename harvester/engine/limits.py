@@ -40,21 +40,17 @@ class Limits:
         for lane in lanes:
             if (fault := lane.lane.permanent_fault) is not None:
                 return UsageError(fault.detail)
-        if (stop := self._pause(now, lanes, trouble)) is not None:
-            return stop
-        if trouble is not None and now - trouble.since >= self.max_outage:
-            return _unavailable(now - trouble.since, trouble)
-        return None
+        stop = self._pause(now, lanes, trouble)
+        if stop is None and trouble is not None and now - trouble.since >= self.max_outage:
+            stop = _unavailable(now - trouble.since, trouble)
+        return stop
 
     def _pause(
         self, now: float, lanes: Sequence[LaneStanding], trouble: Trouble | None
     ) -> StoppedEarly | None:
         """Whether the tenant asks to wait for longer than the run may."""
-        resumes_in, lane = min(
-            ((lane.lane.limiter.resumes_in(), lane.lane) for lane in lanes),
-            key=lambda pair: pair[0],
-            default=(0.0, None),
-        )
+        lane = min((one.lane for one in lanes), key=lambda one: one.limiter.resumes_in(), default=None)
+        resumes_in = 0.0 if lane is None else lane.limiter.resumes_in()
         if lane is None or not resumes_in:
             return None
         since = now if trouble is None else trouble.since

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from harvester.events import AccountSettled, Committed, Observer
 from harvester.ledger import Ledger
-from harvester.model import AccountOutcome, Failure, Harvested, Settled
+from harvester.model import AccountOutcome, Harvested, Settled
 from harvester.tenant.client import Lane
 
 COMMIT_EVERY: Final = 0.25
@@ -40,7 +40,6 @@ class Recorder:
         self._clock = clock
         self._release = release_behind_reader
         self._backlog: list[Settled] = []
-        self._saved: dict[str, dict[str, Any]] = {}
         self._wanted = asyncio.Event()  # there is something to store
         self._hurried = asyncio.Event()  # … and it must not wait for the next commit
         self._room = asyncio.Event()
@@ -105,37 +104,25 @@ class Recorder:
         self._hurried.clear()
         batch, self._backlog = self._backlog, []
         began = self._committed_at = self._clock()
-        facts = self._new_facts()
-        if batch or facts:
-            release_before = self.reader_position + 1 if self._release else None
-            await self._ledger.settle(batch, facts, release_before=release_before)
+        facts = {f"lane:{lane.label}": lane.limiter.memory() for lane in self._lanes}
+        release_before = self.reader_position + 1 if self._release else None
+        await self._ledger.settle(batch, facts, release_before=release_before)
         self._room.set()
         if batch:
             self._report(batch, self._clock() - began)
-
-    def _new_facts(self) -> dict[str, Any]:
-        facts = {}
-        for lane in self._lanes:
-            memory = lane.limiter.memory()
-            if memory != self._saved.get(lane.label):
-                self._saved[lane.label] = memory
-                facts[f"lane:{lane.label}"] = memory
-        return facts
 
     def _report(self, batch: list[Settled], seconds: float) -> None:
         observer = self._observer
         rows = 0
         for settled in batch:
+            account_id = settled.account.id
             if isinstance(settled, Harvested):
                 rows += settled.rows.rows
-                observer(AccountSettled(settled.account.id, settled.outcome, settled.rows.rows))
+                observer(AccountSettled(account_id, settled.outcome, settled.rows.rows))
             else:
-                observer(_failed(settled))
+                why = settled.reason, settled.detail
+                observer(AccountSettled(account_id, AccountOutcome.FAILED, 0, *why))
         observer(Committed(len(batch), rows, seconds))
-
-
-def _failed(failure: Failure) -> AccountSettled:
-    return AccountSettled(failure.account.id, AccountOutcome.FAILED, 0, failure.reason, failure.detail)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
