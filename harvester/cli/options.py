@@ -20,7 +20,7 @@ from harvester.report.event_log import say_error
 from harvester.report.github import tell_error
 from harvester.report.log import LOGGER, Lines, logging_to
 from harvester.report.redaction import Redactor
-from harvester.settings import SECTIONS, TABLE, Loaded, load
+from harvester.settings import BY_NAME, SECTIONS, TABLE, Loaded, load
 from harvester.settings.load import as_written
 from harvester.settings.parse import BadValue, path_text
 from harvester.settings.setting import TEXTS, Setting
@@ -88,12 +88,13 @@ def loaded(options: dict[str, Any], *, needs_tenant: bool = True, **fixed: Any) 
         SettingError: a value is not accepted, or the tenant or its credentials are missing.
         click.UsageError: ``-v`` and ``-q`` together.
     """
+    given = settings_given(options) | fixed
+    files = {name: (options[name], f"--{name}") for name in ("config", "profile") if options.get(name)}
     found = load(
-        settings_given(options) | fixed,
+        {name: (value, BY_NAME[name].called(value)) for name, value in given.items()},
         environ=os.environ,
-        config=options.get("config"),
-        profile=options.get("profile"),
         needs_tenant=needs_tenant,
+        **files,
     )
     click.get_current_context().meta[_LOADED] = found
     return found

@@ -14,7 +14,7 @@ from harvester.credentials import Credentials
 from harvester.errors import SettingError, did_you_mean
 from harvester.model import Quota, Shard
 from harvester.settings.access import NOWHERE, Access, find_access
-from harvester.settings.config_file import find_config
+from harvester.settings.config_file import Named, find_config
 from harvester.settings.destination import Compression, Format
 from harvester.settings.parse import BadValue
 from harvester.settings.settings import (
@@ -36,8 +36,8 @@ _PREFIX = "HARVESTER_"
 _WHICH_ACCOUNTS = {"inputs", "account", "list"}
 """Together they say which accounts: the first layer that has one of them decides for all."""
 
-_Layer = Mapping[str, tuple[Any, str]]
-"""Raw values by setting, each with how it was written."""
+Layer: TypeAlias = Mapping[str, tuple[Any, str]]
+"""Raw values by setting, each with how messages call it: a flag, a variable, a line of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +65,26 @@ class Loaded:
 
 
 def load(
-    flags: Mapping[str, Any],
+    given: Layer,
     *,
     environ: Mapping[str, str],
-    config: str | Path | None = None,
-    profile: str | None = None,
+    config: Named | None = None,
+    profile: Named | None = None,
     needs_tenant: bool = True,
-    keywords: bool = False,
 ) -> Loaded:
     """Put the layers together: the first that has a setting decides.
 
     Args:
-        flags: text or ready values, by setting, of those that were given. ``clients`` may be a file.
+        given: what comes before all else, such as flags: text or ready values. ``clients`` may be a file.
         environ: ``HARVESTER_<SETTING>`` and the official tools' ``SAIL_*``; empty variables are not set.
         config: the TOML file; see `find_config` for where it is looked for otherwise.
         profile: the part of it to lay over the rest, else HARVESTER_PROFILE.
         needs_tenant: whether a missing address or missing credentials are an error.
-        keywords: whether messages call what `flags` has by its name, instead of by its flag.
 
     Raises:
         SettingError: a value is not accepted; it says which, where it is, and what to write instead.
     """
-    dashes = "" if keywords else "--"
-    file = find_config(
-        None if config is None else (str(config), f"{dashes}config"),
-        None if profile is None else (profile, f"{dashes}profile"),
-        environ,
-    )
-    given = {name: (value, name if keywords else _flag(name, value)) for name, value in flags.items()}
+    file = find_config(config, profile, environ)
     chosen = _first_of(given, dict(_environment(environ)), file.values)
     clients, clients_from = chosen.pop("clients", (None, ""))
     if clients and not isinstance(clients, (str, Path)):  # ready values, checked with the other settings
@@ -192,23 +184,16 @@ def load_settings(**options: Unpack[Options]) -> Settings:
         SettingError: as `load`.
         TypeError: there is no such setting.
     """
-    given: dict[str, Any] = dict(options)
-    config, profile = given.pop("config", None), given.pop("profile", None)
+    named: dict[str, tuple[Any, str]] = {name: (value, name) for name, value in options.items()}
+    files = {name: (str(value), name) for name in ("config", "profile") if (value := options.get(name))}
+    given = {name: one for name, one in named.items() if name not in ("config", "profile")}
     for name in given:
         if name not in BY_NAME:
             raise TypeError(f"there is no setting {name}: {did_you_mean(name, BY_NAME, 'see Settings')}")
-    loaded = load(given, environ=os.environ, config=config, profile=profile, keywords=True)
+    loaded = load(given, environ=os.environ, **files)
     for warning in loaded.warnings:
         _log.warning("%s", warning)
     return loaded.settings
-
-
-def _flag(name: str, value: object) -> str:
-    """How the command line calls a setting that it gave."""
-    one = BY_NAME[name]
-    if one.switch and value is False:
-        return one.negative
-    return one.flag or {"inputs": "INPUT", "verbosity": "-q" if value == -1 else "-v"}.get(name, name)
 
 
 def _environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[Any, str]]]:
@@ -220,7 +205,7 @@ def _environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[Any, s
                 break
 
 
-def _first_of(*layers: _Layer) -> dict[str, tuple[Any, str]]:
+def _first_of(*layers: Layer) -> dict[str, tuple[Any, str]]:
     """Each setting of the first layer that has it."""
     chosen: dict[str, tuple[Any, str]] = {}
     for layer in layers:
@@ -229,7 +214,7 @@ def _first_of(*layers: _Layer) -> dict[str, tuple[Any, str]]:
     return chosen
 
 
-def _base_url(chosen: _Layer) -> tuple[str, str] | None:
+def _base_url(chosen: Layer) -> tuple[str, str] | None:
     """The address, checked at once: secrets are looked for by it."""
     if "base_url" not in chosen:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -100,14 +100,14 @@ def texts(value: object) -> tuple[str, ...]:
 
 def fields(value: object) -> tuple[str, ...]:
     """Names of properties to keep with each account, once each: a list, or text with commas."""
-    names = list(dict.fromkeys(_names(value)))
-    if any(name.partition(".")[0] == "attributes" for name in names):
+    found = dict.fromkeys(names(value))
+    if any(name.partition(".")[0] == "attributes" for name in found):
         problem = "has attributes, which may hold anything about a person and are never kept"
         raise BadValue(problem, "name other properties")
-    return tuple(map(text, names))
+    return tuple(map(text, found))
 
 
-def _names(value: object) -> list[str]:
+def names(value: object) -> list[str]:
     """The names in a list, or between the commas of a text; ``none`` is none."""
     found = _list(value.split(",") if isinstance(value, str) else value, str)
     return [name for name in (one.strip() for one in found) if name not in ("", "none")]
@@ -121,35 +121,7 @@ def _list(value: object, *kinds: type) -> Sequence[Any]:
     return found
 
 
-# --- words and numbers
-
-
-def word(*choices: str) -> Callable[[object], str]:
-    """One of some words."""
-
-    def one_of(value: object) -> str:
-        if isinstance(value, str) and value.strip().lower() in choices:
-            return value.strip().lower()
-        raise BadValue(f"is not one of {', '.join(choices)}", "choose one of them")
-
-    return one_of
-
-
-def words(*choices: str) -> Callable[[object], tuple[str, ...]]:
-    """Some of these words, in any case, each once: a list, or text with commas."""
-    known = {choice.lower(): choice for choice in choices}
-
-    def some_of(value: object) -> tuple[str, ...]:
-        names = [name.lower() for name in _names(value)]
-        if unknown := [name for name in names if name not in known]:
-            problem = f"has {unknown[0]}, which is not one of {', '.join(choices)}"
-            raise BadValue(problem, f"give any of {','.join(choices)}")
-        for name in names:
-            if names.count(name) > 1:
-                raise BadValue(f"has {known[name]} more than once", "name it once")
-        return tuple(known[name] for name in names)
-
-    return some_of
+# --- numbers, times, modes
 
 
 def flag(value: object) -> bool:

@@ -27,12 +27,31 @@ class Kind:
 
 def word(*choices: str) -> Kind:
     """One of some words."""
-    return Kind("|".join(choices), parse.word(*choices), choices=choices)
+
+    def one_of(value: object) -> str:
+        said = value.strip().lower() if isinstance(value, str) else ""
+        if said not in choices:
+            raise BadValue(f"is not one of {', '.join(choices)}", "choose one of them")
+        return said
+
+    return Kind("|".join(choices), one_of, choices=choices)
 
 
 def words(*choices: str, metavar: str = "NAMES") -> Kind:
-    """Some of these words, with commas between them."""
-    return Kind(metavar, parse.words(*choices), choices=choices)
+    """Some of these words, in any case, each once: a list, or text with commas."""
+    known = {choice.lower(): choice for choice in choices}
+
+    def some_of(value: object) -> tuple[str, ...]:
+        found = [known.get(name.lower(), name) for name in parse.names(value)]
+        for name in found:
+            if name not in choices:
+                problem = f"has {name}, which is not one of {', '.join(choices)}"
+                raise BadValue(problem, f"give any of {','.join(choices)}")
+            if found.count(name) > 1:
+                raise BadValue(f"has {name} more than once", "name it once")
+        return tuple(found)
+
+    return Kind(metavar, some_of, choices=choices)
 
 
 TEXT = Kind("NAME", parse.text)
@@ -90,6 +109,12 @@ class Setting:
     def negative(self) -> str:
         """The flag that switches it off; empty if it is no switch."""
         return f"--no-{self.flag.removeprefix('--')}" if self.switch and self.flag else ""
+
+    def called(self, value: object) -> str:
+        """How messages call it where the command line gave it this value."""
+        if self.switch and value is False:
+            return self.negative
+        return self.flag or {"inputs": "INPUT", "verbosity": "-q" if value == -1 else "-v"}.get(self.name, "")
 
     def read(self, value: object) -> Any:
         """The value as `Settings` has it, from text, a TOML value or a ready value.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harvester.errors import SettingError
-from harvester.settings.load import Loaded, load
+from harvester.settings import BY_NAME, Loaded, load
 
 SECRET = "s3cr3t-that-nobody-may-see"
 PAT = {
@@ -32,7 +32,9 @@ class Desk:
         self, flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] = PAT, **more: Any
     ) -> Loaded:
         """Load as the command line would."""
-        return load(flags or {}, environ={"HOME": str(self.home), **environ}, **more)
+        given = {name: (value, BY_NAME[name].called(value)) for name, value in (flags or {}).items()}
+        files = {name: (str(more.pop(name)), f"--{name}") for name in ("config", "profile") if name in more}
+        return load(given, environ={"HOME": str(self.home), **environ}, **files, **more)
 
     def error(self, *args: Any, **more: Any) -> str:
         """The sentence that loading ends with. It shows no secret."""

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from harvester.model import Quota, Shard
 from harvester.settings import parse
 from harvester.settings.parse import BadValue
+from harvester.settings.setting import words
 from harvester.settings.settings import TABLE
 
-VERSIONS = parse.words("v1", "v2024", "v2025")
-WORDS = parse.words("runId", "tenant")
+VERSIONS = words("v1", "v2024", "v2025").parse
+WORDS = words("runId", "tenant").parse
 
 
 def refused(parser: Any, value: object) -> str:
