@@ -89,12 +89,13 @@ def loaded(options: dict[str, Any], *, needs_tenant: bool = True, **fixed: Any) 
         click.UsageError: ``-v`` and ``-q`` together.
     """
     given = settings_given(options) | fixed
-    files = {name: (options[name], f"--{name}") for name in ("config", "profile") if options.get(name)}
+    config, profile = options.get("config"), options.get("profile")
     found = load(
         {name: (value, BY_NAME[name].called(value)) for name, value in given.items()},
         environ=os.environ,
+        config=(config, "--config") if config else None,
+        profile=(profile, "--profile") if profile else None,
         needs_tenant=needs_tenant,
-        **files,
     )
     click.get_current_context().meta[_LOADED] = found
     return found

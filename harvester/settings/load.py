@@ -184,13 +184,18 @@ def load_settings(**options: Unpack[Options]) -> Settings:
         SettingError: as `load`.
         TypeError: there is no such setting.
     """
-    named: dict[str, tuple[Any, str]] = {name: (value, name) for name, value in options.items()}
-    files = {name: (str(value), name) for name in ("config", "profile") if (value := options.get(name))}
-    given = {name: one for name, one in named.items() if name not in ("config", "profile")}
+    given: dict[str, tuple[Any, str]] = {name: (value, name) for name, value in options.items()}
+    config, _ = given.pop("config", (None, ""))
+    profile, _ = given.pop("profile", (None, ""))
     for name in given:
         if name not in BY_NAME:
             raise TypeError(f"there is no setting {name}: {did_you_mean(name, BY_NAME, 'see Settings')}")
-    loaded = load(given, environ=os.environ, **files)
+    loaded = load(
+        given,
+        environ=os.environ,
+        config=(str(config), "config") if config else None,
+        profile=(profile, "profile") if profile else None,
+    )
     for warning in loaded.warnings:
         _log.warning("%s", warning)
     return loaded.settings

@@ -33,8 +33,9 @@ class Desk:
     ) -> Loaded:
         """Load as the command line would."""
         given = {name: (value, BY_NAME[name].called(value)) for name, value in (flags or {}).items()}
-        files = {name: (str(more.pop(name)), f"--{name}") for name in ("config", "profile") if name in more}
-        return load(given, environ={"HOME": str(self.home), **environ}, **files, **more)
+        for name in {"config", "profile"} & more.keys():
+            more[name] = (str(more[name]), f"--{name}")
+        return load(given, environ={"HOME": str(self.home), **environ}, **more)
 
     def error(self, *args: Any, **more: Any) -> str:
         """The sentence that loading ends with. It shows no secret."""
