@@ -10,7 +10,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from harvester.errors import HarvesterError, InputError, InternalError, StopRun
+from harvester.errors import HarvesterError, InputError, StopRun
 from harvester.events import FilePublished, Observer
 from harvester.export.changes import Changes, Comparison, changed_records, earliest_month
 from harvester.export.destinations.directory import REDSHIFT
@@ -118,7 +118,7 @@ def export(
         comparison = Comparison(since)
         own, changes = [harvest.run_id for harvest in harvests], comparison.changes
         make_records = changed_records(comparison, earlier, own, stamper)
-    exporter = Exporter(output, content, make_records)
+    exporter = Exporter(output, output.format, content, make_records)
     unwritten: StopRun | None = None
     try:
         exporter.write(merged(slices), on_position)
@@ -244,14 +244,12 @@ def _about(harvests: Sequence[Harvest], *, complete: bool) -> dict[str, Any]:
 class Exporter:
     """One export: `write`, then either `finish` or `interrupt`."""
 
-    def __init__(self, output: Output, content: Content, records: Recorder) -> None:
-        if output.format is None:
-            raise InternalError(f"{output.name} has no format to export")
+    def __init__(self, output: Output, format_: Format, content: Content, records: Recorder) -> None:
         self._output = output
-        self._format = output.format
+        self._format = format_
         self._content = content
         self._records = records
-        self._most = (output.spec.part_rows or self._format.part_rows) if output.spec.parted else _ENDLESS
+        self._most = (output.spec.part_rows or format_.part_rows) if output.spec.parted else _ENDLESS
         self._census = Census() if output.spec.parted else None
         self._part: _Part | None = None
         self._files: list[OutputFile] = []

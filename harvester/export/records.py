@@ -71,9 +71,8 @@ class Content:
 class Stamper:
     """Makes stamps. Accounts settled in the same second by the same run share one."""
 
-    def __init__(self, columns: Iterable[str], tenant: str) -> None:
-        wanted = frozenset(columns)
-        self._columns: tuple[str, ...] = tuple(name for name in COLUMNS if name in wanted)
+    def __init__(self, columns: Sequence[str], tenant: str) -> None:
+        self._columns = columns
         self._tenant = tenant
         self._marks = [orjson.dumps(name) for name in self._columns]
         self._key: tuple[int, str | None, str | None] | None = None

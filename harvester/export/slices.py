@@ -21,9 +21,6 @@ from harvester.ledger.decode import decode
 
 _MOST: Final = 1000
 """Accounts read at once: about 1 MB of the usual rows."""
-_FIRST: Final = 100
-_LARGE, _SMALL = 4 << 20, 1 << 19
-"""Bytes beyond which the next slice is smaller, and below which it is larger."""
 _MAX_OUTAGE: Final = 1800.0
 _LONG: Final = re.compile(rb"\d{19}")
 """A number that may not fit into 64 bits, and so not into orjson's integers."""
@@ -87,7 +84,7 @@ def followed(reader: LedgerReader, control: Control, idle: Idleness) -> Iterator
             return
         while not (reader.changed() or control.ended):
             idle.check(reader)
-            control.sleep(POLL)
+            control.wait(POLL)
 
 
 def _end_of_list(reader: LedgerReader) -> int | None:
@@ -99,15 +96,9 @@ def _end_of_list(reader: LedgerReader) -> int | None:
 
 
 def _read(reader: LedgerReader, *, prefix: bool, after: int = -1) -> Iterator[list[Entry]]:
-    limit = _FIRST
-    while slice_ := reader.entries(after, limit, settled_only_prefix=prefix):
+    while slice_ := reader.entries(after, _MOST, settled_only_prefix=prefix):
         yield slice_
         after = slice_[-1].position
-        size = sum([len(entry.rows) for entry in slice_ if entry.rows is not None])
-        if size > _LARGE:
-            limit = max(1, limit // 4)
-        elif size < _SMALL:
-            limit = min(_MOST, limit * 2)
 
 
 # --- for the Python API

@@ -20,7 +20,7 @@ LIST_COMPLETE: Final = "listComplete"
 LIST_VERSION: Final = "listVersion"
 
 _CACHE_KIB: Final = 4 * 1024
-_MOST_BYTES: Final = 16 << 20
+_MOST_BYTES: Final = 4 << 20
 """Of rows in one slice: an account may have megabytes of them."""
 _AT_ONCE: Final = 1000
 _OUTCOMES: Final = (None, *AccountOutcome)
@@ -192,7 +192,7 @@ class LedgerReader(Queries):
         except OSError as error:
             raise LedgerUnreadable(f"{path}: cannot be read ({error.strerror})", "name a ledger") from error
         try:
-            super().__init__(Database.for_reading(path))
+            super().__init__(Database.open(path, writing=False))
         except BaseException:
             self._descriptor.close()
             raise
@@ -284,15 +284,6 @@ class LedgerReader(Queries):
         """Names what the ledger holds: the last run that settled an account, and how many are settled."""
         settled, run_id = self.database.row(_CONTENT)
         return f"{run_id or ''}/{settled}"
-
-    def settled_of(self, ids: Sequence[str]) -> set[str]:
-        """Those of the accounts `ids` that are settled."""
-        places = ",".join("?" * len(ids))
-        found = self.database.rows(
-            f"SELECT id FROM entry WHERE id IN ({places}) AND outcome IS NOT NULL",  # noqa: S608
-            *ids,
-        )
-        return {id_ for (id_,) in found}
 
     def last_position(self) -> int | None:
         """The position of the last account on the list, None if there is none (yet)."""

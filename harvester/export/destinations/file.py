@@ -51,7 +51,7 @@ class SingleFile(Output):
         return opened
 
     def _wait(self, seconds: float) -> None:
-        self.control.sleep(seconds)
+        self.control.wait(seconds)
         if self.control.ended:
             raise StoppedEarly(f"{self.name}: nobody reads it", "run the same command again, with a reader")
 

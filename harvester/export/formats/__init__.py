@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from harvester.export.extras import lake_module
 from harvester.export.formats import parquet, text
 from harvester.export.formats.text import Encoder, Write
 from harvester.export.records import Content
@@ -27,15 +26,13 @@ class Format:
     encoder: Callable[[Write, Content], Encoder]
     live: bool = True
     """Whether it can be written while the harvest runs, as nothing has to be known beforehand."""
-    needs: tuple[str, ...] = ()
-    """Modules that are not always installed."""
 
 
 FORMATS: Final[Mapping[tuple[str, str], Format]] = {
     ("ndjson", "rows"): Format(".ndjson", 1_000_000, text.rows_encoder),
     ("ndjson", "accounts"): Format(".ndjson", 2_500_000, text.accounts_encoder),
     ("csv", "rows"): Format(".csv", 2_000_000, text.csv_encoder),
-    ("parquet", "rows"): Format(".parquet", 40_000_000, parquet.Encoder, live=False, needs=parquet.MODULES),
+    ("parquet", "rows"): Format(".parquet", 40_000_000, parquet.Encoder, live=False),
     ("singer", "rows"): Format(".singer", 1_000_000, text.singer_encoder),
 }
 """Each file format with the shapes it can have."""
@@ -43,7 +40,6 @@ FORMATS: Final[Mapping[tuple[str, str], Format]] = {
 
 def format_named(name: str, shape: str) -> Format:
     """The format of that name and shape. Raises SettingError where a package that it needs is missing."""
-    found = FORMATS[name, shape]
-    for module in found.needs:
-        lake_module(module, "--format", name)
-    return found
+    if name == "parquet":
+        parquet.arrow_for(name)
+    return FORMATS[name, shape]

@@ -21,8 +21,6 @@ from harvester.export.records import Content, Record, members, split
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MODULES: Final = ("pyarrow", "pyarrow.compute", "pyarrow.json", "pyarrow.parquet")
-
 _LEVEL: Final = 3
 """Of zstd: its own default."""
 _GROUP_ROWS: Final = 122_880
@@ -35,7 +33,7 @@ class Encoder:
     """The columns are those of all rows of the ledger, so every part of an output has the same."""
 
     def __init__(self, write: Write, content: Content) -> None:
-        arrow, *_ = [lake_module(name, "--format", "parquet") for name in MODULES]
+        arrow = arrow_for("parquet")
         self._kinds = columns(content)
         self._convert = converter(arrow, self._kinds, content)
         schema = arrow.schema([(name, arrow_type(arrow, kind)) for name, kind in self._kinds.items()])
@@ -90,6 +88,14 @@ class _Sink:
 
     def close(self) -> None:
         """Whoever opened the file closes it."""
+
+
+def arrow_for(form: str) -> Any:
+    """pyarrow, with the modules that the format `form` uses. Raises SettingError where it is missing."""
+    extra = "lake" if form == "parquet" else form
+    for module in ("compute", "json", "parquet"):
+        lake_module(f"pyarrow.{module}", "--format", form, extra)
+    return lake_module("pyarrow", "--format", form, extra)
 
 
 def arrow_type(arrow: Any, kind: Kind) -> pa.DataType:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from harvester.errors import OutputError
-from harvester.export.extras import lake_module
 from harvester.export.formats.columns import Kind, columns
-from harvester.export.formats.parquet import arrow_type, converter
+from harvester.export.formats.parquet import arrow_for, arrow_type, converter
 from harvester.export.records import Content, Record
 from harvester.export.tables.table import MONTH, Harvested, misfit
 from harvester.files import disk_errors
@@ -26,13 +25,11 @@ _KEY: Final = {ID: Kind.STRING, "date": Kind.DATE, "count": Kind.INTEGER, MONTH:
 
 
 class Lake:
-    """pyarrow, and what both kinds of tables do with it; `extra` and `form` are the table's."""
+    """pyarrow, and what both kinds of tables do with it; `form` is the table's."""
 
     def __init__(self, form: str) -> None:
-        self.arrow, self._compute, *_ = [
-            lake_module(f"pyarrow{part}", "--format", form, form)
-            for part in ("", ".compute", ".json", ".parquet")
-        ]
+        self.arrow = arrow_for(form)
+        self._compute = self.arrow.compute
 
     def schema(self, content: Content, there: pa.Schema | None) -> pa.Schema:
         """The columns that the table is to have: those that are `there`, then those that are not yet."""
