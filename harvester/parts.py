@@ -302,7 +302,7 @@ def check_inputs(settings: Settings, given: bool) -> None:
 def lane_quotas(settings: Settings) -> dict[str, Quota | None]:
     """The quota of each lane that a harvest with these settings uses, by the lane's label."""
     return {
-        lane_label(client, version, settings.api_version): shared_quota(
+        lane_label(client.label, version, settings.api_version): shared_quota(
             client.quota or settings.quota, settings.quota_shard
         )
         for client in distinctly_named(settings.clients)

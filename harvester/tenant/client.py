@@ -68,7 +68,7 @@ class Tenant:
         spare_version: str | None = None,
     ) -> None:
         self.connection = Connection(
-            base_url, timeout=timeout, ca_bundle=ca_bundle, max_body_bytes=max_body_bytes, clock=clock
+            base_url, timeout=timeout, ca_bundle=ca_bundle, max_body_bytes=max_body_bytes
         )
         self.max_outage = max_outage
         self.observer = observer
@@ -76,11 +76,10 @@ class Tenant:
         self.sleep = sleep
         self.rng = rng
         self._tasks: list[asyncio.Task[None]] = []
-        clients = distinctly_named(clients)
-        self.clients = tuple(TenantClient(one, self) for one in clients)
+        self.clients = tuple(TenantClient(one, self) for one in distinctly_named(clients))
 
-        def lane(client: TenantClient, credentials: Credentials, version: str, label: str) -> Lane:
-            own = shared_quota(quota if credentials.quota is None else credentials.quota, share)
+        def lane(client: TenantClient, version: str, label: str) -> Lane:
+            own = shared_quota(client.quota or quota, share)
             limiter = Limiter(
                 own,
                 burst=min(burst, own.requests) if burst and own else None,
@@ -93,20 +92,23 @@ class Tenant:
                 wall=wall,
                 memory=(memory or {}).get(f"lane:{label}"),
             )
-            return Lane(label, client, version, limiter, self)
+            made = Lane(label, client, version, limiter, self)
+            client.lanes += (made,)
+            return made
 
-        for client, credentials in zip(self.clients, clients, strict=True):
-            for version in api_versions:
-                label = lane_label(credentials, version, api_versions)
-                client.lanes += (lane(client, credentials, version, label),)
-            if spare_version is not None:
-                label = f"{credentials.label}/{spare_version}"
-                client.spare_lanes = (lane(client, credentials, spare_version, label),)
-        self.lanes = tuple(one for client in self.clients for one in client.lanes)
-        self.spare_lanes = tuple(one for client in self.clients for one in client.spare_lanes)
+        self.lanes = tuple(
+            lane(client, version, lane_label(client.label, version, api_versions))
+            for client in self.clients
+            for version in api_versions
+        )
+        self.spare_lanes = tuple(
+            lane(client, spare_version, f"{client.label}/{spare_version}")
+            for client in self.clients
+            if spare_version is not None
+        )
 
     def __repr__(self) -> str:
-        return f"<Tenant {self.host}: {len(self.lanes)} lanes, {self.requests_sent} requests sent>"
+        return f"<Tenant {self.host}: {len(self.lanes)} lanes>"
 
     @property
     def host(self) -> str:
@@ -117,11 +119,6 @@ class Tenant:
     def ever_answered(self) -> bool:
         """Whether the tenant has answered anything in this run."""
         return self.connection.ever_answered
-
-    @property
-    def requests_sent(self) -> int:
-        """All requests that were sent, whoever sent them and however they ended."""
-        return self.connection.requests_sent
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Start each client's token task. `stop`, or leaving the tenant, ends them."""
@@ -147,8 +144,8 @@ class TenantClient:
 
     def __init__(self, credentials: Credentials, tenant: Tenant) -> None:
         self.label = credentials.label
+        self.quota = credentials.quota
         self.lanes: tuple[Lane, ...] = ()
-        self.spare_lanes: tuple[Lane, ...] = ()
         self.dropped: AccessDenied | None = None
         self._observer = tenant.observer
         source = (  # a secret gets new tokens, so it is preferred to a ready one
@@ -183,7 +180,7 @@ class TenantClient:
             self._observer(ClientDropped(self.label, str(why)))
 
     def _hold(self, retry_after: float, status: int) -> None:
-        for lane in (*self.lanes, *self.spare_lanes):
+        for lane in self.lanes:
             lane.limiter.hold(retry_after, status)
 
 
@@ -245,14 +242,13 @@ class Lane:
             sent_at = await limiter.permit()
             # Whatever there was to wait for took its time: everything is looked at once more.
             token = tokens.ready(sent_at)
-            if token is None or self.dropped or limiter.paused_until > sent_at:
-                limiter.released(sent_at, unused=True)
-                continue
-            request = take()
-            if request is None:
-                limiter.released(sent_at, unused=True)
+            usable = token is not None and not self.dropped and limiter.paused_until <= sent_at
+            request = take() if usable else None
+            if token is not None and request is not None:
+                return await self._send(request, token, sent_at)
+            limiter.released(sent_at, unused=True)
+            if usable:
                 break
-            return await self._send(request, token, sent_at)
         return NotSent()
 
     async def _send(self, request: Request[T], token: Token, sent_at: float) -> Outcome[T]:
@@ -263,12 +259,11 @@ class Lane:
             self._report(request.purpose, None, "canceled", sent_at, 0)
             raise
         if isinstance(response, Fault):
-            outcome: Outcome[T] = response
-            size = 0
-        else:
-            outcome = request.read(response, sent_at)
-            size = len(response.body)
-        self._report(request.purpose, response.status, self._conclude(outcome, token), sent_at, size)
+            self._report(request.purpose, response.status, self._conclude(response, token), sent_at, 0)
+            return response
+        outcome = request.read(response, sent_at)
+        reason = self._conclude(outcome, token)
+        self._report(request.purpose, response.status, reason, sent_at, len(response.body))
         return outcome
 
     def _conclude(self, outcome: Outcome[T], token: Token) -> str | None:
@@ -308,9 +303,9 @@ def _pause_words(status: int | None, retry_after: float | None) -> str:
     return f"the tenant's Retry-After of {retry_after:g} s ({status})"
 
 
-def lane_label(client: Credentials, api_version: str, api_versions: Sequence[str]) -> str:
-    """How logs and ledgers name the lane of `client` on one of its API versions."""
-    return f"{client.label}/{api_version}" if len(api_versions) > 1 else client.label
+def lane_label(client: str, api_version: str, api_versions: Sequence[str]) -> str:
+    """How logs and ledgers name the lane of a client on one of its API versions."""
+    return f"{client}/{api_version}" if len(api_versions) > 1 else client
 
 
 def distinctly_named(clients: Sequence[Credentials]) -> list[Credentials]:

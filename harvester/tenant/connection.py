@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -75,7 +75,6 @@ class Connection:
         timeout: float = 30.0,
         ca_bundle: Path | None = None,
         max_body_bytes: int = 8 << 20,
-        clock: Callable[[], float],
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         origin = URL(base_url)
@@ -87,22 +86,20 @@ class Connection:
         self._max_body = max_body_bytes
         self._loop = asyncio.get_running_loop()
         proxy = proxy_for(origin, environ)
+        # The password goes out in UTF-8, and only to the proxy.
+        password = None if proxy is None else proxy.authorization
+        self._proxy_headers = {"Proxy-Authorization": password} if password else {}
         self.route = Route(origin.host or "", origin.port or 0, proxy, timeout)
         self.ever_answered = False
-        self.requests_sent = 0
         self.permanent_fault: Fault | None = None
         self._resolver_failed: list[float] = []
-        self._overdue = Overdue(timeout, clock)
-        self._options = _proxy_options(self.route)
-        self._timeout = timeout
+        self._overdue = _Overdue(timeout, self._loop)
         self._tls = tls_context(ca_bundle, environ) if origin.scheme == "https" else True
         self._session = self._open_session()
         self._left: deque[aiohttp.ClientSession] = deque()
 
     def _open_session(self) -> aiohttp.ClientSession:
-        headers = dict(_HEADERS)
-        if self._scheme == "http" and self.route.proxy is not None and self.route.proxy.authorization:
-            headers["Proxy-Authorization"] = self.route.proxy.authorization  # there is no tunnel to ask for
+        tunnel = self._scheme == "https"  # if there is none, each request is the proxy's, too
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 # The engine bounds what is in flight; a second bound here could only deadlock with it.
@@ -112,12 +109,13 @@ class Connection:
                 resolver=aiohttp.ThreadedResolver(),
                 ssl=self._tls,
             ),
-            headers=headers,
+            headers=_HEADERS if tunnel else {**_HEADERS, **self._proxy_headers},
+            proxy=None if self.route.proxy is None else self.route.proxy.url,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            # `Overdue` bounds a request as a whole.
+            # `_Overdue` bounds a request as a whole.
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._timeout, ceil_threshold=2 * self._timeout
+                total=None, sock_connect=self.route.timeout, ceil_threshold=2 * self.route.timeout
             ),
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
@@ -168,12 +166,16 @@ class Connection:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine runs in a task
         self._overdue.watch(task, sent_at)
-        self.requests_sent += 1
         turns: list[None] = []
         self._loop.call_soon(turns.append, None)
         try:
             response = await self._session.request(
-                method, url, headers=headers, data=data, allow_redirects=False, **self._options
+                method,
+                url,
+                headers=headers,
+                data=data,
+                allow_redirects=False,
+                proxy_headers=self._proxy_headers,
             )
             if not turns:
                 # The loop has read nothing since, so this came before the request was sent. Its connection is
@@ -248,7 +250,7 @@ class Connection:
         return fault
 
 
-class Overdue:
+class _Overdue:
     """Cancels the tasks whose request takes longer than `timeout` seconds; a task has one at a time.
 
     One timer serves many requests, as one timer each costs a tenth of a request's CPU time.
@@ -256,10 +258,10 @@ class Overdue:
     much longer.
     """
 
-    def __init__(self, timeout: float, clock: Callable[[], float]) -> None:
+    def __init__(self, timeout: float, loop: asyncio.AbstractEventLoop) -> None:
         self._timeout = timeout
         self._every = min(timeout / _LOOKS, _LONGEST_LOOK)
-        self._clock = clock
+        self._loop = loop
         self._began: dict[asyncio.Task[Any], float] = {}
         self._canceled: dict[asyncio.Task[Any], int] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -268,7 +270,7 @@ class Overdue:
         """The request of `task` began at `began`; cancel the task if it takes too long."""
         self._began[task] = began
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._every, self._look)
+            self._timer = self._loop.call_later(self._every, self._look)
 
     def ended(self, task: asyncio.Task[Any]) -> bool:
         """The request of `task` ended; whether it was canceled here and by nobody else.
@@ -285,8 +287,8 @@ class Overdue:
             self._timer.cancel()
 
     def _look(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._every, self._look) if self._began else None
-        latest = self._clock() - self._timeout
+        self._timer = self._loop.call_later(self._every, self._look) if self._began else None
+        latest = self._loop.time() - self._timeout
         for task, began in self._began.items():
             if began < latest and task not in self._canceled:
                 self._canceled[task] = task.cancelling()
@@ -319,11 +321,3 @@ async def _send_once(
         raise
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
         raise ConnectionLost from error
-
-
-def _proxy_options(route: Route) -> dict[str, Any]:
-    """What each request says about the proxy. The password goes out in UTF-8 and only to the proxy."""
-    if route.proxy is None:
-        return {}
-    headers = {"Proxy-Authorization": route.proxy.authorization} if route.proxy.authorization else None
-    return {"proxy": route.proxy.url, "proxy_headers": headers}
