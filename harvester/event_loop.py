@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from harvester.errors import RESUMABLE, Interrupted, StoppedEarly, StopRun, UsageError
 
@@ -76,33 +76,26 @@ async def in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIter
         await asyncio.wait([task])
 
 
-class Stoppable(Protocol):
-    """What a signal can stop: a `Harvest`, or anything else with such a method."""
-
-    def stop(self, why: StopRun) -> None:
-        """End in good order."""
-
-
 @contextmanager
-def signals_stopping(work: Stoppable, hint: str = RESUMABLE) -> Iterator[None]:
-    """Within it, SIGINT, SIGTERM and SIGHUP stop the work in good order; a second one exits at once.
+def signals_stopping(stop: Callable[[StopRun], object], hint: str = RESUMABLE) -> Iterator[None]:
+    """Within it, SIGINT, SIGTERM and SIGHUP call `stop` to end in good order; a second one exits at once.
 
     A signal that whoever started the process has it ignore (`nohup`) is still ignored.
     """
     loop = asyncio.get_running_loop()
     asked = False
 
-    def stop(signum: int) -> None:
+    def received(signum: int) -> None:
         nonlocal asked
         if asked:
             _exit_at_once(signum)
         asked = True
         name = signal.Signals(signum).name
-        work.stop(Interrupted(signum, f"stopped by {name}", hint))
+        stop(Interrupted(signum, f"stopped by {name}", hint))
 
     signums = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
     for signum in signums:
-        loop.add_signal_handler(signum, stop, signum)
+        loop.add_signal_handler(signum, received, signum)
     try:
         yield
     finally:

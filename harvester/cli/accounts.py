@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -17,10 +17,10 @@ from harvester.cli.listing import (
     write_lines,
 )
 from harvester.cli.options import SettingsCommand, setting_options
-from harvester.events import Observer
 from harvester.listing import Detail, list_accounts
+from harvester.report.event_log import EventLog
 from harvester.report.log import LOGGER
-from harvester.settings.settings import SECTIONS, Settings
+from harvester.settings.settings import SECTIONS
 from harvester.tenant.account_list import ADDED
 from harvester.tenant.listing import Record
 
@@ -31,7 +31,7 @@ Examples:
   set -o pipefail; harvester accounts --api-version v2025 | harvester run - -o usages.ndjson"""
 
 
-_SHARED = [
+_PARAMS = [
     OUTPUT,
     *setting_options(
         *TENANT_OPTIONS,
@@ -43,7 +43,7 @@ _SHARED = [
 ]
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=_SHARED)
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES, params=_PARAMS)
 @click.option(
     "--fields", metavar="NAME,…", default="", cls=GroupedOption, group=SECTIONS["input"],
     help="Only these properties (a.b is nested) and those of --add, null where absent.  [default: all]",
@@ -69,26 +69,22 @@ def command(*, fields: str, detail: Detail, output: str, **options: Any) -> None
     sp:scopes:default for --add manager, which reads the identities once, through an API version that is not
     in --api-version if the tenant serves one.
     """
-    found = settings_for_listing(options, accounts=True)
-    names = [name.strip() for name in fields.split(",") if name.strip()]
-    if names:
+    found, log = settings_for_listing(options, accounts=True), EventLog()
+    pages = list_accounts(found.settings, log.observe, detail=detail)
+    if names := [name.strip() for name in fields.split(",") if name.strip()]:
         names += [name for addition in found.settings.add for name in ADDED[addition]]
-
-    def pages(observe: Observer) -> AsyncGenerator[Sequence[Record], None]:
-        return _accounts(found.settings, observe, detail, list(dict.fromkeys(names)))
-
-    write_lines(found, output, "accounts", pages)
+        pages = _with_fields(pages, list(dict.fromkeys(names)), detail)
+    write_lines(found, output, "accounts", pages, log)
 
 
-async def _accounts(
-    settings: Settings, observe: Observer, detail: Detail, names: list[str]
-) -> AsyncGenerator[Sequence[Record], None]:
-    absent = set(names)
-    listed = False
-    async with aclosing(list_accounts(settings, observe, detail=detail)) as pages:
+async def _with_fields(
+    pages: AsyncGenerator[list[Record], None], names: list[str], detail: Detail
+) -> AsyncGenerator[list[Record], None]:
+    absent, listed = set(names), False
+    async with aclosing(pages):
         async for page in pages:
             listed = True
-            yield [_chosen(account, names, absent) for account in page] if names else page
+            yield [_chosen(account, names, absent) for account in page]
     if absent and listed:
         hint = "" if detail == "full" else ": try --detail full"
         LOGGER.warning("no account has %s%s", " or ".join(sorted(absent)), hint)

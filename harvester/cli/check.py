@@ -49,7 +49,7 @@ _VERDICT_WIDTH, _TOPIC_WIDTH = 9, 15
 @click.command(
     cls=SettingsCommand,
     epilog=_EXAMPLES,
-    shared=[INPUTS, *setting_options("connection", "pace", *_LIST_OPTIONS, *_OTHER_OPTIONS)],
+    params=[INPUTS, *setting_options("connection", "pace", *_LIST_OPTIONS, *_OTHER_OPTIONS)],
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all findings as one JSON object.")
 def command(*, as_json: bool, **options: Any) -> int:

@@ -48,7 +48,7 @@ def command() -> None:
     """
 
 
-@command.command("show", cls=SettingsCommand, epilog=_SHOW_EXAMPLES, shared=setting_options(*SECTIONS))
+@command.command("show", cls=SettingsCommand, epilog=_SHOW_EXAMPLES, params=setting_options(*SECTIONS))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(*, as_json: bool, **options: Any) -> None:
     """Show every setting with its value and where it comes from.

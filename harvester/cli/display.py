@@ -41,7 +41,7 @@ async def _harvest(settings: Settings, lines: Lines) -> Report:
             verbosity=settings.verbosity,
         )
         monitor = Monitor(harvest.tally, lane_quotas(settings), in_flight=lambda: harvest.in_flight)
-        with signals_stopping(harvest):
+        with signals_stopping(harvest.stop):
             async with progress_shown(mode, monitor, lines):
                 report = await harvest.run()
         log.finish()

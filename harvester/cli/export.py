@@ -26,7 +26,7 @@ _SETTINGS = (
 )  # fmt: skip  # one name a line would fill the screen
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=setting_options(*_SETTINGS))
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES, params=setting_options(*_SETTINGS))
 @click.argument("ledgers", metavar="LEDGER...", nargs=-1, required=True)
 @click.option("--unfinished", is_flag=True, help="Accept an unfinished harvest, and missing shards.")
 @click.option("--follow", is_flag=True, help="Wait for the rest of an unfinished harvest.")

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from logging import INFO
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -17,7 +16,6 @@ from harvester.cli.help import GroupedOption
 from harvester.cli.options import PATH, loaded, log_shown
 from harvester.errors import StopRun
 from harvester.event_loop import run_blocking, signals_stopping
-from harvester.events import Observer
 from harvester.export.control import Control
 from harvester.export.destinations.file import Stream
 from harvester.export.formats.compress import Compressed
@@ -26,10 +24,9 @@ from harvester.report.event_log import EventLog
 from harvester.report.log import say
 from harvester.report.text import is_terminal, safe_json, span
 from harvester.settings import TABLE, Loaded
-from harvester.settings.destination import Compression, suffix_compression
+from harvester.settings.destination import suffix_compression
 
-Pages: TypeAlias = Callable[[Observer], AsyncGenerator[Sequence[Any], None]]
-"""Lists something, page by page, and tells the observer what happens."""
+Pages: TypeAlias = AsyncGenerator[Sequence[Any], None]
 
 TENANT_OPTIONS: Final = (
     "base_url", "clients", "ca_bundle", "timeout", "quota", "burst", "max_outage", "file_mode", "log_format",
@@ -68,7 +65,7 @@ def for_a_person(output: str) -> bool:
     return descriptor_of(Path(output)) == 1 and is_terminal(sys.stdout)
 
 
-def write_lines(found: Loaded, output: str, what: str, pages: Pages) -> None:
+def write_lines(found: Loaded, output: str, what: str, pages: Pages, log: EventLog) -> None:
     """Write what is listed to `output` as NDJSON, each page as soon as it has come.
 
     Raises:
@@ -78,22 +75,21 @@ def write_lines(found: Loaded, output: str, what: str, pages: Pages) -> None:
     """
     mode, name, control = found.settings.file_mode, f"the list of {what}", Control()
     lines = _harmless_lines if for_a_person(output) else _lines
+    compression = suffix_compression(output)
     with log_shown(found.settings, found.warnings):
         try_out(output, mode, what=name)
         with open_destination(output, mode, what=name, started=True) as destination:
-            stream = destination.path is None
-            compression: Compression = "none" if stream else suffix_compression(output)
             write: Callable[[bytes], object] = destination.write
-            if stream:
+            if destination.path is None:
                 write = Stream(destination.fileno(), output, control).write
             compressed = None if compression == "none" else Compressed(write, compression)
             write = write if compressed is None else compressed.write
-            run_blocking(lambda: _Listing(what, lambda page: write(lines(page)), control).run(pages))
+            run_blocking(lambda: _listed(what, pages, log, lambda page: write(lines(page)), control))
             if compressed is not None:
                 compressed.close()
 
 
-def collected(found: Loaded, what: str, pages: Pages) -> list[Any]:
+def collected(found: Loaded, what: str, pages: Pages, log: EventLog) -> list[Any]:
     """All that is listed.
 
     Raises:
@@ -101,7 +97,7 @@ def collected(found: Loaded, what: str, pages: Pages) -> list[Any]:
     """
     records: list[Any] = []
     with log_shown(found.settings, found.warnings):
-        run_blocking(lambda: _Listing(what, records.extend, Control()).run(pages))
+        run_blocking(lambda: _listed(what, pages, log, records.extend, Control()))
     return records
 
 
@@ -113,52 +109,36 @@ def _harmless_lines(page: Sequence[Any]) -> bytes:
     return "".join(f"{safe_json(line)}\n" for line in _lines(page).decode().splitlines()).encode()
 
 
-@dataclass(slots=True)
-class _Listing:
-    """Hands page after page to `take`, until there are no more, or a signal comes."""
+async def _listed(
+    what: str,
+    pages: Pages,
+    log: EventLog,
+    take: Callable[[Sequence[Any]], object],
+    control: Control,
+) -> None:
+    """Hand page after page to `take`. Raises Interrupted if a signal comes."""
+    task, clock, listed = asyncio.current_task(), asyncio.get_running_loop().time, 0
+    began = said = clock()
 
-    what: str
-    take: Callable[[Sequence[Any]], object]
-    control: Control
-    _task: asyncio.Task[Any] | None = None
-    _why: StopRun | None = None
+    def stop(why: StopRun) -> None:
+        control.stop(why)
+        if task is not None:
+            task.cancel()
 
-    def stop(self, why: StopRun) -> None:
-        """End as soon as possible."""
-        self._why = why
-        self.control.stop(why)
-        if self._task is not None:
-            self._task.cancel()
-
-    async def run(self, pages: Pages) -> None:
-        """List everything.
-
-        Raises:
-            Interrupted: a signal came.
-        """
-        self._task = asyncio.current_task()
-        try:
-            with signals_stopping(self, _AGAIN):
-                await self._run(pages)
-        except asyncio.CancelledError:
-            if self._why is None:
-                raise
-            raise self._why from None
-
-    async def _run(self, pages: Pages) -> None:
-        clock = asyncio.get_running_loop().time
-        listed, began = 0, clock()
-        said = began
-        what, log = self.what, EventLog()
-        async with aclosing(pages(log.observe)) as found:
-            async for page in found:
-                # On a thread, since a reader of stdout may take its time, and signals must not.
-                await asyncio.to_thread(self.take, page)
-                listed += len(page)
-                if clock() - said >= _SAY_EVERY:
-                    said = clock()
-                    say(INFO, "listing", f"{what}: {listed:,} listed so far", what=what, listed=listed)
-        log.finish()
-        seconds = round(clock() - began, 3)
-        message = f"{what}: {listed:,} listed in {span(seconds)}"
-        say(INFO, "listed", message, what=what, listed=listed, seconds=seconds)
+    try:
+        with signals_stopping(stop, _AGAIN):
+            async with aclosing(pages):
+                async for page in pages:
+                    # On a thread, since a reader of stdout may take its time, and signals must not.
+                    await asyncio.to_thread(take, page)
+                    listed += len(page)
+                    if clock() - said >= _SAY_EVERY:
+                        said = clock()
+                        say(INFO, "listing", f"{what}: {listed:,} listed so far", what=what, listed=listed)
+    except asyncio.CancelledError:
+        control.check()
+        raise
+    log.finish()
+    seconds = round(clock() - began, 3)
+    message = f"{what}: {listed:,} listed in {span(seconds)}"
+    say(INFO, "listed", message, what=what, listed=listed, seconds=seconds)

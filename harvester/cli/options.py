@@ -59,16 +59,7 @@ PATH = Parsed("path", path_text)
 
 
 class SettingsCommand(Command):
-    """A command with options of the table, after its own; its errors call a setting as it was written."""
-
-    def __init__(
-        self,
-        *args: Any,
-        params: Sequence[click.Parameter] = (),
-        shared: Sequence[click.Parameter] = (),
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, params=[*params, *shared], **kwargs)
+    """A command with options of the table; its errors call a setting as it was written."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

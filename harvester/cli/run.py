@@ -20,7 +20,7 @@ Examples:
   harvester run ids.txt -o usages.ndjson --dry-run"""
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=[INPUTS, *setting_options(*SECTIONS), DRY_RUN])
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES, params=[INPUTS, *setting_options(*SECTIONS), DRY_RUN])
 def command(*, dry_run: bool, **options: Any) -> int:
     """Harvest the usage rows of the accounts in INPUT.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -19,8 +19,8 @@ from harvester.cli.listing import (
     write_lines,
 )
 from harvester.cli.options import SettingsCommand, setting_options
-from harvester.events import Observer
 from harvester.listing import SourceRecord, list_sources
+from harvester.report.event_log import EventLog
 from harvester.report.text import aligned, safe
 
 _HEADER = ("NAME", "CONNECTOR", "OWNER", "USAGE", "ID")
@@ -31,10 +31,10 @@ Examples:
   harvester sources | jq -r 'select(.usageStatus == "COMPLETE").name'"""
 
 
-_SHARED = [OUTPUT, *setting_options(*TENANT_OPTIONS, api_version=API_VERSION)]
+_PARAMS = [OUTPUT, *setting_options(*TENANT_OPTIONS, api_version=API_VERSION)]
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES, shared=_SHARED)
+@click.command(cls=SettingsCommand, epilog=_EXAMPLES, params=_PARAMS)
 @click.option(
     "--filters", metavar="FILTER", default="", cls=GroupedOption, common=2,
     help="Which sources, in the API's filter language.  [default: all]",
@@ -49,18 +49,21 @@ def command(*, filters: str, output: str, **options: Any) -> None:
 
     Scopes: idn:sources:read, and idn:identity-history:manage for the usage.
     """
-    found = settings_for_listing(options, accounts=False)
-
-    async def pages(observe: Observer) -> AsyncGenerator[Sequence[SourceRecord], None]:
-        async with aclosing(list_sources(found.settings, observe, filters=filters)) as sources:
-            async for source in sources:
-                yield [source]
-
+    found, log = settings_for_listing(options, accounts=False), EventLog()
+    pages = _one_by_one(list_sources(found.settings, log.observe, filters=filters))
     if not for_a_person(output):
-        write_lines(found, output, "sources", pages)
+        write_lines(found, output, "sources", pages, log)
         return
-    cells = [tuple(map(safe, _cells(source))) for source in collected(found, "sources", pages)]
+    cells = [tuple(map(safe, _cells(source))) for source in collected(found, "sources", pages, log)]
     click.echo("\n".join(aligned([_HEADER, *cells])))
+
+
+async def _one_by_one(
+    sources: AsyncGenerator[SourceRecord, None],
+) -> AsyncGenerator[list[SourceRecord], None]:
+    async with aclosing(sources):
+        async for source in sources:
+            yield [source]
 
 
 def _cells(source: SourceRecord) -> Iterator[str]:

@@ -21,7 +21,7 @@ from harvester.errors import NoCredentials, SettingError
 from harvester.settings import SECTIONS, TABLE
 
 
-@click.command(cls=SettingsCommand, shared=[INPUTS, *setting_options(*SECTIONS), DRY_RUN])
+@click.command(cls=SettingsCommand, params=[INPUTS, *setting_options(*SECTIONS), DRY_RUN])
 @click.pass_obj
 def command(seen: dict[str, Any], /, **options: Any) -> None:
     """Do what is asked."""
@@ -134,7 +134,7 @@ def test_no_option_takes_a_secret() -> None:
 def test_a_selection_of_options() -> None:
     """A command has those sections and settings that it names, and what every command has."""
 
-    @click.command(cls=SettingsCommand, shared=setting_options("pace", "file_mode"))
+    @click.command(cls=SettingsCommand, params=setting_options("pace", "file_mode"))
     def small(**_: Any) -> None:
         """Do little."""
 
