@@ -16,7 +16,7 @@ import orjson
 
 from harvester.model import Answered
 from harvester.tenant.connection import Response
-from harvester.tenant.exact_json import LEAST_INTEGER, MOST_INTEGER, NotJson, loads, whole_number
+from harvester.tenant.exact_json import MOST_INTEGER, NotJson, loads, whole_number
 from harvester.tenant.request import (
     OK,
     Request,
@@ -109,10 +109,9 @@ def _read(account_id: str, count: bool, response: Response, sent_at: float) -> A
         if _are_usual(rows, response.body):
             return Answered(sent_at, Page(rows, total, usual=True))
     except orjson.JSONDecodeError:
-        rows = None  # it may be a number that no double holds
+        pass  # it may be a number that no double holds
     try:
-        rows = rows if _are_exact(rows, response.body) else loads(response.body)
-        return Answered(sent_at, Page(_checked(rows, account_id), total))
+        return Answered(sent_at, Page(_checked(loads(response.body), account_id), total))
     except NotJson as error:
         return not_json(sent_at, str(error))
     except _WrongShapeError as error:
@@ -137,21 +136,6 @@ def _are_usual(rows: Any, body: bytes) -> bool:
     except (TypeError, KeyError):
         return False
     return not any_zero or _NEGATIVE_ZERO.search(body) is None
-
-
-def _are_exact(rows: Any, body: bytes) -> bool:
-    """Whether orjson has certainly changed no digit: rows with nothing nested and no unusual number."""
-    return (
-        type(rows) is list
-        and all(type(row) is dict and all(map(_is_simple, row.values())) for row in rows)
-        and _NEGATIVE_ZERO.search(body) is None
-    )
-
-
-def _is_simple(value: Any) -> bool:
-    if type(value) is int:
-        return LEAST_INTEGER <= value <= MOST_INTEGER
-    return value is None or type(value) in (str, bool)
 
 
 class _WrongShapeError(Exception):

@@ -17,9 +17,8 @@ UNLIMITED: Final = 64
 _SPARE: Final = 8
 _LEAST_LATENCY: Final = 1.0
 _HEADROOM: Final = 2.0
-_SAMPLES: Final = 128
-_RANK_EVERY: Final = 16
-_PERCENTILE: Final = 0.95
+_FADES: Final = 0.98
+"""What is left of a high latency after each response that was faster: a sixth after ninety."""
 
 
 class ConcurrencyLimit:
@@ -29,27 +28,15 @@ class ConcurrencyLimit:
     says that there is no quota. Pure arithmetic: it counts nothing and waits for nothing.
     """
 
-    __slots__ = ("_fixed", "_high", "_next", "_samples", "_unranked")
+    __slots__ = ("_fixed", "_high")
 
     def __init__(self, fixed: int | None, *, unlimited: bool) -> None:
         self._fixed = UNLIMITED if fixed is None and unlimited else fixed
-        self._samples: list[float] = []
-        self._next = 0
-        self._unranked = 0
         self._high = 0.0
 
     def observe(self, seconds: float) -> None:
         """Note how long a request took, from sending it to the end of its response."""
-        if self._fixed is not None:
-            return
-        if len(self._samples) < _SAMPLES:
-            self._samples.append(seconds)
-        else:
-            self._samples[self._next] = seconds
-            self._next = (self._next + 1) % _SAMPLES
-        self._unranked += 1
-        if self._unranked >= _RANK_EVERY or seconds > self._high:
-            self._rank()
+        self._high = max(seconds, _FADES * self._high)
 
     def now(self, rate: float | None, oldest: float) -> int:
         """How many requests may be in flight at `rate` requests a second (None if there is no quota).
@@ -64,9 +51,3 @@ class ConcurrencyLimit:
 
     def __repr__(self) -> str:
         return f"<ConcurrencyLimit fixed={self._fixed} high_latency={self._high:.3f}s>"
-
-    def _rank(self) -> None:
-        """Find the high percentile anew: only now and then, since it sorts."""
-        self._unranked = 0
-        ranked = sorted(self._samples)
-        self._high = ranked[math.ceil(_PERCENTILE * len(ranked)) - 1]
