@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from harvester.cli.help import Command, Group
 from harvester.cli.options import SettingsCommand, loaded, setting_options
 from harvester.errors import OutputError
 from harvester.report.text import aligned
-from harvester.settings import SECTIONS, Loaded
+from harvester.settings import SECTIONS
 from harvester.settings.config_file import LOCAL_CONFIG, named_path, user_config
 from harvester.settings.template import template
 
@@ -57,42 +56,27 @@ def show(*, as_json: bool, **options: Any) -> None:
     Precedence: flag, environment, file, default. Secrets are not shown.
     """
     found = loaded(options, needs_tenant=False)
+    config, rows = found.config and str(found.config), list(found.explain())
     if as_json:
-        click.echo(json.dumps(_document(found), ensure_ascii=False, indent=2))
+        document = {
+            "config": config,
+            "profile": found.profile,
+            "settings": [{"name": name, "value": value, "origin": origin} for name, value, origin in rows],
+            "warnings": found.warnings,
+        }
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
         return
-    click.echo(f"configuration file: {_file(found)}\n")
-    rows = [(name, value or "not set", origin) for name, value, origin in found.explain()]
-    for line in aligned([("setting", "value", "from"), *rows]):
-        click.echo(line)
+    profile = f", profile {found.profile}" if found.profile else ""
+    click.echo(f"configuration file: {config or 'none'}{profile}\n")
+    shown = [(name, value or "not set", origin) for name, value, origin in rows]
+    click.echo("\n".join(aligned([("setting", "value", "from"), *shown])))
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
-def _document(found: Loaded) -> dict[str, Any]:
-    return {
-        "config": None if found.config is None else str(found.config),
-        "profile": found.profile,
-        "settings": [
-            {"name": name, "value": value, "origin": origin} for name, value, origin in found.explain()
-        ],
-        "warnings": list(found.warnings),
-    }
-
-
-def _file(found: Loaded) -> str:
-    if found.config is None:
-        users = user_config(os.environ)
-        return f"none (looked for ./{LOCAL_CONFIG}" + (f" and {users})" if users else ")")
-    return f"{found.config}" + (f", profile {found.profile}" if found.profile else "")
-
-
 @command.command("init", cls=Command, epilog=_INIT_EXAMPLES)
 @click.argument("file", required=False, metavar="[FILE]")
-@click.option(
-    "--user",
-    is_flag=True,
-    help="Write the configuration in your home directory, which is read from any directory.",
-)
+@click.option("--user", is_flag=True, help="Write the one in your home directory, for all directories.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no message.")
 def init(*, file: str | None, user: bool, quiet: bool) -> None:
     """Write a configuration with every setting, its default and what it means, all commented out.
@@ -106,7 +90,9 @@ def init(*, file: str | None, user: bool, quiet: bool) -> None:
     path = _path(file, user=user)
     _create(path)
     if not quiet:
-        click.echo(f"{path} written. {_advice(path)}", err=True)
+        found = path in (LOCAL_CONFIG, user_config(os.environ))
+        named = "" if found else f" --config {path}"
+        click.echo(f"{path} written. Edit it, then try: harvester check{named}", err=True)
 
 
 def _path(file: str | None, *, user: bool) -> Path:
@@ -121,26 +107,11 @@ def _path(file: str | None, *, user: bool) -> Path:
 
 
 def _create(path: Path) -> None:
-    created = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-        created = True
         with os.fdopen(descriptor, "w", encoding="utf-8") as written:
             written.write(template())
-    except FileExistsError:
-        raise OutputError(f"{path} exists already", "name another file, or remove it first") from None
     except OSError as error:
-        if created:
-            with suppress(OSError):
-                path.unlink()
         problem = f"{path} cannot be written ({error.strerror})"
-        raise OutputError(problem, "make room, or name another file") from None
-
-
-def _advice(path: Path) -> str:
-    if path == LOCAL_CONFIG:
-        return "Commands started in this directory read it. Edit it, then try: harvester check"
-    if path == user_config(os.environ):
-        return "Commands read it unless they find ./harvester.toml. Edit it, then try: harvester check"
-    return f"Edit it, then try: harvester check --config {path}"
+        raise OutputError(problem, "name another file, or remove what is there") from None

@@ -12,8 +12,8 @@ import click
 
 from harvester.cli.help import Command, GroupedOption
 from harvester.cli.ledgers import ledger_named
-from harvester.cli.options import PATH
-from harvester.errors import SettingError, did_you_mean
+from harvester.cli.options import PATH, Parsed
+from harvester.errors import SettingError
 from harvester.ledger import LedgerReader
 from harvester.review import (
     FORMS,
@@ -28,13 +28,17 @@ from harvester.review import (
     write_answer,
 )
 from harvester.review.totals import NOT_USED
-from harvester.settings.parse import BadValue, duration
+from harvester.settings.parse import duration, names
+from harvester.settings.setting import words
 
 _LONGEST_GRACE: Final = 3650 * 86400.0
 """Seconds; accounts that are older are not new by anybody's measure."""
 
 _WINDOW, _JUDGED, _SHOWN, _GATE = "The window", "What is judged", "What is shown, and where", "A gate for CI"
 """Groups of options."""
+
+_ASKED: Final = ("months", "since", "as_of", "grace", "assume_reported")
+"""Options that are fields of a `Question`; the rest are those of what is `Wanted`."""
 
 _EXAMPLES = """\b
 Examples:
@@ -49,6 +53,26 @@ def _option(group: str, *names: str, **attributes: Any) -> GroupedOption:
     return GroupedOption(names, group=group, **attributes)
 
 
+def _grace(text: str) -> timedelta:
+    return timedelta(seconds=min(duration(text), _LONGEST_GRACE))
+
+
+def _states(text: str) -> frozenset[State]:
+    return frozenset(map(State, words(*State).parse(text)))
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(names(text))
+
+
+def _limit(text: str) -> Limit:
+    return Limit.of("--fail-above", text)
+
+
+def _share(text: str) -> Limit:
+    return Limit.of("--max-unknown", text, share_only=True)
+
+
 # A table: an option takes a line or two. `common` is its rank in short help.
 # fmt: off
 _OPTIONS: Final = [
@@ -57,7 +81,7 @@ _OPTIONS: Final = [
     _option(_WINDOW, "--since", metavar="YYYY-MM", help="First month of the window, instead of --months."),
     _option(_WINDOW, "--as-of", metavar="YYYY-MM",
             help="Last month of the window.  [default: the harvest's]"),
-    _option(_WINDOW, "--grace", metavar="DURATION",
+    _option(_WINDOW, "--grace", metavar="DURATION", type=Parsed("duration", _grace),
             help="Time that an account counts as new.  [default: the window]"),
     _option(_JUDGED, "--include", type=click.Choice(["disabled"]), multiple=True,
             help="Also judge disabled accounts."),
@@ -65,7 +89,8 @@ _OPTIONS: Final = [
             help="CSV of accounts to exclude: accountId[,reason[,until]]."),
     _option(_JUDGED, "--assume-reported", is_flag=True,
             help="Assume that sources of unknown status report usage."),
-    _option(_SHOWN, "--states", metavar="NAMES", common=4, help="States to show.  [default: unused,never]"),
+    _option(_SHOWN, "--states", metavar="NAMES", common=4, type=Parsed("states", _states),
+            default=frozenset(NOT_USED), help="States to show.  [default: unused,never]"),
     _option(_SHOWN, "-o", "--output", metavar="DEST", type=PATH, common=2,
             help="A file instead of stdout (.csv, .ndjson, .txt for IDs)."),
     _option(_SHOWN, "--format", "form", type=click.Choice(FORMS),
@@ -74,20 +99,30 @@ _OPTIONS: Final = [
             help="Totals by this field, such as sourceName or managerName."),
     _option(_SHOWN, "--split-by", metavar="FIELD",
             help="A directory (-o DIR/) with one CSV for each value of this field."),
-    _option(_SHOWN, "--columns", metavar="NAMES", help="Columns, in this order.  [default: all]"),
+    _option(_SHOWN, "--columns", metavar="NAMES", type=Parsed("names", _columns),
+            help="Columns, in this order.  [default: all]"),
     _option(_SHOWN, "--bom", is_flag=True, help="Begin CSV with a byte order mark, for Excel."),
-    _option(_SHOWN, "--formula-guard/--no-formula-guard", default=True,
+    _option(_SHOWN, "guard", "--formula-guard/--no-formula-guard", default=True,
             help="Guard text that a spreadsheet would run as a formula.  [default: --formula-guard]"),
-    _option(_GATE, "--fail-above", metavar="N|P%", common=6,
+    _option(_GATE, "--fail-above", metavar="N|P%", common=6, type=Parsed("limit", _limit),
             help="Exit with 1 if more than this are in --states."),
-    _option(_GATE, "--max-unknown", metavar="P%", help="Exit with 3 if more than this are unknown."),
+    _option(_GATE, "--max-unknown", metavar="P%", type=Parsed("limit", _share),
+            help="Exit with 3 if more than this are unknown."),
 ]
 # fmt: on
 
 
 @click.command(cls=Command, epilog=_EXAMPLES, params=_OPTIONS)
 @click.argument("ledger", metavar="LEDGER", type=PATH)
-def command(ledger: str, **options: Any) -> int:
+def command(
+    ledger: str,
+    *,
+    include: tuple[str, ...],
+    exclude: Path | None,
+    fail_above: Limit | None,
+    max_unknown: Limit | None,
+    **options: Any,
+) -> int:
     """Show which accounts nobody uses, from the ledger of a finished harvest.
 
     LEDGER is a ledger, or the output whose ledger is next to it. Works offline and never changes anything
@@ -103,17 +138,22 @@ def command(ledger: str, **options: Any) -> int:
       unknown   its source reports no usage, or not for long enough, or is not known
       never     never used, as far as its source reports
     """  # noqa: D301  # click's mark of lines that stay as they are
+    asked = {name: options.pop(name) for name in _ASKED}
     with _flags_named():
-        limits = {name: _limit(name, options[name]) for name in ("fail_above", "max_unknown")}
-        question, wanted = _question(options), _wanted(options)
+        question = Question(
+            **asked,
+            include_disabled=bool(include),
+            exclusions={} if exclude is None else read_exclusions(exclude),
+        )
         path = ledger_named(ledger)
         with LedgerReader(path) as reader:
             review = Review(reader, question)
-            answer = write_answer(review, wanted, inputs=_inputs(path, ledger, options["exclude"]))
+            inputs = filter(None, (path, Path(ledger), exclude))
+            answer = write_answer(review, Wanted(**options), inputs=inputs)
     if (warning := unmatched_warning(review.unmatched)) is not None:
         click.echo(f"harvester: {warning}", err=True)
     click.echo(str(answer.totals), err=True)
-    return status_of(answer.totals, answer.selected, **limits)
+    return status_of(answer.totals, answer.selected, fail_above=fail_above, max_unknown=max_unknown)
 
 
 @contextmanager
@@ -124,64 +164,3 @@ def _flags_named() -> Iterator[None]:
     except SettingError as error:
         flag = f"--{error.setting.removeprefix('--').replace('_', '-')}"
         raise SettingError(flag, error.problem.removeprefix(f"{error.setting}: "), error.hint) from None
-
-
-def _question(options: dict[str, Any]) -> Question:
-    return Question(
-        months=options["months"],
-        since=options["since"],
-        as_of=options["as_of"],
-        grace=_grace(options["grace"]),
-        include_disabled="disabled" in options["include"],
-        assume_reported=options["assume_reported"],
-        exclusions=read_exclusions(options["exclude"]) if options["exclude"] else {},
-    )
-
-
-def _wanted(options: dict[str, Any]) -> Wanted:
-    return Wanted(
-        states=_states(options["states"]),
-        output=options["output"],
-        form=options["form"],
-        columns=_names(options["columns"]),
-        by=options["by"],
-        split_by=options["split_by"],
-        guard=options["formula_guard"],
-        bom=options["bom"],
-    )
-
-
-def _inputs(path: Path, named: str, exclude: Path | None) -> list[Path]:
-    """What must not be overwritten: the ledger, the output that it was named by, and the exclusions."""
-    return [path, *([] if "://" in named else [Path(named)]), *([exclude] if exclude else [])]
-
-
-def _grace(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    try:
-        seconds = duration(text)
-    except BadValue as bad:
-        raise SettingError("grace", f"{text!r} {bad.problem}", "write it as in 30d or 12h") from None
-    return timedelta(seconds=min(seconds, _LONGEST_GRACE))
-
-
-def _limit(name: str, text: str | None) -> Limit | None:
-    return None if text is None else Limit.of(name, text, share_only=name == "max_unknown")
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(name.strip() for name in text.split(","))
-
-
-def _states(text: str | None) -> frozenset[State]:
-    names = _names(text)
-    return frozenset(NOT_USED) if names is None else frozenset(map(_state, names))
-
-
-def _state(name: str) -> State:
-    try:
-        return State(name)
-    except ValueError:
-        hint = did_you_mean(name, State, f"give any of {', '.join(State)}")
-        raise SettingError("states", f"{name!r} is not a state", hint) from None

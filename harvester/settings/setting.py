@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from harvester.errors import did_you_mean
 from harvester.settings import parse
 from harvester.settings.parse import BadValue, show
 
@@ -46,7 +47,7 @@ def words(*choices: str, metavar: str = "NAMES") -> Kind:
         for name in found:
             if name not in choices:
                 problem = f"has {name}, which is not one of {', '.join(choices)}"
-                raise BadValue(problem, f"give any of {','.join(choices)}")
+                raise BadValue(problem, did_you_mean(name, choices, "give one of them"))
             if found.count(name) > 1:
                 raise BadValue(f"has {name} more than once", "name it once")
         return tuple(found)

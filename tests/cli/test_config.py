@@ -87,7 +87,7 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     for name in ("mine", "link", "fifo", "/dev/null"):
         done = harvester("config", "init", name, folder=tmp_path)
         assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
-        assert b"exists already" in done.stderr
+        assert b"cannot be written (File exists)" in done.stderr
     assert (tmp_path / "mine").read_text() == "mine"
     assert not (tmp_path / "nowhere").exists()
 
