@@ -192,7 +192,7 @@ class Fetching:
         sources = await ledger.unasked_sources()
         if sources:
             await ledger.save_sources(await source_statuses(tenant.lanes, sources))
-        elif not await ledger.source_ids():
+        elif not await ledger.sources():
             self._observe(_NO_SOURCES)
 
 

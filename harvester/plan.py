@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from harvester.errors import UsageError
 from harvester.fetching import list_of
 from harvester.ledger import LedgerReader
-from harvester.ledger.account_list import Preview
+from harvester.ledger.account_list import preview
 from harvester.model import total_rate
 from harvester.parts import lane_quotas, ledger_paths_of
 from harvester.report.text import plural, rate, span
@@ -93,10 +93,16 @@ def plan(settings: Settings) -> Plan:
             "use `harvester check` for an estimate, or --dry-run with the list of `harvester accounts`",
         )
     with ExitStack() as stack:
-        preview = stack.enter_context(Preview(_unfinished(settings, stack)))
-        for batch in list_of(settings):
-            preview.add(batch)
-        return _plan(settings, preview)
+        found = preview(list_of(settings), _unfinished(settings, stack))
+    quotas = list(lane_quotas(settings).values()) or [settings.quota] * len(settings.api_version)
+    return Plan(
+        **found._asdict(),
+        skipped=settings.skip_unreported,
+        clients=max(len(settings.clients), 1),
+        lanes=len(quotas),
+        per_second=total_rate(quotas),
+        output=settings.output,
+    )
 
 
 def _unfinished(settings: Settings, stack: ExitStack) -> LedgerReader | None:
@@ -105,19 +111,3 @@ def _unfinished(settings: Settings, stack: ExitStack) -> LedgerReader | None:
     if paths is None or settings.fresh or not paths.partial.exists():
         return None
     return stack.enter_context(LedgerReader(paths.partial))
-
-
-def _plan(settings: Settings, preview: Preview) -> Plan:
-    quotas = list(lane_quotas(settings).values()) or [settings.quota] * len(settings.api_version)
-    return Plan(
-        distinct=preview.distinct,
-        repeated=preview.repeated,
-        settled=preview.settled,
-        unreported=preview.unreported,
-        skipped=settings.skip_unreported,
-        clients=max(len(settings.clients), 1),
-        lanes=len(quotas),
-        per_second=total_rate(quotas),
-        output=settings.output,
-        by_source=preview.by_source,
-    )

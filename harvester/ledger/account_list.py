@@ -7,9 +7,9 @@ both. It writes nothing if they agree. Memory is bounded by SQLite's cache.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
-from typing import Final, Self, TypeAlias
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import Final, NamedTuple, TypeAlias
 
 import orjson
 
@@ -17,6 +17,7 @@ from harvester.errors import InternalError, ResumeRefused
 from harvester.ledger.database import Database
 from harvester.ledger.reader import LIST_COMPLETE, LIST_VERSION, LedgerReader
 from harvester.ledger.records import ListSummary
+from harvester.ledger.schema import TABLES
 from harvester.model import ListedAccount
 
 _Row: TypeAlias = tuple[int, str, str | None, str | None]
@@ -34,6 +35,17 @@ CREATE TEMP TABLE listed (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
 _SAME: Final = """
 SELECT count(*) FROM listed JOIN entry USING (position, id) WHERE entry.kept IS listed.kept
 """
+
+
+_SETTLED_EARLIER: Final = """
+UPDATE main.entry SET outcome = known.outcome FROM earlier.entry AS known WHERE known.id = main.entry.id
+"""
+_BY_SOURCE: Final = """
+SELECT sourceId, coalesce(status = 'INCOMPLETE', 0)
+    OR coalesce(json_extract(kept, '$.usageStatus') = 'INCOMPLETE', 0) AS silent, count(*)
+FROM main.entry LEFT JOIN main.source_ ON source_.id = sourceId WHERE outcome IS NULL GROUP BY 1, 2
+"""
+"""Pending accounts, by source and by whether it reports no usage."""
 
 
 class AccountList:
@@ -136,68 +148,35 @@ def _source(kept: bytes | None) -> str | None:
     return source if isinstance(source, str) else None
 
 
-class Preview:
-    """Counts the accounts of a list as they are added, changing nothing; to be closed. Memory is bounded.
+class Preview(NamedTuple):
+    """Of a list: its distinct and repeated accounts, and those that the unfinished harvest has `settled`.
 
-    `earlier` is the unfinished harvest, if there is one. Accounts count as unreported if that harvest was
-    told so of their source, or the list says so (`usageStatus`), and they are not settled.
+    `unreported` of the others are of sources without usage: that harvest was told so, or the list says so.
+    `by_source` has the rest, as far as the list names their sources.
     """
 
-    def __init__(self, earlier: LedgerReader | None) -> None:
-        self._earlier = earlier
-        self._database = sqlite3.connect("")  # private, and on disk once it grows
-        self._database.execute(
-            "CREATE TABLE seen (id TEXT PRIMARY KEY, settled INTEGER, unreported INTEGER, source TEXT)"
-            " WITHOUT ROWID"
-        )
-        sources = earlier.sources() if earlier is not None else []
-        self._silent = {source.id for source in sources if source.status == "INCOMPLETE"}
-        self.repeated = 0
+    distinct: int
+    repeated: int
+    settled: int
+    unreported: int
+    by_source: dict[str, int]
 
-    def add(self, batch: Sequence[ListedAccount]) -> None:
-        """Take the next accounts of the list."""
-        settled = set() if self._earlier is None else self._earlier.settled_of([one.id for one in batch])
-        rows = [(one.id, one.id in settled, self._unreported(one), _source(one.kept)) for one in batch]
-        added = self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", rows).rowcount
-        self.repeated += len(rows) - added
 
-    def _unreported(self, account: ListedAccount) -> bool:
-        if account.kept is None:
-            return False
-        reported = orjson.loads(account.kept).get("usageStatus") != "INCOMPLETE"
-        return not reported or _source(account.kept) in self._silent
-
-    @property
-    def distinct(self) -> int:
-        """Distinct accounts."""
-        return self._count("1")
-
-    @property
-    def settled(self) -> int:
-        """Those that the unfinished harvest has settled."""
-        return self._count("settled")
-
-    @property
-    def unreported(self) -> int:
-        """Those of sources without usage that are not settled."""
-        return self._count("unreported AND NOT settled")
-
-    @property
-    def by_source(self) -> dict[str, int]:
-        """Those that are neither settled nor known as unreported, by the source that the list names."""
-        return dict(
-            self._database.execute(
-                "SELECT source, count(*) FROM seen"
-                " WHERE source IS NOT NULL AND NOT settled AND NOT unreported GROUP BY source"
-            )
-        )
-
-    def _count(self, condition: str) -> int:
-        found: int = self._database.execute(f"SELECT count(*) FROM seen WHERE {condition}").fetchone()[0]  # noqa: S608  # words of ours
-        return found
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()
+def preview(batches: Iterable[Sequence[ListedAccount]], earlier: LedgerReader | None) -> Preview:
+    """Look at a list without changing anything. `earlier` is the unfinished harvest, if there is one."""
+    with closing(Database.private()) as database:
+        for statement in TABLES:
+            database.execute(statement)
+        listed = AccountList(database)
+        for batch in batches:
+            listed.add(batch)
+        found = listed.end()
+        if earlier is not None:
+            database.execute("ATTACH DATABASE ? AS earlier", f"{earlier.path.absolute().as_uri()}?mode=ro")
+            database.execute(_SETTLED_EARLIER)
+            database.execute("INSERT INTO main.source_ SELECT * FROM earlier.source_")
+        pending = database.rows(_BY_SOURCE)
+        total = sum(count for _, _, count in pending)
+        unreported = sum(count for _, silent, count in pending if silent)
+        by_source = {source: count for source, silent, count in pending if source and not silent}
+        return Preview(found.distinct, found.repeated, found.distinct - total, unreported, by_source)

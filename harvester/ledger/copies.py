@@ -62,7 +62,7 @@ def copy_into(ledger: Database, copy: Path, mode: int) -> None:
 
 def open_copy(copy: Path) -> Database:
     """Open a copy that nobody else knows yet, to change it without a log and without syncing."""
-    database = Database.for_writing(copy)
+    database = Database.open(copy, writing=True)
     database.started = True
     database.durable = False
     database.execute("PRAGMA synchronous = OFF")

@@ -25,11 +25,9 @@ _PATIENCE: Final = 10.0
 
 _START_AGAIN: Final = "start again with --fresh"
 _HARVEST_AGAIN: Final = "harvest the list again"
-_RERUN: Final = "run the same command again once that is fixed"
 
 _IN_USE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
-_CLOSED_TO_US: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
 _SHARED_MEMORY: Final = (
     *_IN_USE,
     "SQLITE_CANTOPEN",
@@ -53,34 +51,26 @@ class Database:
         """Whether anything is ever synced: not where the database is gone with the process."""
 
     @classmethod
-    def for_reading(cls, path: Path) -> Database:
-        """Open the ledger at `path` for reading only, whatever other processes do with it.
-
-        Raises:
-            LedgerUnreadable: it is missing or cannot be opened.
-        """
-        uri = path.absolute().as_uri() + "?mode=ro"
+    def open(cls, path: Path, *, writing: bool) -> Database:
+        """Open the database at `path`, which must be there: SQLite would make it readable by all."""
+        uri = f"{path.absolute().as_uri()}?mode={'rw' if writing else 'ro'}"
         try:
             connection = sqlite3.connect(
-                uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+                uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=writing
             )
         except sqlite3.Error as error:
-            raise read_fault(error, str(path)) from error
-        return cls(connection, path, writing=False)
+            raise _fault(error, str(path), writing=writing, started=False) from error
+        return cls(connection, path, writing=writing)
 
     @classmethod
-    def for_writing(cls, path: Path) -> Database:
-        """Open the database at `path`, which should be there: SQLite would make it readable by all."""
-        try:
-            connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
-        except sqlite3.Error as error:
-            raise write_fault(error, str(path), started=False) from error
-        return cls(connection, path, writing=True)
+    def private(cls) -> Database:
+        """Make a database that nobody else sees: on disk once it grows, and gone when it is closed."""
+        database = cls(sqlite3.connect("", uri=True, isolation_level=None), Path("a list"), writing=True)
+        database.durable = False
+        return database
 
     def _fault(self, error: sqlite3.Error) -> StopRun:
-        if self._writing:
-            return write_fault(error, self.name, started=self.started)
-        return read_fault(error, self.name)
+        return _fault(error, self.name, writing=self._writing, started=self.started)
 
     # --- statements
 
@@ -215,44 +205,34 @@ def lacks_shared_memory(error: BaseException | None) -> bool:
     return isinstance(error, sqlite3.Error) and _code(error).startswith(_SHARED_MEMORY)
 
 
-def write_fault(error: sqlite3.Error, name: str, *, started: bool) -> StopRun:
-    """The error to raise for `error`, met while writing the ledger called `name`.
-
-    Once the harvest has `started`, the ledger is good up to its last commit, so the run can be resumed.
-    """
+def _fault(error: sqlite3.Error, name: str, *, writing: bool, started: bool) -> StopRun:
+    """The error to raise for `error`, met while reading or writing the ledger called `name`."""
     code = _code(error)
+    if code.startswith(_DAMAGED) and not started:
+        hint = _START_AGAIN if writing else _HARVEST_AGAIN
+        return LedgerUnreadable(f"{name}: is damaged or is not a ledger ({error})", hint)
+    if writing:
+        return _write_fault(error, name, started=started)
+    if code.startswith(_IN_USE):
+        problem = f"{name}: is locked by a run, on a file system where others cannot read it meanwhile"
+        return LedgerUnreadable(problem, "wait until the run has ended")
+    return LedgerUnreadable(f"{name}: cannot be read ({error})", "check the file and its permissions")
+
+
+def _write_fault(error: sqlite3.Error, name: str, *, started: bool) -> StopRun:
+    """Once the harvest has `started`, the ledger is good up to its last commit, so the run can be resumed."""
+    code, problem = _code(error), f"{name}: the ledger cannot be written ({error})"
     if code.startswith("SQLITE_FULL"):
         hint = "free some space and run the same command again"
         return StoppedEarly(f"{name}: no space left for the ledger", hint)
     if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError)):
         return InternalError(f"{name}: the ledger was used wrongly ({error})")
     if started or code.startswith("SQLITE_IOERR"):
-        return StoppedEarly(f"{name}: the ledger cannot be written ({error})", _RERUN)
-    return _opening_fault(error, name)
-
-
-def _opening_fault(error: sqlite3.Error, name: str) -> StopRun:
-    code = _code(error)
+        return StoppedEarly(problem, "run the same command again once that is fixed")
     if code.startswith(_IN_USE):
         hint = "wait until it has ended, or stop it"
         return OutputError(f"{name}: the ledger is in use by another program", hint)
-    if code.startswith(_DAMAGED):
-        return LedgerUnreadable(f"{name}: is damaged or is not a ledger ({error})", _START_AGAIN)
-    if code.startswith(_CLOSED_TO_US):
-        hint = "check the directory and its permissions"
-        return OutputError(f"{name}: the ledger cannot be opened for writing ({error})", hint)
-    return OutputError(f"{name}: the ledger cannot be written ({error})", _RERUN)
-
-
-def read_fault(error: sqlite3.Error, name: str) -> StopRun:
-    """The error to raise for `error`, met while reading the ledger called `name`."""
-    code = _code(error)
-    if code.startswith(_IN_USE):
-        problem = f"{name}: is locked by a run, on a file system where others cannot read it meanwhile"
-        return LedgerUnreadable(problem, "wait until the run has ended")
-    if code.startswith(_DAMAGED):
-        return LedgerUnreadable(f"{name}: is damaged or is not a ledger ({error})", _HARVEST_AGAIN)
-    return LedgerUnreadable(f"{name}: cannot be read ({error})", "check the file and its permissions")
+    return OutputError(problem, "check the directory and its permissions")
 
 
 def _code(error: sqlite3.Error) -> str:

@@ -71,7 +71,6 @@ class Ledger:
     end_list = _awaited(Writer.end_list)
     list_complete = _awaited(Writer.list_complete)
     next_pending = _awaited(Writer.next_pending)
-    source_ids = _awaited(Writer.source_ids)
     sources = _awaited(Writer.sources)
     unasked_sources = _awaited(Writer.unasked_sources)
     save_sources = _awaited(Writer.save_sources)
@@ -96,11 +95,6 @@ class Ledger:
     let_others_read = _awaited(Writer.let_others_read)
     publish = _awaited(Writer.publish)
 
-    @property
-    def run_id(self) -> str:
-        """The ID of this run, once it has begun."""
-        return self._writer.run_id
-
     # --- opening and closing
 
     @staticmethod
@@ -112,7 +106,7 @@ class Ledger:
         if not path.exists():
             return False
         try:
-            with closing(Database.for_reading(path)) as database:
+            with closing(Database.open(path, writing=False)) as database:
                 return database.begun()
         except LedgerUnreadable:
             return True  # `open` says what is wrong with it

@@ -98,7 +98,7 @@ def retry(finished: Path, path: Path, copy: Path, mode: int = 0o600) -> Writer:
         if not _is_empty(lock):
             raise OutputError(f"{path}: there is an unfinished harvest", "finish it first")
         with disk_errors(path, "the ledger", started=False):
-            with closing(Database.for_reading(finished)) as source:
+            with closing(Database.open(finished, writing=False)) as source:
                 source.check_format()
                 copy_into(source, copy, mode)
             with closing(open_copy(copy)) as database, database.transaction():
@@ -159,7 +159,7 @@ def _connect_exclusively(path: Path, lock: Lock, why: StopRun) -> Database:
 
 
 def _connect_as(locking: str, path: Path) -> Database:
-    database = Database.for_writing(path)
+    database = Database.open(path, writing=True)
     try:
         database.execute(f"PRAGMA locking_mode = {locking}")
         if database.begun():

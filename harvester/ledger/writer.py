@@ -69,7 +69,6 @@ class Writer(Queries):
         super().__init__(database)
         self.path = path
         self.warnings = warnings
-        self.run_id = ""
         self._list = AccountList(database)
         self._lock = lock
         self._directory = directory
@@ -100,13 +99,6 @@ class Writer(Queries):
         """At most `limit` accounts without an outcome, with positions greater than `after`, in order."""
         found = orjson.loads(self.database.value(_PENDING, after, limit))
         return [Account(position, id_, bool(unreported)) for position, id_, unreported in found]
-
-    def source_ids(self) -> list[str]:
-        """The distinct `sourceId`s among the kept properties of the list, sorted."""
-        found = self.database.rows(
-            "SELECT DISTINCT sourceId FROM entry WHERE sourceId IS NOT NULL ORDER BY 1"
-        )
-        return [source_id for (source_id,) in found]
 
     def unasked_sources(self) -> dict[str, str | None]:
         """The sources on the list of which nothing is known yet, each with its name where the list has it."""
@@ -221,16 +213,16 @@ class Writer(Queries):
 
         `run` must have `started` (a Unix time), and may have anything else that JSON can hold.
         """
-        self.run_id = run.get("id") or uuid4().hex
+        run_id: str = run.get("id") or uuid4().hex
         self._details = {name: value for name, value in run.items() if name not in ("id", "started")}
         with self.database.transaction():
             self._run = self.database.execute(
                 "INSERT INTO run (id, started, details) VALUES (?, ?, ?)",
-                self.run_id,
+                run_id,
                 run["started"],
                 orjson.dumps(self._details).decode(),
             ).lastrowid
-        return self.run_id
+        return run_id
 
     def end_run(self, figures: Mapping[str, Any]) -> None:
         """Record how this run ended: anything that JSON can hold."""

@@ -68,7 +68,7 @@ def test_the_source_is_taken_from_what_is_kept(tmp_path: Path) -> None:
     accounts = [ListedAccount(at, f"id{at}", one) for at, one in enumerate(kept)]
     with created(tmp_path / "x") as writer:
         read_list(writer, accounts)
-        assert writer.source_ids() == ["s1", "s2"]
+        assert list(writer.unasked_sources()) == ["s1", "s2"]
         writer.save_sources(
             [SourceStatus("s1", "One", "INCOMPLETE", None), SourceStatus("s2", None, None, None)]
         )
@@ -114,7 +114,7 @@ def test_a_changed_list_is_followed(
         assert (summary.distinct, summary.repeated) == (len(wanted), len(now) - len(wanted))
         assert (summary.added, summary.dropped) == (len(wanted.keys() - known), len(known - wanted.keys()))
         assert (summary.shared, summary.settled_earlier) == (len(shared), len(done & shared))
-        assert writer.source_ids() == (["s"] if keep and wanted else [])
+        assert list(writer.unasked_sources()) == (["s"] if keep and wanted else [])
         assert [account.position for account in pending(writer)] == [
             now.index(id_) for id_ in wanted if id_ not in done
         ]

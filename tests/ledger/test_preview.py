@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from harvester.ledger.account_list import Preview
+from harvester.ledger.account_list import preview
 from harvester.model import ListedAccount
 
 
@@ -23,8 +23,5 @@ def test_pending_accounts_are_counted_by_their_source() -> None:
         listed(5),
         listed(6, sourceId="c"),
     ]
-    with Preview(None) as preview:
-        preview.add(accounts)
-        preview.add(accounts[:2])
-        assert (preview.distinct, preview.repeated, preview.settled, preview.unreported) == (7, 2, 0, 1)
-        assert preview.by_source == {"a": 2, "c": 1}
+    repeated = [one._replace(position=one.position + 7) for one in accounts[:2]]
+    assert preview([accounts, repeated], None) == (7, 2, 0, 1, {"a": 2, "c": 1})
