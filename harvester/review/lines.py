@@ -7,6 +7,7 @@ by them. Line breaks in a cell are kept, in quotes.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from types import NoneType
@@ -37,10 +38,8 @@ _WIDEST_ID: Final = 60
 BOM: Final = "\ufeff"
 _FORMULA: Final = frozenset("=+-@\t\r")
 _NOT_GUARDED: Final = "accountId"
-_NUMBERS: Final = frozenset({int, float, NoneType})
-"""Types of cells that never act: -5 is no formula."""
-_SPECIAL: Final = ',"\r\n'
-"""A cell with any of these is put in quotes."""
+_PLAIN: Final = frozenset({str, int, float, NoneType})
+"""Types of cells that `csv` writes as they should be. Numbers never act: -5 is no formula."""
 _KEPT: Final = "\t\r\n"
 """What acts on a terminal, but belongs into cells."""
 
@@ -79,49 +78,42 @@ def _json_lines(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> list
 # --- CSV
 
 
+class _Lines(list[str]):
+    r"""What `csv` writes, with ``\n`` line ends; it is told others, so that it quotes cells with either."""
+
+    END: Final = "\r\n"
+
+    def write(self, line: str) -> None:
+        self.append(line[: -len(self.END)] + "\n")
+
+
 def csv_header(columns: Sequence[str], *, bom: bool = False) -> str:
     """The first line."""
-    return (BOM if bom else "") + ",".join(map(_quoted, columns)) + "\n"
+    return (BOM if bom else "") + csv_lines(columns, [[name] for name in columns], guard=False)[0]
 
 
 def csv_lines(columns: Sequence[str], values: Sequence[Sequence[Any]], *, guard: bool = True) -> list[str]:
     """A line (or several, where a quoted cell has line breaks) for each row; None is empty.
 
-    `values` has the cells of each column: whether any of them needs care is found out for all at once.
+    `values` has the cells of each column.
     """
     cells = [
         _cells(some, guard=guard and column != _NOT_GUARDED)
         for column, some in zip(columns, values, strict=True)
     ]
-    if len(cells) == 1:  # an empty line would be none at all
-        cells = [[cell or '""' for cell in cells[0]]]
-    return [",".join(row) + "\n" for row in zip(*cells, strict=True)]
+    lines = _Lines()
+    csv.writer(lines, lineterminator=lines.END).writerows(zip(*cells, strict=True))
+    return lines
 
 
-def _cells(values: Sequence[Any], *, guard: bool) -> Sequence[str]:
-    types = set(map(type, values))
-    if types == {NoneType}:
-        return [""] * len(values)
-    texts = values if types == {str} else list(map(cell_text, values))
-    every = "".join(texts)
-    if guard and not types <= _NUMBERS and _may_act(every, texts):
-        pairs = zip(values, texts, strict=True)
-        texts = [text if type(value) in _NUMBERS else guarded(text) for value, text in pairs]
-        every = "".join(texts)
-    return list(map(_quoted, texts)) if any(mark in every for mark in _SPECIAL) else texts
-
-
-def _may_act(every: str, texts: Sequence[str]) -> bool:
-    if not every.isprintable():
-        return True
-    signs = any(sign in every for sign in _FORMULA)  # anywhere: seldom, and soon found out
-    return signs and not _FORMULA.isdisjoint([text[:1] for text in texts])
-
-
-def _quoted(cell: str) -> str:
-    if any(mark in cell for mark in _SPECIAL):
-        return '"' + cell.replace('"', '""') + '"'
-    return cell
+def _cells(values: Sequence[Any], *, guard: bool) -> list[Any]:
+    texts = [one if type(one) in _PLAIN else cell_text(one) for one in values]
+    if not guard:
+        return texts
+    return [
+        guarded(one) if type(one) is str and (one[:1] in _FORMULA or not one.isprintable()) else one
+        for one in texts
+    ]
 
 
 def guarded(text: str) -> str:
