@@ -113,12 +113,11 @@ class RateController:
         """A request sent after the last pause was accepted; True if that changed the rate."""
         return self._retuned(self._adaptive.proven())
 
-    def memory(self, pause: float) -> Memory:
+    def memory(self) -> Memory:
         """What the next run must know."""
         since = self._clock() - self._log.span
         return replace(
             self._adaptive.memory(self._quota),
-            pause=pause,
             sent=tuple(self._log.sent_times(since)),
             unaccepted=tuple(self._log.unaccepted_times(since)),
         )

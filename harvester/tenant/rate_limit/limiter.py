@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
@@ -136,10 +137,9 @@ class Limiter:
                 self._close(retry_after + _SAFETY, 429, asked=True)
         self._end(sent_at, observe=True)
 
-    def hold(self, retry_after: float | None, status: int) -> None:
+    def hold(self, retry_after: float, status: int) -> None:
         """A 503 or the token endpoint asks to wait: the lane pauses, and the rate stays as it is."""
-        wait = pause(1, self._rng) if retry_after is None else retry_after
-        self._close(wait + _SAFETY, status, asked=retry_after is not None)
+        self._close(retry_after + _SAFETY, status, asked=True)
 
     # --- the state, live
 
@@ -152,11 +152,6 @@ class Limiter:
     def paused_until(self) -> float:
         """The clock time at which the present or last pause ends; minus infinity before the first."""
         return self._pause.until
-
-    @property
-    def paused_seconds(self) -> float:
-        """Seconds it has been paused so far, in all."""
-        return self._pause.seconds
 
     @property
     def in_flight(self) -> int:
@@ -174,10 +169,8 @@ class Limiter:
 
     def memory(self) -> dict[str, Any]:
         """What the next run of this lane must know, as JSON of less than 2 kB: see `rate_limit.memory`."""
-        now, wall = self._clock(), self._wall()
-        if self._controller is None:
-            return Memory(pause=self.resumes_in()).encode(clock=now, wall=wall)
-        return self._controller.memory(pause=self.resumes_in()).encode(clock=now, wall=wall)
+        known = Memory() if self._controller is None else self._controller.memory()
+        return replace(known, pause=self.resumes_in()).encode(clock=self._clock(), wall=self._wall())
 
     def __repr__(self) -> str:
         rate = self.rate

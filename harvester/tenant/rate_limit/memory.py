@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from harvester.model import Quota
@@ -21,8 +21,6 @@ _UNSAVED: Final = 0.5
 """Seconds before a kill whose sends the ledger may not have: a commit every 0.25 s, and its duration."""
 _UNSAVED_BURST: Final = 1
 """Requests that may have been sent in that time beyond the rate, to make up for a delay."""
-_BEYOND: Final = 1e9
-"""More requests than any quota allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +75,33 @@ def recall(stored: Mapping[str, Any] | None, quota: Quota | None, *, clock: floa
 
 
 def _decode(stored: Mapping[str, Any], quota: Quota | None, clock: float, wall: float) -> Memory:
-    elapsed = _elapsed(clock - float(stored["clock"]), wall - float(stored["wall"]))
-    pause = max(0.0, float(stored["pause"]) - elapsed)
+    elapsed = _elapsed(clock - stored["clock"], wall - stored["wall"])
+    pause = max(0.0, stored["pause"] - elapsed)
     if quota is None or "quota" not in stored:
         return Memory(pause=pause)
-    before = Quota(int(stored["quota"][0]), float(stored["quota"][1]))
+    before = Quota(*stored["quota"])
     saved_at = clock - elapsed
-    same = before == quota
     unsaved = _unsaved(stored, before, elapsed, clock)
-    return Memory(
+    known = Memory(
         pause=pause,
         quota=quota,
-        rate=_optional(stored["rate"]) if same else None,
-        held=_optional(stored["held"]) if same else None,
-        search=_optional(stored["search"]) if same else None,
-        climb=_climb(stored["climb"], saved_at) if same else None,
-        ceiling=_optional(stored["ceiling"]) if same else None,
-        windowed=bool(stored["windowed"]),
+        windowed=stored["windowed"],
         volleys=tuple(
-            (saved_at - float(first), saved_at - float(last), saved_at - float(until))
-            for first, last, until in stored["volleys"]
+            (saved_at - first, saved_at - last, saved_at - until) for first, last, until in stored["volleys"]
         ),
         sent=(*_times(stored["sent"], before, saved_at), *unsaved),
         unaccepted=(*_times(stored["unaccepted"], before, saved_at), *unsaved),
+    )
+    if before != quota:
+        return known
+    climb = stored["climb"]
+    return replace(
+        known,
+        rate=stored["rate"],
+        held=stored["held"],
+        search=stored["search"],
+        climb=None if climb is None else (climb[0], saved_at - climb[1]),
+        ceiling=stored["ceiling"],
     )
 
 
@@ -121,27 +123,15 @@ def _counts(times: Iterable[float], clock: float, step: float) -> list[int]:
 def _times(stored: Sequence[int], quota: Quota, saved_at: float) -> tuple[float, ...]:
     """Each request at the latest moment it may have been sent."""
     step = quota.seconds / _BUCKETS
-    counts = [min(int(count), quota.requests) for count in stored[: _BUCKETS + 1]]
+    counts = [min(count, quota.requests) for count in stored]
     return tuple(saved_at - age * step for age in range(len(counts) - 1, -1, -1) for _ in range(counts[age]))
 
 
 def _unsaved(stored: Mapping[str, Any], quota: Quota, elapsed: float, clock: float) -> tuple[float, ...]:
     """The requests that may have been sent after the last commit: as many as the pace allowed, at its end."""
     span = min(elapsed, _UNSAVED)
-    rate = _optional(stored["rate"]) or quota.per_second
+    rate = stored["rate"] or quota.per_second
     parts_ago = next((part + 1 for part, count in enumerate(stored["sent"]) if count), math.inf)
     since_last = span + parts_ago * quota.seconds / _BUCKETS
-    count = min(quota.requests, math.ceil(rate * span) + _UNSAVED_BURST, _whole(rate * since_last))
-    return (clock - elapsed + span,) * count
-
-
-def _whole(requests: float) -> int:
-    return int(min(requests + 1e-6, _BEYOND))
-
-
-def _climb(stored: Any, saved_at: float) -> tuple[int, float] | None:
-    return None if stored is None else (int(stored[0]), saved_at - float(stored[1]))
-
-
-def _optional(value: Any) -> float | None:
-    return None if value is None else float(value)
+    most = min(quota.requests, math.ceil(rate * span) + _UNSAVED_BURST)
+    return (clock - elapsed + span,) * int(min(most, rate * since_last + 1e-6))

@@ -15,7 +15,7 @@ class Pause:
     nobody gets through any more.
     """
 
-    __slots__ = ("_clock", "_ended", "_half_open", "_planned", "_probe", "_sleep", "until")
+    __slots__ = ("_clock", "_ended", "_half_open", "_probe", "_sleep", "until")
 
     def __init__(self, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
         self.until = -math.inf
@@ -24,7 +24,6 @@ class Pause:
         self._half_open = False
         self._probe: float | None = None
         self._ended = asyncio.Event()
-        self._planned = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -35,11 +34,6 @@ class Pause:
     def remaining(self) -> float:
         """Seconds until the pause ends; 0 if there is none."""
         return max(0.0, self.until - self._clock())
-
-    @property
-    def seconds(self) -> float:
-        """Seconds it has been closed so far, in all."""
-        return self._planned - self.remaining
 
     async def wait(self) -> None:
         """Return when it is open; a pause that grows meanwhile is awaited to its new end."""
@@ -68,7 +62,6 @@ class Pause:
     def close(self, until: float) -> float:
         """Close until `until`, or until the time planned if that is later; return the seconds added."""
         added = max(0.0, until - max(self.until, self._clock()))
-        self._planned += added
         self.until = max(self.until, until)
         return added
 
