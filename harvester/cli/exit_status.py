@@ -43,13 +43,8 @@ def explain(error: BaseException, status: int) -> None:
         error.show()
         sentence = error.format_message()
     else:
-        sentence = _about(error) if isinstance(error, OSError) else str(error) or "there is not enough memory"
+        sentence = str(error) or "there is not enough memory"
         click.echo(f"harvester: {sentence}", err=True)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         github = importlib.import_module("harvester.report.github")  # for nobody else
         github.tell_error(sentence, status, os.environ)
-
-
-def _about(error: OSError) -> str:
-    reason = error.strerror or type(error).__name__
-    return f"{error.filename!r}: {reason}" if error.filename else reason

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -23,15 +21,14 @@ def ledger_named(name: str) -> Path:
     Raises:
         UsageError: there is none.
     """
-    if resolve(name).remote and not Path(name).exists():
+    output = Path(name)
+    if resolve(name).remote and not output.exists():
         return _of_remote(name)
-    found = find_ledger(Path(name.rstrip("/") or "/")) or _named_in_summary(Path(name))
-    if found is not None:
+    if found := find_ledger(output) or ledger_in_summary(summary_of(output)):
         return found
-    if not Path(name).exists():
-        raise UsageError(
-            f"{name}: there is no such ledger or output", "name the output of a finished harvest"
-        )
+    if not output.exists():
+        problem = f"{name}: there is no such ledger or output"
+        raise UsageError(problem, "name the output of a finished harvest")
     raise UsageError(
         f"{name}: its ledger is not next to it, and rows alone do not show which accounts have none",
         "name the ledger, or harvest again without --no-keep-ledger",
@@ -45,34 +42,21 @@ def _of_remote(name: str) -> Path:
     for path in (paths.finished, paths.partial) if paths is not None else ():
         if path.exists():
             return path
-    if not base_url:
-        raise UsageError(
-            f"{name}: it is not known which tenant was harvested",
-            "set SAIL_BASE_URL to the tenant's, or name the ledger",
-        )
     raise UsageError(
-        f"{name}: the state directory has no ledger of it",
-        f"check the spelling and the tenant ({base_url}), or name the ledger itself",
+        f"{name}: the state directory has no ledger of it for {base_url or 'a tenant that is not named'}",
+        "check the spelling, set SAIL_BASE_URL to the tenant's, or name the ledger itself",
     )
 
 
 def summary_of(output: Path) -> Path:
     """Where the summary of a harvest to `output` is, unless it was told otherwise."""
-    return output / "_summary.json" if output.is_dir() else output.with_name(f"{output.name}.summary.json")
+    return output / "_summary.json" if output.is_dir() else Path(f"{output}.summary.json")
 
 
-def _named_in_summary(output: Path) -> Path | None:
-    if not output.name:
-        return None
-    path = summary_of(output)
+def ledger_in_summary(summary: Path) -> Path | None:
+    """The ledger that a summary names, if it is there; both may have been moved together."""
     try:
-        return ledger_in_summary(orjson.loads(path.read_bytes()), path)
-    except (OSError, orjson.JSONDecodeError, AttributeError):
+        named = Path(orjson.loads(summary.read_bytes())["ledger"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def ledger_in_summary(summary: Mapping[str, Any], path: Path) -> Path | None:
-    """The ledger that the summary at `path` names, if it is there; both may have been moved together."""
-    named = summary.get("ledger")
-    places = (Path(named), path.parent / Path(named).name) if isinstance(named, str) else ()
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in (named, summary.parent / named.name) if place.is_file()), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 
 import click
 from click.shell_completion import CompletionItem
@@ -18,7 +17,6 @@ Examples:
   harvester help unused
   harvester help troubleshooting | less"""
 
-_TITLE = re.compile(r"^# (.*)$", re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?-->\n\n?", re.DOTALL)
 
 
@@ -33,24 +31,21 @@ def command(context: click.Context, topic: str | None) -> None:
     """Show a page of the manual, or the help of a command; without TOPIC, the topics."""
     pages = _pages()
     if topic is None:
-        click.echo("\n".join(_topics(pages)))
-    elif topic in pages:
-        click.echo(_COMMENT.sub("", pages[topic].read_text(encoding="utf-8")).rstrip())
+        width = max(map(len, pages))
+        for name, page in pages.items():
+            click.echo(f"{name:{width}}  {page.splitlines()[0].removeprefix('# ')}")
     else:
-        click.echo(_help_of(context, topic, list(pages)))
+        click.echo(pages[topic] if topic in pages else _help_of(context, topic, list(pages)))
 
 
-def _pages() -> dict[str, Traversable]:
+def _pages() -> dict[str, str]:
     """The pages by topic. `manual` is a link to docs/ in a clone, and a copy of it in a wheel."""
-    found = (files("harvester") / "manual").iterdir()
-    pages = {one.name.removesuffix(".md"): one for one in found if one.name.endswith(".md")}
-    return dict(sorted(pages.items()))
-
-
-def _topics(pages: dict[str, Traversable]) -> list[str]:
-    width = max(map(len, pages))
-    titles = {name: _TITLE.search(page.read_text(encoding="utf-8")) for name, page in pages.items()}
-    return [f"{name:{width}}  {title[1] if title else ''}".rstrip() for name, title in titles.items()]
+    found = sorted((files("harvester") / "manual").iterdir(), key=lambda one: one.name)
+    return {
+        one.name.removesuffix(".md"): _COMMENT.sub("", one.read_text(encoding="utf-8")).strip()
+        for one in found
+        if one.name.endswith(".md")
+    }
 
 
 def _help_of(context: click.Context, name: str, topics: list[str]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,66 +44,46 @@ def command(source: str, *, output: str | None) -> int:
     Needs the extra `report`.
     """
     require_drawing("report")
-    with _found(source) as found:
-        page = Path(output) if output is not None else _default(source)
-        named = {"--output": page}
-        if found.reader is not None and (beside := list_beside(page)) is not None:
-            named["the list of accounts next to --output"] = beside
-        distinct_paths(named, found.inputs)
-        listed = write_report(page, found.summary, found.reader, note=found.note)
+    page = Path(output) if output is not None else _default(source)
+    with ExitStack() as stack:
+        named, ledger = _found(source)
+        reader = None if ledger is None else stack.enter_context(LedgerReader(ledger))
+        inputs = filter(None, (named, ledger))
+        note = RUN_ONLY
+        if reader is not None and named is None:
+            summary = _last_summary(reader)
+        else:
+            summary = read_summary(named or Path(source))
+            if reader is not None and all(run.id != summary.get("runId") for run in reader.runs()):
+                reader, note = None, _NO_LONGER
+        written = {"--output": page}
+        if reader is not None and (beside := list_beside(page)) is not None:
+            written["the list of accounts next to --output"] = beside
+        distinct_paths(written, inputs)
+        listed = write_report(page, summary, reader, note=note)
     if str(page) != "-":
         click.echo(f"Wrote {page}" + (f" and {listed}" if listed is not None else ""), err=True)
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What there is of a harvest. `note` says why there is no ledger, or none that can answer."""
-
-    summary: Mapping[str, Any]
-    reader: LedgerReader | None
-    inputs: tuple[Path, ...]
-    note: str = RUN_ONLY
-
-
-@contextmanager
-def _found(source: str) -> Iterator[_Found]:
-    """The summary and the ledger that `source` means."""
-    if source.endswith(_SUMMARY):
-        with _of_summary(Path(source)) as found:
-            yield found
-        return
-    try:
-        path = ledger_named(source)
-    except UsageError:
-        summary = summary_of(Path(source))
-        if not summary.is_file():
-            raise
-        yield _Found(read_summary(summary), None, (summary,))
-        return
-    with LedgerReader(path) as reader:
-        yield _Found(_summary_in(reader, Path(source)), reader, (path,))
+def _found(source: str) -> tuple[Path | None, Path | None]:
+    """The summary and the ledger that `source` means; None is a summary that is in the ledger."""
+    summary = Path(source)
+    if not source.endswith(_SUMMARY):
+        try:
+            return None, ledger_named(source)
+        except UsageError:
+            summary = summary_of(summary)
+            if not summary.is_file():
+                raise
+    return summary, ledger_in_summary(summary)
 
 
-@contextmanager
-def _of_summary(path: Path) -> Iterator[_Found]:
-    """A summary, with the ledger that it names if that is there and of the same harvest."""
-    summary = read_summary(path)
-    if (ledger := ledger_in_summary(summary, path)) is None:
-        yield _Found(summary, None, (path,))
-        return
-    with LedgerReader(ledger) as reader:
-        same = any(run.id == summary.get("runId") for run in reader.runs())
-        yield _Found(summary, reader if same else None, (path, ledger), RUN_ONLY if same else _NO_LONGER)
-
-
-def _summary_in(reader: LedgerReader, source: Path) -> Mapping[str, Any]:
+def _last_summary(reader: LedgerReader) -> Mapping[str, Any]:
     """The summary of the last run that has one: the ledger keeps it."""
     for run in reversed(reader.runs()):
         if isinstance(found := run.details.get("summary"), dict):
             return found
-    if (beside := summary_of(source)).is_file():
-        return read_summary(beside)
     raise UsageError(
         f"{reader.path}: no run of this harvest has ended yet, so there are no figures to show",
         "run the same command again to finish it",
