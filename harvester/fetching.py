@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from harvester import parts
 from harvester.engine import Engine
 from harvester.errors import StopRun
-from harvester.event_loop import first_error
 from harvester.events import ListChanged, ListRead, Observer, Warned
 from harvester.ledger import Ledger, ListSummary
 from harvester.model import ListedAccount
@@ -21,7 +20,6 @@ from harvester.tenant.account_list import account_pages
 from harvester.tenant.client import Tenant
 from harvester.tenant.source_usage import SourceUsage, source_statuses
 
-T = TypeVar("T")
 Batches: TypeAlias = AsyncGenerator[list[ListedAccount], None]
 
 _SAVE_EVERY: Final = 0.25
@@ -110,7 +108,7 @@ class Fetching:
             self._settings, observer=self._observe, memory=memory, spare=spare
         ) as tenant:
             await ledger.save_lanes({lane.label: lane.api_version for lane in tenant.lanes})
-            return await _with_tokens(tenant, self._request(tenant, ledger, own_list, ahead, release))
+            return await self._request(tenant, ledger, own_list, ahead, release)
 
     async def _request(
         self, tenant: Tenant, ledger: Ledger, own_list: bool, ahead: int | None, release: bool
@@ -239,18 +237,6 @@ _NO_SOURCES: Final = Warned(
     "the list has no sourceId, so accounts without rows may belong to sources that report no usage",
     "harvest with --list, or give the list that `harvester accounts` writes",
 )
-
-
-async def _with_tokens(tenant: Tenant, work: Coroutine[object, object, T]) -> T:
-    """Run `work` while the clients' token tasks run. Its own error comes out of it, not a group."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tenant.start(tasks)
-            result = await work
-            tenant.stop()
-            return result
-    except BaseExceptionGroup as group:
-        raise first_error(group) from None
 
 
 def list_of(settings: Settings) -> Iterator[list[ListedAccount]]:

@@ -11,9 +11,8 @@ Both need a running event loop. Close the iterator (`contextlib.aclosing`) if yo
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 from harvester import parts
@@ -21,7 +20,6 @@ from harvester.events import Observer, fan_out
 from harvester.ledger.records import UsageStatus
 from harvester.settings.settings import Settings
 from harvester.tenant.account_list import account_pages
-from harvester.tenant.client import Tenant
 from harvester.tenant.listing import SOURCES, Record, list_pages
 from harvester.tenant.source_usage import SourceUsage
 
@@ -59,7 +57,8 @@ async def list_accounts(
         UsageError: the filter, the base URL or another setting is wrong.
         StoppedEarly: the tenant was unavailable for too long.
     """
-    async with _tenant(settings, fan_out(*observers), spare="manager" in settings.add) as tenant:
+    spare, observer = "manager" in settings.add, fan_out(*observers)
+    async with parts.open_tenant(settings, observer=observer, memory={}, spare=spare) as tenant:
         usage = SourceUsage(tenant.lanes, coverage="usage" in settings.add)
         pages = account_pages(
             tenant,
@@ -85,7 +84,7 @@ async def list_sources(
     Raises:
         StopRun: as `list_accounts`.
     """
-    async with _tenant(settings, fan_out(*observers)) as tenant:
+    async with parts.open_tenant(settings, observer=fan_out(*observers), memory={}) as tenant:
         usage = SourceUsage(tenant.lanes)
         async with aclosing(list_pages(tenant.lanes, SOURCES, filters=filters)) as pages:
             async for page in pages:
@@ -105,16 +104,3 @@ async def _with_usage(source: Record, usage: SourceUsage) -> SourceRecord:
         usageStatus=known.status,
         usageSince=known.since,
     )
-
-
-@asynccontextmanager
-async def _tenant(settings: Settings, observer: Observer, *, spare: bool = False) -> AsyncIterator[Tenant]:
-    """The tenant with its token tasks running. No task group: a generator may be closed by any task."""
-    async with parts.open_tenant(settings, observer=observer, memory={}, spare=spare) as tenant:
-        tasks = [asyncio.create_task(client.keep_tokens()) for client in tenant.clients]
-        try:
-            yield tenant
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)

@@ -235,7 +235,7 @@ async def test_a_reader_that_leaves_ends_the_listing() -> None:
         sent = sum(isinstance(event, RequestEnded) for event in on.events)
         await asyncio.sleep(0)
         assert sum(isinstance(event, RequestEnded) for event in on.events) == sent
-        assert not [task for task in asyncio.all_tasks() if "keep_tokens" in repr(task)]
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("tokens of")]
 
 
 async def test_records_can_be_written_as_json() -> None:

@@ -166,15 +166,14 @@ def _scope_hint(scope: str) -> str:
     return f"give it the scope {scope} (or sp:scopes:all)"
 
 
-def _without_token(client: TenantClient, problem: AccessDenied | Fault | Throttled, topic: str) -> Finding:
+def _without_token(client: TenantClient, problem: AccessDenied | Fault, topic: str) -> Finding:
     """Why a client has no token. A fault is of `topic`, which is the way to a tenant that never answered."""
     who = f"client {client.label!r} could not get a token"
-    match problem:
-        case AccessDenied():
-            return of_error("token", problem)
-        case Throttled():
-            hint = "something else keeps requesting tokens: stop it, or try again in a minute"
-            return failed("token", f"{who}: the token endpoint answered 429", hint, UNAVAILABLE)
+    if isinstance(problem, AccessDenied):
+        return of_error("token", problem)
+    if problem.reason is Reason.THROTTLED:
+        hint = "something else keeps requesting tokens: stop it, or try again in a minute"
+        return failed("token", f"{who}: the token endpoint answered 429", hint, UNAVAILABLE)
     return of_fault(topic, problem, who if topic == "token" else "")
 
 

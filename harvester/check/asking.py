@@ -24,7 +24,7 @@ _BEFORE_AGAIN: Final = 1.0
 
 @dataclass(slots=True)
 class Asking:
-    """Asks one question at a time, at most twice. To be closed, which ends the token tasks.
+    """Asks one question at a time, at most twice.
 
     `seconds` has the latencies of the answers so far, and `throttled` says whether one was 429.
     """
@@ -33,22 +33,14 @@ class Asking:
     patience: float = PATIENCE
     seconds: list[float] = field(default_factory=list)
     throttled: bool = False
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def close(self) -> None:
-        """End the token tasks."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def token(self, client: TenantClient) -> AccessDenied | Fault | Throttled | None:
+    async def token(self, client: TenantClient) -> AccessDenied | Fault | None:
         """Fetch the client's first token; why there is none, if so.
 
         A secret, or a proxy's password, that is refused is not tried again: that may lock it. Each client
         is asked for only here, so the next one is spared what stopped this one.
         """
         tokens, clock = client.tokens, self.tenant.clock
-        self._tasks.append(asyncio.create_task(client.keep_tokens()))
         began = clock()
         while True:
             try:

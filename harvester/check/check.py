@@ -72,14 +72,11 @@ class Check:
         topic = await look(route, self.add, tls=self.tls, ca_bundle=self.ca_bundle, patience=self.patience)
         asking = Asking(self.tenant, patience=self.patience)
         access = Access(asking, self._add, filters=self.filters, accounts_needed=self.listing)
-        try:
-            for client in self.tenant.clients:
-                if not await access.try_client(client, topic):
-                    break
-            if access.usable:
-                await self._add_figures(asking, access)
-        finally:
-            await asking.close()
+        for client in self.tenant.clients:
+            if not await access.try_client(client, topic):
+                break
+        if access.usable:
+            await self._add_figures(asking, access)
 
     def _add(self, finding: Finding) -> None:
         """Add a finding, and before the first one after an answer the proxy that this came through."""

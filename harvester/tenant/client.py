@@ -21,7 +21,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 from harvester.credentials import Credentials
 from harvester.errors import AccessDenied
-from harvester.events import ClientDropped, LaneDropped, Observer, RequestEnded
+from harvester.events import LaneDropped, Observer, RequestEnded
 from harvester.model import Answered, Fault, NotSent, Outcome, Quota, Reason, Shard, Throttled, TokenRejected
 from harvester.tenant.connection import Connection
 from harvester.tenant.grant import ClientCredentials, ReadyToken
@@ -75,7 +75,6 @@ class Tenant:
         self.clock = clock
         self.sleep = sleep
         self.rng = rng
-        self._tasks: list[asyncio.Task[None]] = []
         self.clients = tuple(TenantClient(one, self) for one in distinctly_named(clients))
 
         def lane(client: TenantClient, version: str, label: str) -> Lane:
@@ -120,34 +119,24 @@ class Tenant:
         """Whether the tenant has answered anything in this run."""
         return self.connection.ever_answered
 
-    def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Start each client's token task. `stop`, or leaving the tenant, ends them."""
-        self._tasks += [tasks.create_task(client.keep_tokens()) for client in self.clients]
-
-    def stop(self) -> None:
-        """End the token tasks, so that their group can end."""
-        for task in self._tasks:
-            task.cancel()
-
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        for client in self.clients:
+            await client.tokens.close()
         await self.connection.close()
 
 
 class TenantClient:
-    """A client ID with its secret and its token. `dropped` says why it is not used any more, if so."""
+    """A client ID with its secret and its tokens."""
 
     def __init__(self, credentials: Credentials, tenant: Tenant) -> None:
         self.label = credentials.label
         self.quota = credentials.quota
         self.lanes: tuple[Lane, ...] = ()
-        self.dropped: AccessDenied | None = None
-        self._observer = tenant.observer
         source = (  # a secret gets new tokens, so it is preferred to a ready one
             ClientCredentials(credentials, tenant.connection, tenant.observer, tenant.clock)
             if credentials.client_id
@@ -164,20 +153,16 @@ class TenantClient:
         )
 
     def __repr__(self) -> str:
-        return f"<TenantClient {self.label}: {self.dropped or self.tokens}>"
+        return f"<TenantClient {self.label}: {self.tokens.denied or self.tokens}>"
 
-    async def keep_tokens(self) -> None:
-        """The client's token task: ends when it is canceled or the tenant refuses the credentials."""
-        await self.tokens.run()
-        if self.tokens.denied is not None:
-            self.drop(self.tokens.denied)
+    @property
+    def dropped(self) -> AccessDenied | None:
+        """Why the client is not used any more, if so: the tenant refuses its credentials, or its requests."""
+        return self.tokens.denied
 
     def drop(self, why: AccessDenied) -> None:
         """Use the client no more; whoever waits for its token is sent away. Reported once."""
-        if self.dropped is None:
-            self.dropped = why
-            self.tokens.deny(why)
-            self._observer(ClientDropped(self.label, str(why)))
+        self.tokens.deny(why)
 
     def _hold(self, retry_after: float, status: int) -> None:
         for lane in self.lanes:
@@ -204,7 +189,7 @@ class Lane:
     @property
     def dropped(self) -> bool:
         """Whether the lane, or its client, is not used any more."""
-        return self._dropped or self.client.dropped is not None
+        return self._dropped or self.client.tokens.denied is not None
 
     def drop(self, why: str) -> None:
         """Use the lane no more. Reported once."""
@@ -216,7 +201,7 @@ class Lane:
     def permanent_fault(self) -> Fault | None:
         """What waiting cannot help, if nothing has ever answered because of it; it ends the run at once."""
         fault = self.client.tokens.last_fault
-        if isinstance(fault, Fault) and fault.permanent:
+        if fault is not None and fault.permanent:
             return fault
         return None if self.tenant.ever_answered else self.tenant.connection.permanent_fault
 

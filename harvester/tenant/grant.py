@@ -35,7 +35,7 @@ class Grant(NamedTuple):
         return f"<Grant seconds={self.seconds}>"
 
 
-Granted: TypeAlias = Grant | AccessDenied | Fault | Throttled
+Granted: TypeAlias = Grant | AccessDenied | Fault
 """A token; why there is none to be had; or what may pass."""
 
 
@@ -61,17 +61,24 @@ class ClientCredentials:
 
     async def fetch(self, sent_at: float) -> Granted:
         """A new token, if there is one. `sent_at` is the loop's time now."""
-        status, reason, size = None, "canceled", 0
         try:
             response = await self._connection.post_form("/oauth/token", self._form, sent_at)
-            granted = response if isinstance(response, Fault) else self._read(response, sent_at)
-            status = response.status
-            size = 0 if isinstance(response, Fault) else len(response.body)
-            reason = _reason(granted)
-        finally:
-            seconds = self._clock() - sent_at
-            self._observer(RequestEnded(self._label, "token", status, reason or None, seconds, size))
+        except asyncio.CancelledError:
+            self._report(None, "canceled", sent_at, 0)
+            raise
+        if isinstance(response, Fault):
+            self._report(response.status, response.reason, sent_at, 0)
+            return response
+        granted = self._read(response, sent_at)
+        reason = granted.reason if isinstance(granted, Fault) else None
+        if isinstance(granted, AccessDenied):
+            reason = Reason.UNAUTHORIZED
+        self._report(response.status, reason, sent_at, len(response.body))
         return granted
+
+    def _report(self, status: int | None, reason: str | None, sent_at: float, size: int) -> None:
+        seconds = self._clock() - sent_at
+        self._observer(RequestEnded(self._label, "token", status, reason, seconds, size))
 
     def _read(self, response: Response, sent_at: float) -> Granted:
         if response.status == OK:
@@ -85,8 +92,11 @@ class ClientCredentials:
                 "check client ID and secret, and that the personal access token still exists",
             )
         refused = refusal(response, sent_at)
-        if isinstance(refused, (Fault, Throttled)):
+        if isinstance(refused, Fault):
             return refused
+        if isinstance(refused, Throttled):
+            wait = refused.retry_after
+            return Fault(sent_at, Reason.THROTTLED, refused.detail, status=response.status, retry_after=wait)
         detail = refused.detail
         nowhere = response.status in _NO_ENDPOINT and not self._worked
         if nowhere:
@@ -162,12 +172,3 @@ def _life_from_claims(token: str) -> float | None:
     if isinstance(issued, (int, float)) and isinstance(expires, (int, float)) and expires > issued:
         return float(expires - issued)
     return None
-
-
-def _reason(granted: Granted) -> str:
-    """The word for `RequestEnded`; empty for a token."""
-    if isinstance(granted, Grant):
-        return ""
-    if isinstance(granted, AccessDenied):
-        return Reason.UNAUTHORIZED
-    return Reason.THROTTLED if isinstance(granted, Throttled) else granted.reason

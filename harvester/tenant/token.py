@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Final
 
 from multidict import CIMultiDict
 
 from harvester.errors import AccessDenied
-from harvester.events import Observer, TokenFailed, TokenRenewed
-from harvester.model import Fault, Throttled
+from harvester.events import ClientDropped, Observer, TokenFailed, TokenRenewed
+from harvester.model import Fault
 from harvester.tenant.grant import Grant, Granted
 from harvester.waiting import delay, pause
 
@@ -51,11 +52,11 @@ class Token:
 
 
 class Tokens:
-    """The tokens of one client. `run` is its task; it never raises for what the tenant does.
+    """The tokens of one client, fetched by a task that begins when one is first waited for. `close` ends it.
 
     `source` gives the next token, or says why there is none; it is given the loop's time.
-    `denied` says that there will be no more. While a token is needed and cannot be fetched, `last_problem`
-    says why, `last_fault` is that fault, and `failing_since` the loop's time of the first failure.
+    `denied` says why there will be no more. While a token is needed and cannot be fetched, `last_fault` is
+    what went wrong last, and `failing_since` the loop's time of the first failure.
     `hold(seconds, status)` is called if the token endpoint asks to wait.
     """
 
@@ -72,8 +73,7 @@ class Tokens:
     ) -> None:
         self.denied: AccessDenied | None = None
         self.failing_since: float | None = None
-        self.last_fault: Fault | Throttled | None = None
-        self.last_problem: str | None = None
+        self.last_fault: Fault | None = None
         self._source = source
         self._client = client
         self._observer = observer
@@ -82,11 +82,17 @@ class Tokens:
         self._sleep = sleep
         self._rng = rng
         self._token: Token | None = None
+        self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
         self._wanted = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Tokens of {self._client}: {self.last_problem or self._token}>"
+
+    @property
+    def last_problem(self) -> str | None:
+        """What went wrong last, in words for a person."""
+        return None if self.last_fault is None else _problem(self.last_fault)
 
     def ready(self, now: float) -> Token | None:
         """The current token, if there is one that has not expired."""
@@ -105,18 +111,31 @@ class Tokens:
 
     async def wait(self) -> bool:
         """Wait until there is a token; False if there will be none."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"tokens of {self._client}")
+            self._task.add_done_callback(lambda _: self._settled.set())
         while self._token is None and self.denied is None:
+            if self._task.done():
+                self._task.result()  # it never raises for what the tenant does
             await self._settled.wait()
         return self.denied is None
 
     def deny(self, why: AccessDenied) -> None:
-        """There will be no more tokens: whoever waits for one is told."""
-        self.denied = self.denied or why
-        self._token = None
-        self._settled.set()
-        self._wanted.set()
+        """There will be no more tokens: whoever waits for one is told. Reported once."""
+        if self.denied is None:
+            self.denied = why
+            self._token = None
+            self._settled.set()
+            self._wanted.set()
+            self._observer(ClientDropped(self._client, str(why)))
 
-    async def run(self) -> None:
+    async def close(self) -> None:
+        """End the task."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
         """Fetch and renew tokens until canceled, or until the tenant refuses the credentials."""
         rejected = 0
         while self.denied is None:
@@ -141,7 +160,7 @@ class Tokens:
             asked_at = self._clock()
             result = await self._source(asked_at)
             if isinstance(result, Grant):
-                self.failing_since = self.last_problem = self.last_fault = None
+                self.failing_since = self.last_fault = None
                 self._observer(TokenRenewed(self._client, result.seconds))
                 return Token(result.token, None if result.seconds is None else asked_at + result.seconds)
             if isinstance(result, AccessDenied):
@@ -151,21 +170,19 @@ class Tokens:
             await self._sleep(self._failed(result, tries))
         return None
 
-    def _failed(self, fault: Fault | Throttled, tries: int) -> float:
+    def _failed(self, fault: Fault, tries: int) -> float:
         """Note that the token endpoint gave none; return the seconds to wait."""
         now = self._clock()
         self.ready(now)  # one that has expired meanwhile is not to be used
         self.failing_since = now if self.failing_since is None else self.failing_since
         self.last_fault = fault
-        self.last_problem = _problem(fault)
         wait = pause(tries, self._rng)
         if fault.retry_after is not None:
             wait = max(wait, fault.retry_after)
-            status = fault.status if isinstance(fault, Fault) and fault.status is not None else 429
-            self._hold(fault.retry_after, status)
-        if isinstance(fault, Fault) and fault.permanent:
+            self._hold(fault.retry_after, fault.status or 0)
+        if fault.permanent:
             return max(wait, _WITHOUT_HOPE)  # whoever wants the token ends with this fault, and says so
-        self._observer(TokenFailed(self._client, self.last_problem, wait))
+        self._observer(TokenFailed(self._client, _problem(fault), wait))
         return wait
 
     async def _until_due(self, token: Token) -> None:
@@ -175,17 +192,15 @@ class Tokens:
             return
         life = max(token.due - self._clock(), 0.0)
         ahead = min(_RENEW_AHEAD_AT_MOST, life * _RENEW_AHEAD)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(max(life - ahead, _LEAST_LIFE)):
                 await self._wanted.wait()
-        except TimeoutError:
-            return
 
 
-def _problem(fault: Fault | Throttled) -> str:
+def _problem(fault: Fault) -> str:
     """What went wrong, with the token endpoint as its subject."""
-    status = 429 if isinstance(fault, Throttled) else fault.status
-    if status is None or (isinstance(fault, Fault) and not fault.connected):
+    status = fault.status
+    if status is None or not fault.connected:
         return fault.detail
     detail = "" if fault.detail in ("", f"HTTP {status}") else f" ({fault.detail})"
     return f"the token endpoint answered {status}{detail}"

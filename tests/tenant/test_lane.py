@@ -68,10 +68,7 @@ async def stage(handler: Handler, *clients: Credentials, **options: Any) -> Asyn
         on = Stage(server)
         async with Tenant(server.url, clients or (READY,), observer=on.observe, **settings) as on.tenant:
             on.lane = on.tenant.lanes[0]
-            async with asyncio.TaskGroup() as tasks:
-                on.tenant.start(tasks)
-                yield on
-                on.tenant.stop()
+            yield on
 
 
 async def test_a_good_response_is_answered_and_reported() -> None:

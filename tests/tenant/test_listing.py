@@ -73,11 +73,7 @@ async def stage(answer: Answer, *clients: Credentials, **options: Any) -> AsyncI
     settings = {"quota": None, "rng": Random(1), "clock": clock.time, "sleep": clock.sleep} | options
     async with raw_server(handle) as server:
         async with Tenant(server.url, clients or (READY,), observer=events.append, **settings) as tenant:
-            tasks = [asyncio.create_task(client.keep_tokens()) for client in tenant.clients]
             yield Stage(tenant, server, events)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def in_real_time() -> dict[str, Any]:
@@ -345,12 +341,7 @@ async def test_a_tenant_that_is_away_is_an_outage_also_while_sources_are_asked_a
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
     events: list[Event] = []
     options: dict[str, Any] = {"quota": None, "rng": Random(1), "max_outage": 0.2} | in_real_time()
-    async with (
-        Tenant(url, (READY,), observer=events.append, **options) as tenant,
-        asyncio.TaskGroup() as tasks,
-    ):
-        tenant.start(tasks)
+    async with Tenant(url, (READY,), observer=events.append, **options) as tenant:
         with pytest.raises(StoppedEarly, match="has not been available"):
             await source_statuses(tenant.lanes, {"a": None})
-        tenant.stop()
     assert not any(isinstance(event, Warned) for event in events)

@@ -13,8 +13,8 @@ import pytest
 
 from harvester.credentials import Credentials
 from harvester.errors import AccessDenied, SettingError
-from harvester.events import Event, RequestEnded, TokenFailed, TokenRenewed
-from harvester.model import Fault, Reason, Throttled
+from harvester.events import ClientDropped, Event, RequestEnded, TokenFailed, TokenRenewed
+from harvester.model import Fault, Reason
 from harvester.tenant.connection import Connection
 from harvester.tenant.grant import ClientCredentials, Grant, Granted, ReadyToken, claims_of
 from harvester.tenant.token import Tokens
@@ -23,6 +23,7 @@ from tests.virtual_loop import run
 
 SECRET = "s3cret-of-the-test"
 CLIENT = Credentials(client_id="id-of-the-test", client_secret=SECRET)
+THROTTLED = Fault(0, Reason.THROTTLED, "HTTP 429", status=429)
 
 
 class Mint:
@@ -62,12 +63,19 @@ class Bench:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Tokens]:
-        task = asyncio.create_task(self.tokens.run())
+        fetching = asyncio.create_task(self.tokens.wait())
+        await asyncio.sleep(0)
         try:
             yield self.tokens
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            fetching.cancel()
+            await self.tokens.close()
+
+    async def ended(self) -> None:
+        """Wait until the task has ended by itself."""
+        tasks = [task for task in asyncio.all_tasks() if task.get_name() == "tokens of c"]
+        if tasks:
+            await asyncio.wait_for(asyncio.wait(tasks), 1)
 
     async def current(self) -> Any:
         assert await self.tokens.wait()
@@ -117,7 +125,7 @@ def test_an_expired_token_is_not_used() -> None:
         bench = Bench(mint)
         async with bench.running() as tokens:
             await tokens.wait()
-            mint.others = [Throttled(0, None)] * 50
+            mint.others = [THROTTLED] * 50
             await asyncio.sleep(99)
             assert tokens.ready(bench.loop.time()) is not None
             assert tokens.ready(bench.loop.time() + 1.1) is None
@@ -184,7 +192,7 @@ def test_a_token_endpoint_that_fails_is_asked_again_and_reported() -> None:
         down = Fault(0, Reason.SERVER_ERROR, "HTTP 503", status=503)
         html = Fault(0, Reason.NOT_JSON, "the response is not valid JSON", status=200)
         nothing = Fault(0, Reason.TIMEOUT, "acme did not respond within 30 s")
-        bench = Bench(Mint(700, down, html, Throttled(0, None), nothing))
+        bench = Bench(Mint(700, down, html, THROTTLED, nothing))
         async with bench.running() as tokens:
             began = bench.loop.time()
             await tokens.wait()
@@ -224,13 +232,11 @@ def test_a_token_endpoint_that_stays_broken_is_bounded_by_others() -> None:
 @pytest.mark.parametrize(
     ("answer", "hold"),
     [
-        (Throttled(0, 40.0), (40.0, 429)),
+        (Fault(0, Reason.THROTTLED, "x", 429, retry_after=40.0), (40.0, 429)),
         (Fault(0, Reason.SERVER_ERROR, "x", 503, retry_after=50.0), (50.0, 503)),
     ],
 )
-def test_a_retry_after_of_the_token_endpoint_is_honored(
-    answer: Throttled | Fault, hold: tuple[float, int]
-) -> None:
+def test_a_retry_after_of_the_token_endpoint_is_honored(answer: Fault, hold: tuple[float, int]) -> None:
     """Nothing is asked before it is over, and the client's lanes pause as long."""
 
     async def main() -> None:
@@ -266,9 +272,8 @@ def test_refused_credentials_reach_all_who_wait() -> None:
 
     async def main() -> None:
         bench = Bench(Mint(1, AccessDenied("no")))
-        task = asyncio.create_task(bench.tokens.run())
         assert not any(await asyncio.gather(*(bench.tokens.wait() for _ in range(3))))
-        await asyncio.wait_for(task, 1)
+        await bench.ended()
         assert not await bench.tokens.wait()
         assert str(bench.tokens.denied) == "no"
 
@@ -280,10 +285,11 @@ def test_a_client_that_is_dropped_needs_no_more_tokens() -> None:
 
     async def main() -> None:
         bench = Bench(Mint(700))
-        task = asyncio.create_task(bench.tokens.run())
         assert await bench.tokens.wait()
         bench.tokens.deny(AccessDenied("lacks the scope"))
-        await asyncio.wait_for(task, 1)
+        bench.tokens.deny(AccessDenied("again"))
+        await bench.ended()
+        assert bench.events[1:] == [ClientDropped("c", "lacks the scope")]
         assert not await bench.tokens.wait()
         assert bench.tokens.ready(0) is None
 
