@@ -23,12 +23,14 @@ STDIN = "-"
 CHUNK = 64 * 1024
 """Most bytes asked for at a time: a pipe's usual size, and small beside what a run holds anyway."""
 
-_ZSTD_SLICE = 512
-"""Compressed bytes handed to zstd at a time: four can become 128 KiB, so this bounds memory at 16 MiB."""
+_SLICE = 512
+"""Compressed bytes unpacked at a time: four of zstd can become 128 KiB, so this bounds memory at 16 MiB."""
 
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_MAGICS = (_GZIP, _ZSTD)
+_KINDS: dict[bytes, tuple[str, Callable[[], Any]]] = {
+    b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(wbits=31)),
+    b"\x28\xb5\x2f\xfd": ("zstd", lambda: zstandard.ZstdDecompressor().decompressobj()),
+}
+"""How compressed data begins, what it is called, and what unpacks one member or frame of it."""
 
 
 def shown(name: str) -> str:
@@ -97,8 +99,6 @@ def _chunks(stream: Any, name: str) -> Iterator[bytes]:
 def _cannot_read(name: str, error: OSError | ValueError) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(shown(name), "no such file", "check the path, or give - to read stdin")
-    if isinstance(error, PermissionError):
-        return InputError(shown(name), "may not be read by this user", "change its permissions, or copy it")
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return InputError(shown(name), f"cannot be read ({reason})")
 
@@ -108,75 +108,36 @@ def _decompressed(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     head = b""
     for chunk in chunks:
         head += chunk
-        if not any(len(head) < len(magic) and magic.startswith(head) for magic in _MAGICS):
+        if not any(len(head) < len(magic) and magic.startswith(head) for magic in _KINDS):
             break
     everything = chain((head,) if head else (), chunks)
-    if head.startswith(_GZIP):
-        return _gunzipped(everything, name)
-    if head.startswith(_ZSTD):
-        return _unzstded(everything, name)
+    for magic, (kind, start) in _KINDS.items():
+        if head.startswith(magic):
+            return _unpacked(everything, name, kind, start)
     return everything
 
 
-def _gunzipped(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """All members of a gzip stream; zero bytes between and after them are padding, as gzip has it."""
-    member = zlib.decompressobj(wbits=31)
-    try:
-        for chunk in chunks:
-            rest = chunk
-            while rest:
-                if member.eof:
-                    rest = rest.lstrip(b"\0")
-                    member = zlib.decompressobj(wbits=31) if rest else member
-                    continue
-                yield from _inflated(member, rest)
-                rest = member.unused_data
-    except zlib.error as error:
-        raise _damaged(name, "gzip", error) from error
-    _check_end(member.eof, name, "gzip")
-
-
-def _inflated(member: Any, data: bytes) -> Iterator[bytes]:
-    """What `data` decompresses to, at most a chunk at a time, so that a bomb cannot fill the memory."""
-    while True:
-        out = member.decompress(data, CHUNK)
-        if out:
-            yield out
-        data = member.unconsumed_tail
-        if member.eof or (not data and len(out) < CHUNK):
-            return
-
-
-def _unzstded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """All frames of a zstd stream."""
-    decompressor = zstandard.ZstdDecompressor()
-    frame = decompressor.decompressobj()
+def _unpacked(chunks: Iterator[bytes], name: str, kind: str, start: Callable[[], Any]) -> Iterator[bytes]:
+    """All gzip members or zstd frames; zero bytes between and after them are padding, as gzip has it."""
+    stream = start()
     try:
         for chunk in chunks:
             ready = bytearray()
-            for start in range(0, len(chunk), _ZSTD_SLICE):
-                rest = chunk[start : start + _ZSTD_SLICE]
-                while rest:
-                    if frame.eof:
-                        frame = decompressor.decompressobj()
-                    ready += frame.decompress(rest)
-                    rest = frame.unused_data
+            for at in range(0, len(chunk), _SLICE):
+                rest = chunk[at : at + _SLICE]
+                while rest := rest.lstrip(b"\0") if stream.eof else rest:
+                    stream = start() if stream.eof else stream
+                    ready += stream.decompress(rest)
+                    rest = stream.unused_data
                 if len(ready) >= CHUNK:
                     yield bytes(ready)
                     ready.clear()
             if ready:
                 yield bytes(ready)
-    except zstandard.ZstdError as error:
-        raise _damaged(name, "zstd", error) from error
-    _check_end(frame.eof, name, "zstd")
-
-
-def _damaged(name: str, kind: str, error: Exception) -> InputError:
-    return InputError(shown(name), f"its {kind} data is damaged ({error})", "make or fetch the file again")
-
-
-def _check_end(reached: bool, name: str, kind: str) -> None:
-    if not reached:
+    except (zlib.error, zstandard.ZstdError) as error:
+        hint = "make or fetch the file again"
+        raise InputError(shown(name), f"its {kind} data is damaged ({error})", hint) from error
+    if not stream.eof:
         hint = "it was cut off: make or fetch it again"
         raise InputError(shown(name), f"ends in the middle of its {kind} data", hint)
 

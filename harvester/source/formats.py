@@ -111,12 +111,9 @@ def _text_accounts(blocks: Blocks, name: str, wanted: Wanted) -> Iterator[Found]
 
 def _is_repeated_header(line: str, name: str, number: int, wanted: Wanted) -> bool:
     """A header of one column says that account IDs follow, which is so anyway; one of several does not."""
-    if separator_line(line):
-        hint = "give the list as CSV (--input-format csv)"
-        raise InputError(name, f"{line} belongs in a CSV", hint, line=number)
     if column_of([line], wanted.fields) is not None:
         return True
-    if is_header(line, wanted.fields):
+    if separator_line(line) or is_header(line, wanted.fields):
         problem = f"a CSV begins here, with the header {line:.60}, in a list of one account ID per line"
         hint = "give the lists as separate files, or --input-format csv if all of it is CSV"
         raise InputError(name, problem, hint, line=number)
@@ -142,10 +139,7 @@ def _json_account(line: str, name: str, number: int, wanted: Wanted) -> tuple[st
         if field is None:
             problem = f"has no {wanted.either}, only {short_list(value)}"
             raise InputError(name, problem, "name the property with --id-field", line=number)
-        found = value[field]
-        if isinstance(found, float):  # perhaps a whole number of more than 64 bits
-            found = json.loads(line)[field]
-        return _json_id(found, field, name, number), kept_of_record(value, wanted.kept)
+        return _json_id(value[field], field, name, number), kept_of_record(value, wanted.kept)
     if isinstance(value, list):
         raise InputError(name, "is a JSON array", _JSON_HINTS["["], line=number)
     return _json_id(value, "the line", name, number), None

@@ -61,7 +61,8 @@ def _refuse_unusable(account_id: str) -> None:
         problem = f"the account ID is longer than {LONGEST_ID} characters"
         raise InvalidAccountId(problem, "is this a list of account IDs?")
     if found := _UNUSABLE.search(account_id):
-        problem = f"the account ID {account_id!a:.100} contains {_described(found[0])}"
+        character = f"U+{ord(found[0]):04X}, an invisible or broken character"
+        problem = f"the account ID {account_id!a:.100} contains {character}"
         raise InvalidAccountId(problem, "put each ID on a line or in a cell of its own")
     if _ROUNDED_NUMBER.fullmatch(account_id):
         problem = f"{account_id} is a number that a spreadsheet has rounded, not an account ID"
@@ -70,15 +71,6 @@ def _refuse_unusable(account_id: str) -> None:
     if account_id in SPREADSHEET_ERRORS:
         problem = f"{account_id} is a spreadsheet's error value, not an account ID"
         raise InvalidAccountId(problem, "repair that cell")
-
-
-def _described(character: str) -> str:
-    code = f"U+{ord(character):04X}"
-    if "\ud800" <= character <= "\udfff":
-        return f"half a character ({code})"
-    if character == "\ufffd":
-        return f"a character that was not decoded ({code})"
-    return f"an invisible character ({code})"
 
 
 def in_shard(account_id: str, shard: Shard) -> bool:
