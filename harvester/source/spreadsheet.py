@@ -29,7 +29,6 @@ _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _WRAPPED = re.compile(r'=?"(?P<text>[^"]*)"')
 _MOST_NAMES = 8
 _DELIMITERS = ",;\t"
-_FIRST_WORD = re.compile(r"[^\s,;]*")
 
 
 class Wanted:
@@ -117,22 +116,19 @@ class _Header:
 
 
 class _Feed:
-    """Gives csv.reader a line at a time, and a blank one for each comment between rows.
+    """Gives csv.reader a line at a time.
 
     `left` lines are at hand; `line` is the number of the last one given; `suspicious` says that its block
-    may have another header in it. Set `row_ended` after each row: a ``#`` within quotes is no comment. An ID
-    (`id_first`) cannot begin with ``#``, but a name (``#sales``) can.
+    may have another header in it.
     """
 
-    def __init__(self, blocks: Blocks, wanted: Wanted) -> None:
+    def __init__(self, blocks: Blocks, header_words: re.Pattern[str]) -> None:
         self._blocks = blocks
-        self._header_words = wanted.header_words
+        self._header_words = header_words
         self._lines: Iterator[str] = iter(())
         self.left = 0
         self.line = 0
         self.suspicious = False
-        self.row_ended = True
-        self.id_first = True
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -145,16 +141,7 @@ class _Feed:
             self.suspicious = self._header_words.search(block.text) is not None
         self.left -= 1
         self.line += 1
-        line = next(self._lines)
-        if self.row_ended and "#" in line and self._is_comment(trim(line)):
-            line = ""
-        self.row_ended = False
-        return line + "\n"
-
-    def _is_comment(self, line: str) -> bool:
-        if self.id_first and (word := _FIRST_WORD.match(line)):
-            return line.startswith("#") and word[0] not in SPREADSHEET_ERRORS
-        return line.startswith("#") and line.lstrip("#")[:1].strip() == ""
+        return next(self._lines) + "\n"
 
 
 def csv_accounts(blocks: Blocks, name: str, wanted: Wanted) -> Iterator[Found]:
@@ -163,20 +150,18 @@ def csv_accounts(blocks: Blocks, name: str, wanted: Wanted) -> Iterator[Found]:
     Raises:
         InputError: it has no ID column, or a row that cannot be understood in one way only.
     """
-    feed = _Feed(blocks, wanted)
+    feed = _Feed(blocks, wanted.header_words)
     header = _first_header(feed, name, wanted)
-    feed.id_first = header.id_at == 0
     found: Found = []
     line = feed.line
     rows = csv.reader(feed, delimiter=header.delimiter, skipinitialspace=True, strict=True)
     try:
         for row in rows:
-            feed.row_ended = True
-            if feed.suspicious and (again := _header_again(row, header, name, line + 1, wanted)):
-                header = again
-                feed.id_first = header.id_at == 0
-            elif any(row) and any(map(trim, row)):
-                found.append(_account(row, header, name, line + 1))
+            if any(map(trim, row)) and not _is_comment(trim(row[0]), header):
+                if feed.suspicious and (again := _header_again(row, header, name, line + 1, wanted)):
+                    header = again
+                else:
+                    found.append(_account(row, header, name, line + 1))
             line = feed.line
             if not feed.left:
                 yield found
@@ -185,6 +170,13 @@ def csv_accounts(blocks: Blocks, name: str, wanted: Wanted) -> Iterator[Found]:
         problem = f"is not valid CSV ({error})"
         raise InputError(name, problem, "check the quotes of this row", line=line + 1) from error
     yield found
+
+
+def _is_comment(first: str, header: _Header) -> bool:
+    """An ID cannot begin with ``#``, but another property can (``#sales``)."""
+    if header.id_at == 0:
+        return first.startswith("#") and first not in SPREADSHEET_ERRORS
+    return first.startswith("#") and first.lstrip("#")[:1].strip() == ""
 
 
 def _account(row: list[str], header: _Header, name: str, line: int) -> tuple[str, bytes | None]:
@@ -229,11 +221,8 @@ def _first_header(feed: _Feed, name: str, wanted: Wanted) -> _Header:
 
 
 def _next_text(feed: _Feed) -> str:
-    for line in feed:
-        feed.row_ended = True
-        if text := trim(line):
-            return text
-    return ""
+    lines = map(trim, feed)
+    return next((line for line in lines if line and line[0] != "#"), "")
 
 
 def _header(cells: list[str], delimiter: str, wanted: Wanted) -> _Header | None:
