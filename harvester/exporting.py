@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from harvester.events import Observer, fan_out
-from harvester.export import Exported, OutputSpec, export, open_output
+from harvester.export import Exported, Ledgers, OutputSpec, export, open_output
 from harvester.files import distinct_paths, try_out
 from harvester.ledger import LedgerReader
 from harvester.settings.settings import Settings
@@ -40,14 +40,9 @@ def export_ledgers(
     observe = fan_out(*observers)
     with ExitStack() as stack:
         readers = [stack.enter_context(LedgerReader(path)) for path in ledgers]
-        firsts = [reader.runs()[0] for reader in readers]
-        output = open_output(
-            spec,
-            begun=min(first.started for first in firsts),
-            observer=observe,
-            max_outage=settings.max_outage,
-        )
-        output.try_out(repeated=[first.id for first in firsts])
+        harvest = Ledgers(readers, all_shards=not unfinished)
+        output = open_output(spec, begun=harvest.begun, observer=observe, max_outage=settings.max_outage)
+        output.try_out(repeated=harvest.run_ids)
         exported = export(
             readers,
             output,

@@ -7,11 +7,11 @@ and `export` writes it from one ledger or from the shards of one list, once or w
 
 from harvester.export.changes import Changes
 from harvester.export.control import Control
-from harvester.export.export import Exported, export, is_complete
-from harvester.export.manifest import failure_lines, write_failures
+from harvester.export.export import Exported, export
 from harvester.export.opening import open_output
 from harvester.export.output import Output, OutputSpec
 from harvester.export.records import COLUMNS
+from harvester.export.shards import Ledgers
 from harvester.export.slices import decoded, slices
 from harvester.export.tables.table import TableOutput
 
@@ -20,14 +20,12 @@ __all__ = [
     "Changes",
     "Control",
     "Exported",
+    "Ledgers",
     "Output",
     "OutputSpec",
     "TableOutput",
     "decoded",
     "export",
-    "failure_lines",
-    "is_complete",
     "open_output",
     "slices",
-    "write_failures",
 ]

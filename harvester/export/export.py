@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import file_digest, sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -15,23 +17,20 @@ from harvester.events import FilePublished, Observer
 from harvester.export.changes import Changes, Comparison, changed_records, earliest_month
 from harvester.export.destinations.directory import REDSHIFT
 from harvester.export.formats import Format
-from harvester.export.formats.columns import merged as merged_columns
 from harvester.export.formats.compress import Compressed
 from harvester.export.manifest import (
     Census,
     encoded,
-    failure_lines,
-    failures_of,
+    failure_line,
     manifest,
     redshift_manifest,
-    write_failures,
 )
 from harvester.export.output import Output, Sink
 from harvester.export.records import Content, Record, Stamper, in_parts
-from harvester.export.shards import Harvest, harvests_of, merged
+from harvester.export.shards import Ledgers, merged
 from harvester.export.slices import Idleness, followed, settled
 from harvester.export.tables.table import Harvested, TableOutput
-from harvester.files import disk_errors, partial, resolve
+from harvester.files import disk_errors, partial, resolve, write_atomically
 from harvester.ledger import Entry, LedgerReader
 from harvester.ledger.copies import LedgerCopy
 from harvester.model import OutputFile
@@ -93,39 +92,38 @@ def export(
         StoppedEarly: it cannot be written, or nobody has settled accounts for `max_outage` seconds.
         ClosedPipe: nobody reads stdout any more.
     """
-    harvests = harvests_of(readers, all_shards=not (unfinished or one_shard))
+    ledgers = Ledgers(readers, all_shards=not (unfinished or one_shard))
     slices = [settled(reader) for reader in readers]
     if follow:
         idle = Idleness(max_outage, clock)
         slices = [followed(reader, output.control, idle) for reader in readers]
         if not output.live:
-            _exhaust(slices)
-            if not (unfinished or _complete(readers)):
+            deque(chain.from_iterable(slices), maxlen=0)  # waits until all accounts are settled
+            if not (unfinished or ledgers.is_complete()):
                 return Exported((), 0, 0, complete=False)
             slices = [settled(reader) for reader in readers]
     elif not unfinished:
-        _refuse_unfinished(readers)
+        ledgers.refuse_unfinished()
     if isinstance(output, TableOutput):
-        return _merge(readers, harvests, output, earlier=earlier, failures=failures, observer=observer)
+        return _merge(ledgers, output, earlier=earlier, failures=failures, observer=observer)
     if output.format is None:
-        return _export_database(readers, output, failures, observer)
-    content = _content(readers, harvests, output, live=follow and output.live)
-    stamper = Stamper(content.columns, harvests[0].tenant)
+        return _export_database(ledgers, output, failures, observer)
+    content = _content(ledgers, output, live=follow and output.live)
+    stamper = Stamper(content.columns, ledgers.tenant)
     make_records: Recorder = stamper.records
     changes: Changes | None = None
     if content.changes:
-        since = earliest_month(min(harvest.begun for harvest in harvests), harvests[0].since)
-        comparison = Comparison(since)
-        own, changes = [harvest.run_id for harvest in harvests], comparison.changes
-        make_records = changed_records(comparison, earlier, own, stamper)
+        comparison = Comparison(earliest_month(ledgers.begun, ledgers.since))
+        changes = comparison.changes
+        make_records = changed_records(comparison, earlier, ledgers.run_ids, stamper)
     exporter = Exporter(output, output.format, content, make_records)
     unwritten: StopRun | None = None
     try:
         exporter.write(merged(slices), on_position)
-        complete = _complete(readers)
+        complete = ledgers.is_complete()
         if complete or unfinished:
-            unwritten = _write_failures(readers, output, failures)
-            exporter.finish(_about(harvests, complete=complete), observer)
+            unwritten = _write_failures(ledgers, output, failures)
+            exporter.finish(ledgers, observer, complete=complete)
         else:
             exporter.interrupt()
         return replace(exporter.exported(complete=complete, changes=changes), unwritten=unwritten)
@@ -135,65 +133,38 @@ def export(
         raise
 
 
-def is_complete(reader: LedgerReader) -> bool:
-    """Whether every account of the list is settled."""
-    return reader.finished or (reader.list_complete() and reader.counts().not_attempted == 0)
-
-
-def _complete(readers: Sequence[LedgerReader]) -> bool:
-    return all(is_complete(reader) for reader in readers)
-
-
-def _refuse_unfinished(readers: Sequence[LedgerReader]) -> None:
-    for reader in readers:
-        if not is_complete(reader):
-            raise InputError(
-                str(reader.path),
-                "the harvest is unfinished",
-                "use --unfinished for the accounts settled so far, or --follow to wait for the rest",
-            )
-
-
-def _exhaust(slices: Sequence[Iterator[list[Entry]]]) -> None:
-    """Wait until all accounts are settled."""
-    for one in slices:
-        for _ in one:
-            pass
-
-
-def _write_failures(readers: Sequence[LedgerReader], output: Output, path: Path | None) -> StopRun | None:
+def _write_failures(ledgers: Ledgers, output: Output, path: Path | None) -> StopRun | None:
     """Write the failed accounts; return why a file of their own, which keeps nothing back, cannot be."""
+    lines, mode = map(failure_line, ledgers.failures()), output.spec.file_mode
     if path is not None:
         try:
-            write_failures(readers, path, output.spec.file_mode)
+            write_atomically(path, lines, mode, what="the failures file", started=True)
         except StopRun as error:
             return error
     elif output.spec.parted:
-        output.write_beside(_FAILURES, failure_lines(readers))
+        output.write_beside(_FAILURES, lines)
     return None
 
 
-def _export_database(
-    readers: Sequence[LedgerReader], output: Output, failures: Path | None, observer: Observer
-) -> Exported:
+def _export_database(ledgers: Ledgers, output: Output, failures: Path | None, observer: Observer) -> Exported:
     """``-o usages.db``: a compact copy of the ledger itself, in one step."""
-    if len(readers) > 1:
+    reader, *others = ledgers.readers
+    if others:
         raise InputError("the ledgers", "several cannot be copied into one", "choose another --format")
-    unwritten = _write_failures(readers, output, failures)
-    dest, totals = output.spec.where.dest, readers[0].totals()
+    unwritten = _write_failures(ledgers, output, failures)
+    dest, totals = output.spec.where.dest, reader.totals()
     path = resolve(Path(dest))
     with disk_errors(path, "the output", started=True):
-        LedgerCopy(readers[0].database, partial(path), path, output.spec.file_mode).publish()
+        LedgerCopy(reader.database, partial(path), path, output.spec.file_mode).publish()
         with path.open("rb") as opened:
             checksum = file_digest(opened, "sha256").hexdigest()
         file = OutputFile(dest, totals.rows, totals.accounts, path.stat().st_size, checksum)
     observer(FilePublished(file.name, file.rows, file.bytes))
-    return Exported((file,), file.rows, file.accounts, is_complete(readers[0]), unwritten=unwritten)
+    return Exported((file,), file.rows, file.accounts, ledgers.is_complete(), unwritten=unwritten)
 
 
 def _merge(
-    readers: Sequence[LedgerReader],
-    harvests: Sequence[Harvest],
+    ledgers: Ledgers,
     output: TableOutput,
     *,
     earlier: LedgerReader | None,
@@ -201,41 +172,23 @@ def _merge(
     observer: Observer,
 ) -> Exported:
     """A table. Its `rows` are those that were new or changed."""
-    unwritten = _write_failures(readers, output, failures)
-    harvested = Harvested(
-        identity=",".join([reader.content_id() for reader in readers]),
-        content=_content(readers, harvests, output, live=False),
-        tenant=harvests[0].tenant,
-        slices=lambda: merged([settled(reader) for reader in readers]),
-        failures=lambda: failures_of(readers),
-        earlier=earlier,
-    )
-    rows = output.merge(harvested)
-    accounts = sum(reader.totals().accounts for reader in readers)
+    unwritten = _write_failures(ledgers, output, failures)
+    content = _content(ledgers, output, live=False)
+    rows = output.merge(Harvested(ledgers.content_id(), content, ledgers, earlier))
+    accounts = sum(reader.totals().accounts for reader in ledgers.readers)
     observer(FilePublished(output.name, rows, None))
     files = (OutputFile(output.name, rows, accounts, 0, ""),)
-    return Exported(files, rows, accounts, _complete(readers), unwritten=unwritten)
+    return Exported(files, rows, accounts, ledgers.is_complete(), unwritten=unwritten)
 
 
-def _content(
-    readers: Sequence[LedgerReader], harvests: Sequence[Harvest], output: Output, *, live: bool
-) -> Content:
+def _content(ledgers: Ledgers, output: Output, *, live: bool) -> Content:
     """A format that must know the properties beforehand is not live: all accounts are settled by now."""
     return Content(
         columns=output.columns,
         changes=output.spec.changes,
-        properties=merged_columns([reader.columns() for reader in readers] if not live else []),
-        run_id=",".join([harvest.run_id for harvest in harvests]),
+        properties={} if live else ledgers.columns(),
+        run_id=",".join(ledgers.run_ids),
     )
-
-
-def _about(harvests: Sequence[Harvest], *, complete: bool) -> dict[str, Any]:
-    return {
-        "runIds": [harvest.run_id for harvest in harvests],
-        "tenant": harvests[0].base_url,
-        "shards": [harvest.shard for harvest in harvests if harvest.shard is not None],
-        "complete": complete,
-    }
 
 
 # --- parts
@@ -267,13 +220,18 @@ class Exporter:
             if on_position is not None:
                 on_position(entries[-1].position)
 
-    def finish(self, about: dict[str, Any], observer: Observer) -> None:
-        """Complete the output and publish it; `about` is what its manifest says of the harvest."""
+    def finish(self, ledgers: Ledgers, observer: Observer, *, complete: bool) -> None:
+        """Complete the output and publish it; its manifest says whether the harvest was `complete`."""
         if not self._files or self._part is not None:
             self._open()
             self._close()
-        document = {} if self._census is None else self._manifest(about, self._census)
-        self._output.publish(document)
+        about = {
+            "runIds": ledgers.run_ids,
+            "tenant": ledgers.base_url,
+            "shards": ledgers.shards,
+            "complete": complete,
+        }
+        self._output.publish({} if self._census is None else self._manifest(about, self._census))
         for file in self._files:
             observer(FilePublished(file.name, file.rows, file.bytes))
 

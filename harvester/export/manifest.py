@@ -21,18 +21,15 @@ bytes::
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
-from heapq import merge
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from harvester.files import write_atomically
-from harvester.ledger import Entry, LedgerReader
+from harvester.ledger import Entry
 from harvester.model import AccountOutcome, Failure, OutputFile
 
 PROGRAM: Final = "account-usage-harvester"
@@ -96,26 +93,6 @@ def encoded(document: Any) -> bytes:
 
 
 # --- the failures file
-
-
-def failure_lines(readers: Sequence[LedgerReader]) -> Iterator[bytes]:
-    """The lines of all failed accounts of one list, in its order."""
-    return map(failure_line, failures_of(readers))
-
-
-def failures_of(readers: Sequence[LedgerReader]) -> Iterator[Failure]:
-    """All failed accounts of one list, in its order."""
-    return merge(*[reader.failures() for reader in readers], key=lambda failure: failure.account.position)
-
-
-def write_failures(readers: Sequence[LedgerReader], dest: Path | str, mode: int = 0o600) -> None:
-    """Write the failures file, empty if nothing failed, in one step.
-
-    Raises:
-        StoppedEarly: it cannot be written.
-    """
-    path = Path(dest)
-    write_atomically(path, failure_lines(readers), mode, what="the failures file", started=True)
 
 
 def failure_line(failure: Failure) -> bytes:

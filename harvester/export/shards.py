@@ -4,89 +4,105 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from heapq import merge
 from itertools import pairwise
 from typing import Final
 from urllib.parse import urlsplit
 
 from harvester.errors import InputError
+from harvester.export.formats.columns import merged as merged_columns
+from harvester.export.slices import settled
 from harvester.ledger import Entry, LedgerReader
+from harvester.model import Failure
 
-_MUST_MATCH: Final = {"base_url": "--base-url", "since": "--since", "sorters": "--sorters"}
+_MUST_MATCH: Final = ("base_url", "since", "sorters", "shard")
 
 
-@dataclass(frozen=True, slots=True)
-class Harvest:
-    """What a ledger's facts say of its harvest, and its first run.
+class Ledgers:
+    """The ledger of a harvest, or those of the shards of one list.
 
-    `begun` is a Unix time; `shard` is such as ``1/4``, or None for a list in one piece.
+    `run_ids` are those of their first runs, and `begun` is when the first of them began, a Unix time.
     """
 
-    run_id: str
-    begun: float
-    base_url: str
-    since: str | None
-    sorters: str | None
-    shard: str | None
+    def __init__(self, readers: Sequence[LedgerReader], *, all_shards: bool) -> None:
+        """`all_shards` is whether all shards of a list must be there.
 
-    @classmethod
-    def of(cls, reader: LedgerReader) -> Harvest:
-        """As the ledger's facts and its first run have it."""
-        runs = reader.runs()
-        run_id, begun = (runs[0].id, runs[0].started) if runs else ("", 0.0)
-        base_url = str(reader.fact("base_url") or "")
-        since, sorters, shard = (reader.fact(key) for key in ("since", "sorters", "shard"))
-        return cls(run_id, begun, base_url, since, sorters, shard)
+        Raises:
+            InputError: they are not shards of one list, one is named twice, or one is missing.
+        """
+        self.readers = readers
+        firsts = [run for reader in readers for run in reader.runs()[:1]]
+        self.run_ids = [run.id for run in firsts]
+        self.begun = min([run.started for run in firsts], default=0.0)
+        self.base_url: str = readers[0].fact("base_url") or ""
+        self.since: str | None = readers[0].fact("since")
+        self.shards: list[str] = [shard for reader in readers if (shard := reader.fact("shard"))]
+        if len(readers) > 1:
+            for reader in readers:
+                _refuse_other(reader, readers[0])
+        for shard in self.shards:
+            if self.shards.count(shard) > 1:
+                problem = f"shard {shard} is named more than once"
+                raise InputError("the ledgers", problem, "name each shard once")
+        if all_shards and self.shards:
+            _refuse_missing(self.shards)
 
     @property
     def tenant(self) -> str:
         """The tenant's host."""
         return urlsplit(self.base_url).hostname or ""
 
-    @property
-    def shards(self) -> int:
-        """How many shards the list has."""
-        return int(self.shard.partition("/")[2]) if self.shard is not None else 1
+    def is_complete(self) -> bool:
+        """Whether every account of the list is settled."""
+        return all(reader.is_complete() for reader in self.readers)
+
+    def refuse_unfinished(self) -> None:
+        """Raise InputError unless every account is settled."""
+        for reader in self.readers:
+            if not reader.is_complete():
+                raise InputError(
+                    str(reader.path),
+                    "the harvest is unfinished",
+                    "use --unfinished for the accounts settled so far, or --follow to wait for the rest",
+                )
+
+    def settled(self) -> Iterator[list[Entry]]:
+        """The accounts that are settled by now, in the order of the list."""
+        return merged([settled(reader) for reader in self.readers])
+
+    def failures(self) -> Iterator[Failure]:
+        """All failed accounts, in the order of the list."""
+        failures = [reader.failures() for reader in self.readers]
+        return merge(*failures, key=lambda failure: failure.account.position)
+
+    def columns(self) -> dict[str, str]:
+        """The properties of all rows with their kinds, as if one ledger had recorded them."""
+        return merged_columns([reader.columns() for reader in self.readers])
+
+    def content_id(self) -> str:
+        """Names what they hold."""
+        return ",".join([reader.content_id() for reader in self.readers])
 
 
-def harvests_of(readers: Sequence[LedgerReader], *, all_shards: bool) -> list[Harvest]:
-    """What each ledger says. `all_shards` is whether all shards of a list must be there.
-
-    Raises:
-        InputError: they are not shards of one list, one is named twice, or one is missing.
-    """
-    found = [Harvest.of(reader) for reader in readers]
-    if len(found) > 1:
-        for reader, harvest in zip(readers, found, strict=True):
-            _refuse_other(str(reader.path), harvest, str(readers[0].path), found[0])
-    named = [harvest.shard for harvest in found]
-    for shard in named:
-        if named.count(shard) > 1:
-            raise InputError("the ledgers", f"shard {shard} is named more than once", "name each shard once")
-    if all_shards and named[0] is not None:
-        _refuse_missing(named, found[0].shards)
-    return found
-
-
-def _refuse_other(name: str, harvest: Harvest, first_name: str, first: Harvest) -> None:
-    if harvest.shard is None:
+def _refuse_other(reader: LedgerReader, first: LedgerReader) -> None:
+    name = str(reader.path)
+    if reader.fact("shard") is None:
         raise InputError(name, "holds a whole list, not a shard of one", "export each whole list by itself")
-    hint = "name shards of one list"
-    for key, flag in _MUST_MATCH.items():
-        here, there = _shown(getattr(harvest, key)), _shown(getattr(first, key))
-        if here != there:
-            raise InputError(name, f"was harvested with {flag} {here}, and {first_name} with {there}", hint)
-    if harvest.shards != first.shards:
-        raise InputError(name, f"is shard {harvest.shard}, and {first_name} is {first.shard}", hint)
+    for key in _MUST_MATCH:
+        here, there = (str(one.fact(key) or "not given") for one in (reader, first))
+        if (_count(here) != _count(there)) if key == "shard" else (here != there):
+            flag = f"--{key.replace('_', '-')}"
+            problem = f"was harvested with {flag} {here}, and {first.path} with {there}"
+            raise InputError(name, problem, "name shards of one list")
 
 
-def _shown(value: str | None) -> str:
-    return "not given" if value is None else value
+def _count(shard: str) -> str:
+    return shard.partition("/")[2]
 
 
-def _refuse_missing(named: Sequence[str | None], count: int) -> None:
-    missing = sorted({f"{index}/{count}" for index in range(1, count + 1)}.difference(named))
-    if missing:
+def _refuse_missing(named: Sequence[str]) -> None:
+    count = int(_count(named[0]))
+    if missing := sorted({f"{index}/{count}" for index in range(1, count + 1)}.difference(named)):
         raise InputError(
             "the ledgers",
             f"{'shard' if len(missing) == 1 else 'shards'} {', '.join(missing)} not named",

@@ -285,6 +285,10 @@ class LedgerReader(Queries):
         settled, run_id = self.database.row(_CONTENT)
         return f"{run_id or ''}/{settled}"
 
+    def is_complete(self) -> bool:
+        """Whether every account of the list is settled."""
+        return self.finished or (self.list_complete() and not self.counts().not_attempted)
+
     def last_position(self) -> int | None:
         """The position of the last account on the list, None if there is none (yet)."""
         found: int | None = self.database.value("SELECT max(position) FROM entry")

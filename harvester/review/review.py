@@ -165,7 +165,7 @@ class Review:
             UsageError: the harvest is unfinished, or does not reach back to the beginning of the window.
             SettingError: a month or the window makes no sense; `setting` is the field of the question.
         """
-        if not reader.finished and not (unpublished and _complete(reader)):
+        if not (reader.is_complete() if unpublished else reader.finished):
             raise UsageError(
                 f"{reader.path}: the harvest is unfinished, so some accounts are not known yet",
                 "run the same command again to finish it",
@@ -349,10 +349,6 @@ def _kept(text: str | None) -> dict[str, Any]:
 def _is_enabled(kept: str | None) -> bool:
     """Whether this much can be said without decoding it: nothing anywhere in it is disabled, or may be."""
     return kept is None or kept.count('"disabled":') == kept.count('"disabled":false')
-
-
-def _complete(reader: LedgerReader) -> bool:
-    return reader.list_complete() and not reader.counts().not_attempted
 
 
 def unmatched_warning(unmatched: Iterable[str]) -> str | None:

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvester.errors import InputError, SettingError, StopRun
-from harvester.export import is_complete, write_failures
 from harvester.export.shards import merged
 from harvester.ledger import Entry, Ledger, LedgerReader
 from harvester.model import AccountOutcome, ListedAccount, Shard
@@ -45,19 +44,16 @@ def test_shards_are_merged_into_what_one_run_would_have_produced(
     whole = finished(tmp_path / "whole.ledger", LISTED)
     parts = shards(tmp_path, LISTED, count)[::-1]
     if name.endswith(".failures"):
-        with_readers(whole, tmp_path / f"whole-{name}")
-        with_readers(parts, tmp_path / f"parts-{name}")
+        failures_of(whole, tmp_path / f"whole-{name}")
+        failures_of(parts, tmp_path / f"parts-{name}")
     else:
         made(whole, tmp_path / f"whole-{name}")
         made(parts, tmp_path / f"parts-{name}")
     assert (tmp_path / f"parts-{name}").read_bytes() == (tmp_path / f"whole-{name}").read_bytes() != b""
 
 
-def with_readers(ledgers: Path | list[Path], dest: Path) -> None:
-    readers = [LedgerReader(path) for path in ([ledgers] if isinstance(ledgers, Path) else ledgers)]
-    write_failures(readers, dest)
-    for reader in readers:
-        reader.close()
+def failures_of(ledgers: Path | list[Path], dest: Path) -> None:
+    written(ledgers, opened(dest.with_suffix(".rows")), failures=dest)
 
 
 def test_a_directory_of_shards_says_so(tmp_path: Path) -> None:
@@ -85,7 +81,7 @@ def test_shards_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     for ledgers, problem in (
         ([one, two, made_up["base_url"]], r"harvested with --base-url https://other\.example, and .*shard-1"),
         ([one, two, made_up["since"]], "was harvested with --since 2026-01, and .* with not given"),
-        ([one, two, made_up["count"]], "is shard 3/4, and .* is 1/3"),
+        ([one, two, made_up["count"]], "was harvested with --shard 3/4, and .* with 1/3"),
         ([one, two, made_up["whole"]], "holds a whole list, not a shard"),
         ([one, two, two], "shard 2/3 is named more than once"),
         ([one, three], "shard 2/3 not named: .*--unfinished"),
@@ -175,7 +171,7 @@ async def write_one(ledger: Ledger, position: int, run_id: str) -> None:
 def test_the_failures_file_is_a_list_of_accounts(tmp_path: Path) -> None:
     """A line for each account that failed, in order; empty if none did."""
     ledger = finished(tmp_path / "l.ledger", LISTED)
-    with_readers(ledger, tmp_path / "failures.ndjson")
+    failures_of(ledger, tmp_path / "failures.ndjson")
     found = [json.loads(line) for line in (tmp_path / "failures.ndjson").read_bytes().splitlines()]
     failed = [one for one, answer in LISTED.items() if isinstance(answer, str)]
     assert [one["accountId"] for one in found] == failed
@@ -188,7 +184,7 @@ def test_the_failures_file_is_a_list_of_accounts(tmp_path: Path) -> None:
         "attempts": 3,
         "failedAt": "2026-11-26T20:10:00Z",
     }
-    with_readers(finished(tmp_path / "none.ledger", {"a": b"[]"}), tmp_path / "none.ndjson")
+    failures_of(finished(tmp_path / "none.ledger", {"a": b"[]"}), tmp_path / "none.ndjson")
     assert (tmp_path / "none.ndjson").read_bytes() == b""
 
 
@@ -206,7 +202,7 @@ def test_the_ledger_can_be_the_output(tmp_path: Path) -> None:
     assert exported.files[0].bytes == (tmp_path / "usages.db").stat().st_size
     assert (tmp_path / "usages.db").stat().st_mode & 0o777 == 0o600
     with LedgerReader(tmp_path / "usages.db") as reader:
-        assert is_complete(reader)
+        assert reader.is_complete()
     assert sorted(content(tmp_path)) == ["l.ledger", "usages.db"]
     with pytest.raises(InputError, match="several cannot be copied into one"):
         made(shards(tmp_path, LISTED, 2), tmp_path / "shards.db")

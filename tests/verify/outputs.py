@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from harvester.export import export, open_output, write_failures
-from harvester.export.manifest import failure_lines
+from harvester.export import export, open_output
+from harvester.export.manifest import failure_line
 from harvester.ledger import LedgerReader
 from tests.export.ledgers import BEGUN, accounts, finished
 from tests.export.outputs import spec_of
@@ -48,11 +48,12 @@ def harvested(folder: Path, kind: str, **more: Any) -> Path:
         spec = spec_of(f"{folder}/{name}", form=options.pop("format", None), **options)
         output = open_output(spec, begun=BEGUN, observer=lambda _: None)
         exported = export([reader], output)
+        failures = list(map(failure_line, reader.failures()))
         if spec.parted:
-            output.write_beside("_failures.ndjson", failure_lines([reader]))
+            output.write_beside("_failures.ndjson", failures)
             output.complete()
         else:
-            write_failures([reader], f"{path}.failures.ndjson")
+            Path(f"{path}.failures.ndjson").write_bytes(b"".join(failures))
             write_summary(path, reader, [asdict(file) for file in exported.files], exported.rows)
     return path
 

@@ -233,13 +233,13 @@ class Postgres:
         for table in (ended, "failed (account_id text, reason text, detail text)"):
             self._execute(connection, make.format(table))
         with connection.cursor() as cursor, cursor.copy("COPY ended FROM STDIN") as copy:
-            for entries in harvested.slices():
+            for entries in harvested.ledgers.settled():
                 for entry in entries:
                     if entry.outcome is not None:
                         outcome = entry.outcome.name.lower()
                         copy.write_row([_text(entry.id), outcome, entry.settled_at, entry.run_id])
         with connection.cursor() as cursor, cursor.copy("COPY failed FROM STDIN") as copy:
-            for failure in harvested.failures():
+            for failure in harvested.ledgers.failures():
                 copy.write_row([_text(failure.account.id), failure.reason, _text(failure.detail)])
         self._execute(connection, _MERGE_ACCOUNTS)
 

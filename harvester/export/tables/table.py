@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -10,8 +10,8 @@ from harvester.errors import StoppedEarly, UsageError
 from harvester.export.control import Retry
 from harvester.export.output import Output, OutputSpec
 from harvester.export.records import COLUMNS, EMPTY, Content, Record, Stamper, join, split
+from harvester.export.shards import Ledgers
 from harvester.ledger import Entry, LedgerReader
-from harvester.model import Failure
 
 MONTH: Final = "month"
 """The column that is, with the account, the key of a table. A property of this name is left out."""
@@ -27,9 +27,7 @@ class Harvested:
 
     identity: str
     content: Content
-    tenant: str
-    slices: Callable[[], Iterator[list[Entry]]]
-    failures: Callable[[], Iterator[Failure]]
+    ledgers: Ledgers
     earlier: LedgerReader | None = None
 
     def records(self, last: str | None) -> Iterator[list[Record]]:
@@ -40,8 +38,8 @@ class Harvested:
         known = self.earlier
         if known is not None and (last is None or known.content_id() != last):
             known = None
-        make = Stamper(self.content.columns, self.tenant).records
-        for entries in self.slices():
+        make = Stamper(self.content.columns, self.ledgers.tenant).records
+        for entries in self.ledgers.settled():
             found = entries if known is None else list(_news(entries, known))
             yield [record for record in make(found) if record.rows]
 
