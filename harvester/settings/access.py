@@ -61,9 +61,6 @@ class Access:
         """Refuse to go on without an address or credentials; all places that were looked at are named.
 
         `remark` is one more thing that may explain it.
-
-        Raises:
-            SettingError: one of them is missing.
         """
         remarks = [remark] if remark else []
         if not self.clients:
@@ -80,9 +77,6 @@ def find_access(
 
     The address of the last two places is used if none is set; if one is set, their secrets are used only if
     they were kept for it.
-
-    Raises:
-        SettingError: something is wrong with a place that was named.
     """
     access = Access()
     if base_url is not None:
@@ -165,7 +159,7 @@ def _look(access: Access, environ: Mapping[str, str]) -> None:
         try:
             use(access, environ)
         except SettingError as error:
-            access.notes.append(error.problem.removeprefix(f"{error.setting}: "))
+            access.notes.append(error.problem)
         except BadValue as bad:
             access.notes.append(f"{where}: {bad.problem}")
 

@@ -1,4 +1,7 @@
-"""Configuration files: where they are, TOML with the line of each mistake, its clients, and its profiles."""
+"""Configuration files: where they are, TOML with the line of each mistake, its clients, and its profiles.
+
+Whatever is wrong with a file is a SettingError that says where, and shows no secret.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,6 @@ CLIENT_KEYS: Final = ("client_id", *(secret + way for secret in _SECRETS for way
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\"'-]+)\s*\]\]?\s*(?:#.*)?")
 _ASSIGNMENT = re.compile(r"\s*([\w\"'-]+)\s*=")
-_LONGEST = 1024 * 1024
 
 
 # --- where it is
@@ -70,9 +72,6 @@ def find_config(named: Named | None, profile: Named | None, environ: Mapping[str
     """The first there is: the one named, HARVESTER_CONFIG, ./harvester.toml, or the user's own.
 
     `profile` is the part of it to lay over the rest, else HARVESTER_PROFILE.
-
-    Raises:
-        SettingError: the file cannot be read, has a key that does not exist, or lacks the profile.
     """
     named = named or _variable("HARVESTER_CONFIG", environ)
     profile = profile or _variable("HARVESTER_PROFILE", environ)
@@ -158,34 +157,19 @@ def named_path(written: str, setting: str) -> Path:
 
 
 def read_text(path: Path, setting: str) -> str:
-    """A small file's text, with or without a byte order mark. `setting` is what named the file.
-
-    Raises:
-        SettingError: it cannot be read, is far too long, or is not UTF-8.
-    """
+    """A small file's text, with or without a byte order mark. `setting` is what named the file."""
     try:
-        with path.open("rb") as file:
-            content = file.read(_LONGEST + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingError(setting, f"{path} cannot be read ({reason})", "check the path") from None
-    if len(content) > _LONGEST:
-        raise SettingError(setting, f"{path} is longer than 1 MiB", "is it the right file?")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SettingError(setting, f"{path} is not UTF-8 text", "save it as UTF-8") from None
 
 
 def read_secret(path: Path, setting: str, warnings: list[str]) -> str:
-    """The one secret in a file, without blanks and newlines around it.
-
-    Raises:
-        SettingError: as `read_text`, or the file is empty or holds more than one line.
-    """
+    """The one secret in a file, without blanks and newlines around it."""
     secret = read_text(path, setting).strip()
     if not secret or not secret.isprintable():
-        problem = f"{path} is empty" if not secret else f"{path} holds more than one secret"
+        problem = f"{path} is empty, or holds more than one secret"
         raise SettingError(setting, problem, "write the secret into it, and nothing else")
     warn_if_exposed(path, warnings)
     return secret
@@ -214,11 +198,7 @@ class Document:
         return f"{where}: {dotted.lstrip('.')}" if key else where
 
     def check_keys(self, table: Iterable[str], known: Iterable[str], *where: str | int) -> None:
-        """Refuse a key that does not exist, and name the one that was probably meant.
-
-        Raises:
-            SettingError: there is such a key.
-        """
+        """Refuse a key that does not exist, and name the one that was probably meant."""
         names = list(known)
         for key in table:
             if key not in names:
@@ -291,11 +271,7 @@ class ClientTable:
     path: Path | None = None
 
     def credentials(self, environ: Mapping[str, str], warnings: list[str]) -> Credentials:
-        """The client, with its secret from wherever it is.
-
-        Raises:
-            SettingError: a value is not accepted, a secret is missing, or it cannot be read.
-        """
+        """The client, with its secret from wherever it is."""
         token_file = self._get("access_token_file", parse.path, None)
         if token_file is not None:  # which is read again whenever it changes
             read_secret(token_file, self._place("access_token_file"), warnings)
@@ -339,11 +315,7 @@ class ClientTable:
 
 
 def read_clients(named: Named) -> list[ClientTable]:
-    """The clients of the file that ``--clients`` names, which has nothing else in it.
-
-    Raises:
-        SettingError: it cannot be read, or is not such a file.
-    """
+    """The clients of the file that ``--clients`` names, which has nothing else in it."""
     document = read_document(named_path(*named), named[1])
     document.check_keys(document.content, ("clients",))
     return document.clients(document.content.get("clients"), "clients")

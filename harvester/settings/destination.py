@@ -55,11 +55,7 @@ class Destination:
 
 
 def destination(value: object) -> str:
-    """DEST as it is written, checked; ``/dev/stdout`` becomes ``-``.
-
-    Raises:
-        BadValue: it is a URL that is not one of a store or table, or holds more than it may.
-    """
+    """DEST as it is written, checked; ``/dev/stdout`` becomes ``-``."""
     written = path_text(value)
     if "://" in written:
         parts = _split(written)

@@ -270,8 +270,3 @@ def show_duration(seconds: float) -> str:
         if seconds and seconds % _SECONDS[unit] == 0:
             return f"{seconds / _SECONDS[unit]:.0f}{unit}"
     return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
-
-
-def show_mode(mode: int) -> str:
-    """Permission bits in octal."""
-    return f"{mode:04o}"

@@ -42,11 +42,7 @@ def shown(name: str) -> str:
 
 
 def check_exists(name: str) -> None:
-    """Refuse an input that cannot be read at all, before any input is.
-
-    Raises:
-        InputError: it is missing, a directory, or may not be looked at.
-    """
+    """Refuse an input that cannot be read at all, before any input is."""
     if name == STDIN:
         return
     try:
@@ -60,11 +56,7 @@ def check_exists(name: str) -> None:
 
 @contextmanager
 def opened(name: str, stdin: BinaryIO) -> Iterator[Iterator[bytes]]:
-    """The decompressed bytes of one input, in chunks as they come. `stdin` is left open.
-
-    Raises:
-        InputError: the input cannot be opened or read, or its compressed data is damaged or ends early.
-    """
+    """The decompressed bytes of one input, in chunks as they come. `stdin` is left open."""
     if name == STDIN:
         _make_blocking(stdin)
         yield _decompressed(_chunks(stdin, name), name)

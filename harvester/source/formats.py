@@ -45,11 +45,7 @@ _JSON_HINTS = {
 def listed_accounts(
     blocks: Blocks, name: str, path: str, input_format: str, wanted: Wanted
 ) -> Iterator[Found]:
-    """The accounts of one input; `path` gives the suffix, `name` is what messages call it.
-
-    Raises:
-        InputError: a line that has no account ID where there should be one, with its number.
-    """
+    """The accounts of one input; `path` gives the suffix, `name` is what messages call it."""
     first = next((block for block in blocks if _first_line(block)), None)
     if first is None:
         return iter(())

@@ -33,9 +33,6 @@ def blocks(chunks: Iterator[bytes], name: str) -> Iterator[Block]:
     Takes UTF-8 with or without its byte order mark, and UTF-16 with one. Lines also end in
     ``\r\n`` or ``\r``. A byte order mark at the beginning of any line is dropped: that is where
     `cat a.csv b.csv` leaves one.
-
-    Raises:
-        InputError: the data is not text, or a line is longer than `LONGEST_LINE`.
     """
     line, carry = 1, ""
     for text in _decoded(chunks, name):

@@ -82,11 +82,7 @@ def is_header(line: str, fields: Sequence[str]) -> bool:
 
 
 def checked_id(text: str, name: str, line: int) -> str:
-    """The account ID in a cell or line, also in quotes or in ``="00123"``, which makes Excel show text.
-
-    Raises:
-        InputError: it is not an account ID.
-    """
+    """The account ID in a cell or line, also in quotes or in ``="00123"``, which makes Excel show text."""
     found = _WRAPPED.fullmatch(trim(text)) if '"' in text else None
     try:
         return clean_id(found["text"] if found else text)
@@ -145,11 +141,7 @@ class _Feed:
 
 
 def csv_accounts(blocks: Blocks, name: str, wanted: Wanted) -> Iterator[Found]:
-    """The accounts of a CSV with a header.
-
-    Raises:
-        InputError: it has no ID column, or a row that cannot be understood in one way only.
-    """
+    """The accounts of a CSV with a header."""
     feed = _Feed(blocks, wanted.header_words)
     header = _first_header(feed, name, wanted)
     found: Found = []
@@ -234,11 +226,7 @@ def _header(cells: list[str], delimiter: str, wanted: Wanted) -> _Header | None:
 
 
 def _header_again(row: list[str], header: _Header, name: str, line: int, wanted: Wanted) -> _Header | None:
-    """The header that begins with this row, None if the row is data.
-
-    Raises:
-        InputError: it may be either, or it has another delimiter.
-    """
+    """The header that begins with this row, None if the row is data; InputError if it may be either."""
     cells = [trim(cell) for cell in row]
     named = separator_line(header.delimiter.join(cells))
     if named == header.delimiter:
