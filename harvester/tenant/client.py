@@ -238,7 +238,9 @@ class Lane:
 
     async def _send(self, request: Request[T], token: Token, sent_at: float) -> Outcome[T]:
         try:
-            response = await self.tenant.connection.get(request.path, request.query, token.headers, sent_at)
+            response = await self.tenant.connection.request(
+                request.path, request.query, token.headers, sent_at
+            )
         except asyncio.CancelledError:
             self.limiter.released(sent_at)
             self._report(request.purpose, None, "canceled", sent_at, 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -135,27 +135,19 @@ class Connection:
         for session in (*self._left, self._session):
             await session.close()
 
-    def get(
-        self, path: str, query: str, headers: Mapping[str, str] | None, sent_at: float
-    ) -> Coroutine[Any, Any, Response | Fault]:
-        """GET `path` (from the root) with `query`, both percent-encoded. `sent_at` is the loop's time now."""
-        return self._request("GET", path, query, sent_at, headers=headers)
-
-    def post_form(self, path: str, form: bytes, sent_at: float) -> Coroutine[Any, Any, Response | Fault]:
-        """POST an encoded form to `path`, which is how OAuth 2.0 asks for a token (RFC 6749, 4.4.2)."""
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._request("POST", path, "", sent_at, headers=headers, data=form)
-
-    async def _request(
+    async def request(
         self,
-        method: str,
         path: str,
         query: str,
+        headers: Mapping[str, str],
         sent_at: float,
         *,
-        headers: Mapping[str, str] | None,
-        data: bytes | None = None,
+        form: bytes | None = None,
     ) -> Response | Fault:
+        """GET `path` (from the root) with `query`, both percent-encoded, or POST an encoded `form` to it.
+
+        `sent_at` is the loop's time now.
+        """
         url = URL.build(
             scheme=self._scheme,
             authority=self._authority,
@@ -170,10 +162,10 @@ class Connection:
         self._loop.call_soon(turns.append, None)
         try:
             response = await self._session.request(
-                method,
+                "GET" if form is None else "POST",
                 url,
                 headers=headers,
-                data=data,
+                data=form,
                 allow_redirects=False,
                 proxy_headers=self._proxy_headers,
             )
@@ -210,13 +202,15 @@ class Connection:
         limit = self._max_body if good else _ERROR_BODY
         try:
             body = await response.content.readany()
-            if not response.content.at_eof() or len(body) > limit:
-                body = await _rest(response.content, body, limit, whole=good)
+            if not response.content.at_eof():
+                body = await _rest(response.content, body, limit)
         except BaseException:
             response.close()
             raise
         if not response.content.at_eof():
             response.close()  # the beginning of an error page says enough
+        if len(body) > limit and good:
+            raise too_large(limit)
         encoding = response.headers.get("Content-Encoding")
         if not encoding:
             return body
@@ -295,17 +289,12 @@ class _Overdue:
                 task.cancel()
 
 
-async def _rest(content: aiohttp.StreamReader, body: bytes, limit: int, *, whole: bool) -> bytes:
-    """All of the body, of which `body` is the beginning; its first `limit` bytes if it need not be whole."""
-    pieces = [body]
-    size = len(body)
-    while size <= limit and not content.at_eof():
-        piece = await content.readany()
-        size += len(piece)
-        pieces.append(piece)
-    if size > limit and whole:
-        raise too_large(limit)
-    return b"".join(pieces)[:limit]
+async def _rest(content: aiohttp.StreamReader, begun: bytes, limit: int) -> bytes:
+    """All of the body, of which `begun` is the beginning, or a little more than `limit` bytes of it."""
+    body = bytearray(begun)
+    while len(body) <= limit and not content.at_eof():
+        body += await content.readany()
+    return bytes(body)
 
 
 async def _send_once(

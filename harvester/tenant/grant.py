@@ -21,6 +21,7 @@ from harvester.tenant.exact_json import NotJson, loads
 from harvester.tenant.request import OK, explain, not_json, refusal, wrong_shape
 
 _FALLBACK_LIFE: Final = 600.0
+_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _DENIED: Final = frozenset({400, 401, 403})
 _NO_ENDPOINT: Final = frozenset({404, 405, 410})
 
@@ -62,7 +63,7 @@ class ClientCredentials:
     async def fetch(self, sent_at: float) -> Granted:
         """A new token, if there is one. `sent_at` is the loop's time now."""
         try:
-            response = await self._connection.post_form("/oauth/token", self._form, sent_at)
+            response = await self._connection.request("/oauth/token", "", _FORM, sent_at, form=self._form)
         except asyncio.CancelledError:
             self._report(None, "canceled", sent_at, 0)
             raise

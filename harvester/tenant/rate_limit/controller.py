@@ -62,9 +62,9 @@ class RateController:
         """Whether the configured quota is used in full."""
         return self._adaptive.rate >= self._adaptive.top
 
-    def turn(self) -> Awaitable[None]:
+    async def turn(self) -> None:
         """Wait until the pace allows one more request."""
-        return self._pace.turn()
+        await self._pace.turn()
 
     def free_at(self) -> float:
         """The earliest time at which the window takes one more request."""

@@ -10,7 +10,7 @@ would recur in every window.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from aiolimiter import AsyncLimiter
@@ -18,8 +18,6 @@ from aiolimiter import AsyncLimiter
 _CATCH_UP: Final = 0.030
 """Seconds of lateness that the bucket makes up for, at rates where that is more than two requests."""
 _LEAST_CAPACITY: Final = 2
-_TOGETHER: Final = 0.010
-"""Seconds whose requests take one turn together, if they are more than one: timers cost CPU time."""
 
 
 class Pace:
@@ -46,11 +44,14 @@ class Pace:
         """How many requests may go out together after the program was held up."""
         return max(_LEAST_CAPACITY, math.ceil(self._rate * self._catch_up))
 
-    def turn(self) -> Awaitable[None]:
+    async def turn(self) -> None:
         """Wait until the pace allows one more request."""
-        if self._free or self._bucket is None or self._rate * _TOGETHER >= _LEAST_CAPACITY:
-            return self._unusual_turn()
-        return self._bucket.acquire()
+        if self._free:
+            self._free -= 1
+            return
+        if self._bucket is None:
+            self._bucket = await self._new_bucket()
+        await self._bucket.acquire()
 
     def sent(self, sent_at: float) -> None:
         """Count a request as sent."""
@@ -70,16 +71,6 @@ class Pace:
         self._catch_up /= 4
         self._bucket = None
         self._free = 0
-
-    async def _unusual_turn(self) -> None:
-        if self._free:
-            self._free -= 1
-            return
-        if self._bucket is None:
-            self._bucket = await self._new_bucket()
-        together = max(1, min(self.capacity // 2, int(self._rate * _TOGETHER)))
-        await self._bucket.acquire(together)
-        self._free = together - 1
 
     async def _new_bucket(self) -> AsyncLimiter:
         """A bucket as full as if it had always had this rate: at most one request may go at once."""
