@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from harvester.cli.help import Command, Group
-from harvester.cli.options import SettingsCommand, loaded, setting_options
+from harvester.cli.options import PATH, SettingsCommand, loaded, setting_options
 from harvester.errors import OutputError
 from harvester.report.text import aligned
 from harvester.settings import SECTIONS
-from harvester.settings.config_file import LOCAL_CONFIG, named_path, user_config
+from harvester.settings.config_file import LOCAL_CONFIG, user_config
 from harvester.settings.template import template
 
 _EXAMPLES = """\b
@@ -31,7 +31,7 @@ Examples:
 _INIT_EXAMPLES = """\b
 Examples:
   harvester config init
-  harvester config init --user
+  harvester config init ~/.config/account-usage-harvester/config.toml
   harvester config init nightly.toml"""
 
 _MODE = 0o600
@@ -75,10 +75,9 @@ def show(*, as_json: bool, **options: Any) -> None:
 
 
 @command.command("init", cls=Command, epilog=_INIT_EXAMPLES)
-@click.argument("file", required=False, metavar="[FILE]")
-@click.option("--user", is_flag=True, help="Write the one in your home directory, for all directories.")
+@click.argument("file", default=str(LOCAL_CONFIG), metavar="[FILE]", type=PATH)
 @click.option("-q", "--quiet", is_flag=True, help="Print no message.")
-def init(*, file: str | None, user: bool, quiet: bool) -> None:
+def init(*, file: str, quiet: bool) -> None:
     """Write a configuration with every setting, its default and what it means, all commented out.
 
     FILE is ./harvester.toml by default, which commands started in this directory read; - is stdout. A
@@ -87,26 +86,7 @@ def init(*, file: str | None, user: bool, quiet: bool) -> None:
     if file in _STDOUT:
         click.echo(template(), nl=False)
         return
-    path = _path(file, user=user)
-    _create(path)
-    if not quiet:
-        found = path in (LOCAL_CONFIG, user_config(os.environ))
-        named = "" if found else f" --config {path}"
-        click.echo(f"{path} written. Edit it, then try: harvester check{named}", err=True)
-
-
-def _path(file: str | None, *, user: bool) -> Path:
-    if not user:
-        return LOCAL_CONFIG if file is None else named_path(file, "FILE")
-    if file is not None:
-        raise click.UsageError("--user names the file: leave out FILE.")
-    path = user_config(os.environ)
-    if path is None:
-        raise OutputError("there is no home directory", "name a file, or set XDG_CONFIG_HOME")
-    return path
-
-
-def _create(path: Path) -> None:
+    path = Path(file)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
@@ -115,3 +95,6 @@ def _create(path: Path) -> None:
     except OSError as error:
         problem = f"{path} cannot be written ({error.strerror})"
         raise OutputError(problem, "name another file, or remove what is there") from None
+    if not quiet:
+        named = "" if path in (LOCAL_CONFIG, user_config(os.environ)) else f" --config {path}"
+        click.echo(f"{path} written. Edit it, then try: harvester check{named}", err=True)

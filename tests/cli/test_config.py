@@ -56,8 +56,9 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path, arguments: list[str
 
 
 def test_init_writes_where_commands_read(tmp_path: Path) -> None:
-    """By default into this directory, with --user into the user's own place: `config show` finds both."""
-    for options, name in (["--user"], ".config/account-usage-harvester/config.toml"), ([], "harvester.toml"):
+    """By default into this directory, else where it is told to: `config show` finds the user's own, too."""
+    users = ".config/account-usage-harvester/config.toml"
+    for options, name in ([f"~/{users}"], users), ([], "harvester.toml"):
         assert harvester("config", "init", *options, folder=tmp_path).returncode == 0
         path = tmp_path / name
         assert path.read_text() == template()
@@ -106,8 +107,3 @@ def test_init_to_stdout(name: str, tmp_path: Path) -> None:
     done = harvester("config", "init", name, folder=tmp_path)
     assert (done.stdout.decode(), done.stderr) == (template(), b"")
     assert not list(tmp_path.iterdir())
-
-
-def test_user_and_file_exclude_each_other(tmp_path: Path) -> None:
-    """--user names the file already."""
-    assert harvester("config", "init", "--user", "x", folder=tmp_path).returncode == 2

@@ -36,7 +36,7 @@ def test_nobody_is_at_home(there: Tenant, tmp_path: Path) -> None:
     lines = {
         "config show": 0, "check -q": 0, "accounts -q -o a.ndjson": 0, "run -q ids.txt -o u.ndjson": 0,
         "verify u.ndjson": 0, "unused u.ndjson -o u.csv": 0, "run -q ids.txt -o s3://bucket/prefix/": 2,
-        "config init --user": 2, "run -q ids.txt -o ~/u.ndjson": 2, "unused s3://bucket/prefix/": 2,
+        "run -q ids.txt -o ~/u.ndjson": 2, "unused s3://bucket/prefix/": 2,
     }  # fmt: skip  # as they are typed
     done = subprocess.run(
         [sys.executable, "-c", NOBODY, *lines],
