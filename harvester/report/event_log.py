@@ -1,41 +1,6 @@
-"""Which event becomes which log line. Names and fields are stable: alerts and dashboards depend on them.
+"""Which event becomes which log line. Names and fields are stable: docs/events.md lists them all.
 
-| event | level | fields |
-| --- | --- | --- |
-| `run_started` | info | `version` `tenant` `apiVersions` `output` `quota` `lanes` `shard` |
-| `run_resumed` | info | `runId` `settled` |
-| `list_read` | info | `distinct` `repeated` `settledEarlier` |
-| `list_changed` | info | `added` `dropped` `shared` |
-| `progress` | info | `done` `total` `rows` `requestsPerSecond` `permittedPerSecond` `retries` `failed` … |
-| `lane_paused` | info | `lane` `status` `seconds` `asked` (false: there was no usable `Retry-After`) |
-| `rate_lowered` | info | `lane` `perSecond` |
-| `rate_raised` | debug | `lane` `perSecond` |
-| `token_renewed` | debug, warning | `client` `seconds` (its lifetime; a warning after `token_failed`) |
-| `token_failed` | warning, info | `client` `detail` `nextIn` (a warning the first time) |
-| `client_dropped` | warning | `client` `detail` |
-| `lane_dropped` | warning | `lane` `detail` |
-| `retry` | debug | `accountId` `reason` `attempt` `delay` `detail` |
-| `account_failed` | warning | `accountId` `outcome` `rows` `reason` `detail` |
-| `accounts_failed` | warning | `reason` `more` (how many were not logged one by one) |
-| `outage_began` | warning | `detail` |
-| `outage_probed` | info, warning | `detail` `nextIn` (a warning where no `outage_began` came before) |
-| `outage_ended` | warning | `seconds` |
-| `file_published` | info | `name` `rows` `bytes` (of a table: rows that were new or changed, and null) |
-| `destination_unavailable` | warning, info | `place` `detail` `nextIn` (a warning the first time) |
-| `destination_available` | warning | `place` `seconds` |
-| `warning` | warning | `code` `problem` `hint` |
-| `warnings` | warning | `code` `more` (how many were not logged one by one) |
-| `stopping` | warning | `detail` `grace` `bySignal` |
-| `request` | debug (only with `-vv`) | `lane` `purpose` `status` `reason` `seconds` `bodyBytes` |
-| `committed` | debug (only with `-vv`) | `accounts` `rows` `seconds` |
-| `run_ended` | info, warning, error | the summary without its lists: `runId` `status` `counts` `rows` … |
-| `listing` | info | `what` `listed` (so far, every 30 s, where a command lists accounts or sources) |
-| `listed` | info | `what` `listed` `seconds` |
-| `error` | error | `status` `problem` `hint` |
-
-`-v` adds debug lines; `-q` leaves warnings and errors. All durations are in seconds; `reason` is a word of
-`model.Reason`. `progress` also has `inFlight`, `secondsLeft` and `state`; null is what is not known.
-`run_ended` is info for status 0 and 141, warning for 3, 5, 129, 130 and 143, error for the rest.
+All durations are in seconds; `reason` is a word of `model.Reason`.
 """
 
 from __future__ import annotations

@@ -1,37 +1,7 @@
 """How a run ended, as `Harvest.run()` returns it, and the summary: the same as one JSON document.
 
 Each top-level key is on a line of its own, so that people can read the file and `diff` can compare it.
-`schemaVersion` is raised when a key changes its meaning or goes away; new keys may come at any time.
-
-| key | meaning |
-| --- | --- |
-| `schemaVersion` | 2 |
-| `runId` `version` `tenant` `apiVersions` `shard` | identify the run; `shard` is `K/N` or null |
-| `status` | the exit status of the process |
-| `stop` | null, or why it ended early: `error` (a class of `harvester.errors`), `problem`, `hint` |
-| `start` `end` `seconds` | RFC 3339 in UTC, and how long it took by the monotonic clock |
-| `counts` | `distinct` = `harvested` + `empty` + `unreported` + `failed` + `notAttempted`, across resumes |
-| `failuresByReason` | of the failed accounts: `count`, and one example's `accountId` and `detail` |
-| `repeated` `settledEarlier` | IDs that the list repeats; accounts that earlier runs had settled |
-| `rows` | rows of the whole harvest |
-| `output` `ledger` `failures` | where they are, null where there is none |
-| `outputs` | each finished file: `name`, `rows`, `accounts`, `bytes`, `sha256` |
-| `changes` | with `--changes`, the rows that are `new`, `changed` and `gone`; otherwise null |
-| `requests` `requestsByPurpose` | requests sent in this run; by purpose (`usage`, `token`, `accounts`, …) |
-| `unsuccessfulByReason` | of those, the failed ones, by reason |
-| `retries` `retriesByReason` | accounts requested again after a fault (429s do not count) |
-| `throttled` `secondsPaused` | responses with 429; seconds that lanes were paused, summed over all lanes |
-| `grantedPerSecond` | granted account requests, from the first to the last; null within a second |
-| `quotaShare` | granted requests for accounts as a share of what the quotas allowed, null without quota |
-| `permittedPerSecond` | what the quotas of all lanes permit together, null where one has none |
-| `latencySeconds` | `p50` `p90` `p95` `p99` `max` of all responses to account requests except 429s, or null |
-| `bytesReceived` `bytesWritten` | response bodies in this run; finished files of the output |
-| `tokens` `outages` `secondsOfOutage` | tokens fetched; how often and how long the tenant was not reachable |
-| `warnings` | how many of each kind, by code |
-| `lanes` | of each: `quota` (or null), `requests`, `throttled`, `secondsPaused`, |
-| | `requestsPerSecond` (null: as configured), `dropped` |
-| `timeline` | `secondsPerPoint` (of the last, unfinished one `secondsOfLastPoint`), and what each point |
-| | added: `requests`, `granted`, `throttled`, `settled`, `failed`, `rows`, `paused` |
+docs/events.md describes them; `schemaVersion` is raised when a key changes its meaning or goes away.
 """
 
 from __future__ import annotations
@@ -140,7 +110,7 @@ def _contradiction(problem: str, counts: Counts) -> InternalError:
 
 
 def summary_document(report: Report) -> dict[str, Any]:
-    """The run as one JSON-ready object; the top of this module describes its keys."""
+    """The run as one JSON-ready object."""
     return {
         "schemaVersion": SCHEMA_VERSION,
         **encodable(_outcome(report)),

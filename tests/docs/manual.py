@@ -42,6 +42,12 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(page, line, found["info"].strip(), found["text"])
 
 
+def table_of(name: str) -> str:
+    """The table of the summary's keys, or of the log's events."""
+    _, _, rest = (DOCS / "events.md").read_text(encoding="utf-8").partition(f"<!-- {name} -->")
+    return rest.partition(f"<!-- /{name} -->")[0]
+
+
 def prose(page: Path) -> str:
     """A page without its blocks."""
     return _BLOCK.sub("", page.read_text(encoding="utf-8"))

@@ -23,7 +23,6 @@ from harvester.events import (
     Warned,
 )
 from harvester.model import Counts, Quota, Reason
-from harvester.report import event_log, summary
 from harvester.report.metrics import MetricsFile
 from harvester.report.reasons import meaning
 from harvester.settings import TABLE
@@ -115,28 +114,7 @@ def setting_tables() -> str:
     return "\n\n".join("\n".join([f"### {title}", "", *lines]) for title, lines in settings_tables())
 
 
-# --- events, metrics, summary, reasons
-
-
-def log_table() -> str:
-    """Every event of the log."""
-    return _first_table(event_log)
-
-
-def summary_table() -> str:
-    """Every key of the summary."""
-    lines: list[str] = []
-    for line in _first_table(summary).splitlines():
-        if line.startswith("| |"):  # goes on from the line above
-            lines[-1] = lines[-1].removesuffix(" |") + line.removeprefix("| |")
-        else:
-            lines.append(line)
-    return "\n".join(lines)
-
-
-def _first_table(module: object) -> str:
-    lines = (inspect.getdoc(module) or "").splitlines()
-    return "\n".join(line for line in lines if line.startswith("|"))
+# --- metrics, reasons
 
 
 def metrics_table() -> str:
@@ -187,8 +165,6 @@ def reasons_table() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "commands": command_tables,
     "settings": setting_tables,
-    "log events": log_table,
-    "summary": summary_table,
     "metrics": metrics_table,
     "reasons": reasons_table,
 }

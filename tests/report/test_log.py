@@ -16,7 +16,6 @@ import pytest
 from harvester import events
 from harvester.errors import SettingError
 from harvester.model import AccountOutcome
-from harvester.report import event_log
 from harvester.report.closing import show_closing
 from harvester.report.event_log import LINES_PER_REASON, EventLog, say_error
 from harvester.report.github import tell_error
@@ -24,6 +23,7 @@ from harvester.report.log import LOGGER, Lines, logging_to, say
 from harvester.report.progress import mode_of, progress_shown
 from harvester.report.redaction import MASK, Redactor
 from harvester.report.snapshot import Monitor
+from tests.docs.manual import table_of
 from tests.report.samples import SECRET, a_troubled_report
 from tests.report.screen import terminal
 
@@ -86,7 +86,7 @@ def messages(heard: Iterable[events.Event], verbosity: int = 0, **how: Any) -> l
 
 def documented() -> dict[str, tuple[set[str], set[str]]]:
     """Levels and fields of each event, from the table that people read."""
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.*) \|$", event_log.__doc__ or "", flags=re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.*) \|$", table_of("log events"), flags=re.MULTILINE)
     return {
         name: (set(re.findall(r"\w+", levels)), set(re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", fields))))
         for name, levels, fields in rows

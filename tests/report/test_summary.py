@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from harvester.errors import InternalError, StoppedEarly
 from harvester.events import AccountSettled, LanePaused
 from harvester.model import AccountOutcome, Counts, FailureGroup
-from harvester.report import summary
 from harvester.report.redaction import Redactor
 from harvester.report.summary import Report, check_counts, summary_document, summary_json
 from harvester.report.tally import Tally
+from tests.docs.manual import table_of
 from tests.report.samples import BEGAN, HUNDRED, SECRET, Run, a_report, a_troubled_report, counts_of
 
 NUMBER = {"type": "number", "minimum": 0}
@@ -129,8 +129,8 @@ def keeps_schema(report: Report) -> dict[str, Any]:
 
 
 def test_every_key_is_documented() -> None:
-    """The table at the top of the module names each key, and no other."""
-    keys = re.findall(r"^\| ((?:`\w+` ?)+)\|", summary.__doc__ or "", flags=re.MULTILINE)
+    """The manual names each key, and no other."""
+    keys = re.findall(r"^\| ((?:`\w+` ?)+)\|", table_of("summary"), flags=re.MULTILINE)
     documented = [key for group in keys for key in re.findall(r"\w+", group)]
     assert sorted(documented) == sorted(summary_document(a_troubled_report()))
 
