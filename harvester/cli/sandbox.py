@@ -25,9 +25,9 @@ from harvester.sandbox import (
     SandboxOptions,
     parse_faults,
     parse_hopeless,
-    parse_versions,
 )
 from harvester.settings.parse import API_VERSIONS, duration, quota
+from harvester.settings.setting import words
 
 _log = logging.getLogger("harvester.sandbox")
 
@@ -58,7 +58,7 @@ _OPTIONS: Final = (
      "Give every account this many rows, and every source usage."),
     (_POPULATION, "--unknown", click.Choice(["200", "404"]), "404",
      "Answer for an ID that no account has: 200 without rows, or 404."),
-    (_POPULATION, "--versions", Parsed("versions", parse_versions), ",".join(API_VERSIONS),
+    (_POPULATION, "--versions", Parsed("versions", words(*API_VERSIONS).parse), ",".join(API_VERSIONS),
      "API versions served."),
     (_POPULATION, "--token-life", _SECONDS, "749s", "Lifetime of a token."),
     (_QUOTA, "--quota", _LIMIT, "100/10s",
@@ -100,7 +100,7 @@ def command(
     quiet: bool,
     today: datetime | None,
     unknown: str,
-    hopeless: tuple[int, tuple[int, ...] | None],
+    hopeless: tuple[int, tuple[int, ...]],
     **given: Any,
 ) -> None:
     """Serve a simulated tenant on 127.0.0.1 until stopped.

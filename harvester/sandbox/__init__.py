@@ -11,7 +11,6 @@ from harvester.sandbox.options import (
     SandboxOptions,
     parse_faults,
     parse_hopeless,
-    parse_versions,
 )
 from harvester.sandbox.population import Population
 from harvester.sandbox.server import Sandbox
@@ -29,5 +28,4 @@ __all__ = [
     "SandboxOptions",
     "parse_faults",
     "parse_hopeless",
-    "parse_versions",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from harvester.model import Quota
 from harvester.sandbox.operations import USAGES, Call, Operations, parse_call
-from harvester.sandbox.options import Absence, FaultRate, Faults, SandboxOptions
+from harvester.sandbox.options import Absence, SandboxOptions
 from harvester.sandbox.population import Population
 from harvester.sandbox.quota import Gate
 from harvester.sandbox.responses import (
@@ -26,9 +26,7 @@ from harvester.sandbox.responses import (
     spoiled,
     too_many_requests,
 )
-from harvester.sandbox.tokens import SCOPES, Grant, Tokens
-
-_ONE_BY_ONE = frozenset({"arrivals", "early", "asked", "attempts", "lanes"})
+from harvester.sandbox.tokens import SCOPES, Tokens
 
 
 @dataclass(slots=True)
@@ -45,8 +43,6 @@ class Tally:
     connections: int = 0
     throttled: int = 0
     """Usage and listing requests answered 429 by the quota or after an outage."""
-    shut_outs: int = 0
-    """How often a client was shut out by the route back-off."""
     turned_away: int = 0
     """Connections reset and requests answered 503 in an outage; a closed port counts nothing."""
     in_flight: int = 0
@@ -55,40 +51,28 @@ class Tally:
     """Answers to usage and listing requests by status; a reset connection is counted under 0."""
     paths: Counter[str] = field(default_factory=Counter)
     """Usage and listing requests by version and operation, such as ``v2024/account-usages``."""
-    clients: Counter[str] = field(default_factory=Counter)
-    """Usage and listing requests by client ID."""
     faults: Counter[str] = field(default_factory=Counter)
-    arrivals: array[float] = field(default_factory=lambda: array("d"))
-    """When each usage request arrived."""
-    lanes: dict[str, array[float]] = field(default_factory=dict)
-    """When each request that counts against a quota arrived, by ``client/version``."""
-    early: array[float] = field(default_factory=lambda: array("d"))
+    early: list[float] = field(default_factory=list)
     """For each usage or listing request that arrived while a Retry-After given to its client was running:
     the seconds since the 429 that began the pause. Small ones were in flight when it was sent."""
-    asked: Counter[int] = field(default_factory=Counter)
-    """Usage requests by the account's number, whatever their answer."""
-    attempts: Counter[str | int] = field(default_factory=Counter)
-    """What the quota let through: usage requests by the account's number, others by path and query."""
+    lanes: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """When each request that counts against a quota arrived, by ``client/version``."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """Usage requests that the quota let through, by account."""
 
     def as_json(self, *, with_moments: bool) -> dict[str, Any]:
         """The tally as JSON types; `with_moments` adds one number for each request."""
-        found = {name: getattr(self, name) for name in self.__slots__ if name not in _ONE_BY_ONE}
-        found |= {
-            "statuses": {str(status): times for status, times in self.statuses.items()},
-            "arrived_early": len(self.early),
-            "accounts_asked": len(self.asked),
-            "most_asked": max(self.asked.values(), default=0),
-        }
-        if with_moments:
-            lanes = {lane: moments.tolist() for lane, moments in self.lanes.items()}
-            found |= {"arrivals": self.arrivals.tolist(), "early": self.early.tolist(), "lanes": lanes}
-        return found
+        found = {name: getattr(self, name) for name in self.__slots__ if name not in ("lanes", "asked")}
+        found["statuses"] = {str(status): times for status, times in self.statuses.items()}
+        found["accounts_asked"] = len(self.asked)
+        return found | {"lanes": self.lanes} if with_moments else found
 
 
 class Gateway:
     """The tenant's front door and the services behind it; it gets every request except ``/_sandbox``.
 
-    `absent` says how it answers while it plays an outage; `on_usage` is told each usage request's number.
+    `absent` says how it answers while it plays an outage; `operations.faults` may be changed at any time.
+    `on_usage` is told each usage request's number.
     """
 
     def __init__(
@@ -102,15 +86,13 @@ class Gateway:
         self.tally = Tally()
         self.tokens = Tokens(options.secret, options.token_life, clock)
         self._gates: dict[tuple[str, str], Gate] = {}
+        self._listed: Counter[str] = Counter()
         self._random = Random(options.seed)  # noqa: S311  # spreads latency, guards nothing
-        self._operations = Operations(self.population, options)
+        self._draw = partial(draw, seed=options.seed, streak=options.fault_streak)
+        self.operations = Operations(self.population, options)
         self.absent: Absence | None = None
         self.throttled_until = 0.0
         self._on_usage = on_usage
-
-    def set_faults(self, faults: Faults) -> None:
-        """Let other things go wrong from now on; outages stay as they were."""
-        self._operations.faults = faults
 
     def change_quota(self, quota: Quota | None) -> None:
         """Enforce another quota from now on."""
@@ -126,7 +108,7 @@ class Gateway:
                 self.tally.turned_away += 1
                 return login_page() if self.absent == "html" else error(503).response()
             path = request.rel_url.raw_path
-            if (call := parse_call(path, self.population)) is not None:
+            if (call := parse_call(path)) is not None:
                 return await self._counted(request, call)
             if path == "/oauth/token":
                 return await self._token(request)
@@ -135,12 +117,17 @@ class Gateway:
             return response.response()
 
     async def _counted(self, request: web.BaseRequest, call: Call) -> web.Response:
-        tally = self.tally
+        tally, now = self.tally, self._clock()
         tally.in_flight += 1
         tally.most_in_flight = max(tally.most_in_flight, tally.in_flight)
         tally.paths[f"{call.version}/{call.collection}"] += 1
+        if call.collection == USAGES:
+            tally.usages += 1
+            self._on_usage(tally.usages)
+        else:
+            tally.listings += 1
         try:
-            response = await self._answer(request, call, self._arrived(call))
+            response = await self._answer(request, call, now)
         except ErrorResponse as failed:
             response = failed.response()
         finally:
@@ -149,25 +136,14 @@ class Gateway:
         tally.statuses[0 if gone else response.status] += 1
         return response
 
-    def _arrived(self, call: Call) -> float:
-        now = self._clock()
-        if call.collection != USAGES:
-            self.tally.listings += 1
-            return now
-        self.tally.usages += 1
-        self.tally.arrivals.append(now)
-        if call.number is not None:
-            self.tally.asked[call.number] += 1
-        self._on_usage(self.tally.usages)
-        return now
-
     async def _answer(self, request: web.BaseRequest, call: Call, now: float) -> web.Response:
         if call.version not in self._options.versions:
             raise error(404)
         grant = self.tokens.grant(request.headers.get("Authorization"))
-        self.tally.clients[grant.client_id] += 1
-        gate = self._gate(grant, call.version)
         self.tally.lanes[f"{grant.client_id}/{call.version}"].append(now)
+        key = (grant.client_id, call.version)
+        if (gate := self._gates.get(key)) is None:
+            gate = self._gates[key] = Gate(self._quota, self._options, self._began, self._clock)
         await self._pass_gate(gate, now)
         if request.method != "GET":
             raise error(405)
@@ -176,14 +152,6 @@ class Gateway:
         if grant.scopes.isdisjoint(SCOPES[call.collection]):
             raise error(403)
         return await self._operate(request, call, gate)
-
-    def _gate(self, grant: Grant, version: str) -> Gate:
-        key = (grant.client_id, version)
-        gate = self._gates.get(key)
-        if gate is None:
-            gate = self._gates[key] = Gate(self._quota, self._options, self._began, self._clock)
-            self.tally.lanes[f"{grant.client_id}/{version}"] = array("d")
-        return gate
 
     async def _pass_gate(self, gate: Gate, now: float) -> None:
         if (seconds := gate.early(now)) is not None:
@@ -194,7 +162,6 @@ class Gateway:
         await self._delay()
         if wait > 0:
             self.tally.throttled += 1
-            self.tally.shut_outs = sum(one.shut_outs for one in self._gates.values())
             raise too_many_requests(gate.announce(wait))
 
     async def _delay(self) -> None:
@@ -203,12 +170,13 @@ class Gateway:
             await asyncio.sleep(latency + jitter * (2 * self._random.random() - 1))
 
     async def _operate(self, request: web.BaseRequest, call: Call, gate: Gate) -> web.Response:
-        subject = request.rel_url.raw_path_qs if call.number is None else call.subject
-        key = subject if call.number is None else call.number
-        attempt = self.tally.attempts[key]
-        self.tally.attempts[key] += 1
-        good = self._operations.respond(call, request.rel_url.raw_query_string)
-        fault = self._draw(self._operations.faults.rates, subject, attempt)
+        asked, subject = self.tally.asked, call.subject
+        if call.collection != USAGES:
+            asked, subject = self._listed, request.rel_url.raw_path_qs
+        attempt = asked[subject]
+        asked[subject] += 1
+        good = self.operations.respond(call, request.rel_url.raw_query_string)
+        fault = self._draw(self.operations.faults.rates, subject, attempt)
         if fault is None:
             return good
         self.tally.faults[fault.kind] += 1
@@ -216,19 +184,15 @@ class Gateway:
             gate.pause(fault.seconds)
         return await spoiled(fault, request, good)
 
-    def _draw(self, rates: Iterable[FaultRate], subject: str, attempt: int) -> FaultRate | None:
-        return draw(rates, subject, attempt, seed=self._options.seed, streak=self._options.fault_streak)
-
     async def _token(self, request: web.BaseRequest) -> web.Response:
         if request.method != "POST":
             raise error(405)
         self.tally.tokens += 1
-        rate = self._operations.faults.token
+        rate = self.operations.faults.token
         fault = self._draw((rate,) if rate else (), "token", self.tally.tokens - 1)
         form = await request.post()
         await self._delay()
-        answer = self.tokens.answer(form)
-        good = json_response(answer, headers={"Cache-Control": "no-store"})
+        good = json_response(self.tokens.answer(form), headers={"Cache-Control": "no-store"})
         if fault is None:
             return good
         self.tally.faults["token"] += 1

@@ -149,35 +149,16 @@ class SandboxOptions:
             raise SettingError("hopeless", "unknown status", f"use {known}")
 
 
-def parse_hopeless(text: str) -> tuple[int, tuple[int, ...] | None]:
-    """How many accounts are hopeless and what they answer: ``12``, ``12:404/500``.
+def parse_hopeless(text: str) -> tuple[int, tuple[int, ...]]:
+    """How many accounts are hopeless and what they answer (empty: the usual): ``12``, ``12:404/500``.
 
     Raises:
         SettingError: it is neither.
     """
-    amount, _, statuses = text.partition(":")
-    try:
-        found = tuple(int(status) for status in statuses.split("/")) if statuses else None
-        number = int(amount)
-    except ValueError:
-        number, found = -1, None
-    if number < 0:
+    if not re.fullmatch(r"[0-9]+(:[0-9]+(/[0-9]+)*)?", text):
         raise SettingError("hopeless", f"{text!r} is not understood", "write 12 or 12:404/500")
-    return number, found
-
-
-def parse_versions(text: str) -> tuple[str, ...]:
-    """The versions that are served: ``v2024,v1``.
-
-    Raises:
-        SettingError: one is unknown.
-    """
-    versions = tuple(item.strip() for item in text.split(","))
-    for version in versions:
-        if version not in API_VERSIONS:
-            known = ", ".join(API_VERSIONS)
-            raise SettingError("versions", f"{version!r} is not a version", f"known are {known}")
-    return versions
+    amount, _, statuses = text.partition(":")
+    return int(amount), tuple(int(status) for status in statuses.split("/") if status)
 
 
 def parse_faults(text: str) -> Faults:
@@ -189,70 +170,51 @@ def parse_faults(text: str) -> Faults:
     faults = Faults()
     for item in (part.strip() for part in text.split(",")):
         if item and item != "none":
-            faults = _with_item(faults, item)
+            try:
+                faults = _with_item(faults, *item.partition("=")[::2])
+            except (ValueError, BadValue):
+                hint = "the help of --faults shows how to write it"
+                raise SettingError("faults", f"{item!r} is not understood", hint) from None
     if sum(rate.share for rate in faults.rates) > 1:
         raise SettingError("faults", "the shares add up to more than 1", "lower them")
     return faults
 
 
-def _with_item(faults: Faults, item: str) -> Faults:
-    name, _, value = item.partition("=")
+def _with_item(faults: Faults, name: str, value: str) -> Faults:
     match name:
         case "outage":
-            return replace(faults, outages=(*faults.outages, _outage(value, item)))
+            return replace(faults, outages=(*faults.outages, _outage(value)))
         case "token":
             share, _, rest = value.partition(":")
             kind, _, length = rest.partition(":")
-            return replace(faults, token=_rate(kind or "503", share, length, item))
+            return replace(faults, token=_rate(kind or "503", share, length))
         case "page-cap":
-            return replace(faults, page_cap=_number(value, item, 1, 250))
+            return replace(faults, page_cap=_number(value, 1, 250))
         case "source-status":
-            return replace(faults, source_status=_number(value, item, 400, 599))
-        case _:
-            share, _, length = value.partition(":")
-            return replace(faults, rates=(*faults.rates, _rate(name, share, length, item)))
+            return replace(faults, source_status=_number(value, 400, 599))
+    share, _, length = value.partition(":")
+    return replace(faults, rates=(*faults.rates, _rate(name, share, length)))
 
 
-def _number(text: str, item: str, lowest: int, highest: int) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if not lowest <= number <= highest:
-        raise SettingError("faults", f"{item!r} has no number from {lowest} to {highest}", "correct it")
-    return number
+def _number(text: str, lowest: int, highest: int) -> int:
+    if not lowest <= int(text) <= highest:
+        raise ValueError(text)
+    return int(text)
 
 
-def _rate(kind: str, share: str, length: str, item: str) -> FaultRate:
-    if kind not in KINDS:
-        known = ", ".join([*KINDS, "token", "page-cap", "source-status", "outage"])
-        raise SettingError("faults", f"{kind!r} in {item!r} is not a fault", f"known are {known}")
-    if length and kind not in _TIMED:
-        raise SettingError("faults", f"{item!r} has a time", f"only {', '.join(_TIMED)} can have one")
-    return FaultRate(kind, _share(share, item), _seconds(length, item) if length else None)
+def _rate(kind: str, share: str, length: str) -> FaultRate:
+    if kind not in KINDS or not 0 <= float(share) <= 1 or (length and kind not in _TIMED):
+        raise ValueError(kind)
+    return FaultRate(kind, float(share), duration(length) if length else None)
 
 
-def _share(text: str, item: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise SettingError("faults", f"{item!r} has no share of 0 to 1", "write it like 500=0.02")
-    return share
-
-
-def _outage(text: str, item: str) -> Outage:
+def _outage(text: str) -> Outage:
     found = _OUTAGE.fullmatch(text)
     if found is None:
-        raise SettingError("faults", f"{item!r} is not understood", "write it like outage=5s@#500/503+3s")
+        raise ValueError(text)
     return Outage(
-        seconds=_seconds(found["length"], item),
+        seconds=duration(found["length"]),
         after_requests=int(found["request"]),
         manner=found["manner"] or "refuse",  # type: ignore[arg-type]  # the pattern admits these words only
-        throttle=_seconds(found["throttle"], item) if found["throttle"] else 0.0,
+        throttle=duration(found["throttle"] or "0"),
     )
-
-
-def _seconds(text: str, item: str) -> float:
-    try:
-        return duration(text)
-    except BadValue as bad:
-        raise SettingError("faults", f"{text!r} in {item!r} {bad.problem}", bad.hint) from None

@@ -81,17 +81,15 @@ class Population:
     """The accounts of a sandbox, in a fixed order, with the truth about each."""
 
     def __init__(self, options: SandboxOptions) -> None:
+        self._options = options
         self.today = options.today
         self.sources = _sources(options)
         self._size = options.accounts
         self._hopeless = min(options.accounts, options.hopeless)
-        self._statuses = options.hopeless_statuses
-        self._unknown = None if options.unknown == 200 else options.unknown  # noqa: PLR2004  # HTTP's number
-        self._rows = options.rows
         self._key = b"%d" % options.seed
         self._stride = _HALF // max(1, self._size)
         self._step = _coprime(self._size)
-        self._months = _months_back(options.today, max(FULL_COVERAGE, self._rows or 0))
+        self._months = _months_back(options.today, max(FULL_COVERAGE, options.rows or 0))
         self._deleted: set[int] = set()
 
     def __len__(self) -> int:
@@ -125,12 +123,10 @@ class Population:
     def rows(self, account_id: str) -> list[dict[str, Any]]:
         """The account's usage rows, latest month first (``-date``); none for an unknown account."""
         number = self.find(account_id)
-        return [] if number is None else self.rows_of(number)
-
-    def rows_of(self, number: int) -> list[dict[str, Any]]:
-        """The usage rows of the account with this number, latest month first."""
-        if self._rows is not None:
-            return self._every_month(number, self._rows)
+        if number is None:
+            return []
+        if self._options.rows is not None:
+            return self._every_month(number, self._options.rows)
         return self._usual(number) if self.source_of(number).reports else []
 
     def source_of(self, number: int) -> Source:
@@ -155,13 +151,12 @@ class Population:
         An unknown account is a 404 unless `SandboxOptions.unknown` has it answered without rows.
         """
         number = self.find(account_id)
-        return self._unknown if number is None else self.hopeless_of(number)
-
-    def hopeless_of(self, number: int) -> int | None:
-        """The status that the account with this number is always answered with, None if answered well."""
+        if number is None:
+            return None if self._options.unknown == 200 else 404  # noqa: PLR2004  # HTTP's number
         if not _in_share(number, self._hopeless, self._size):
             return None
-        return self._statuses[number * self._hopeless // self._size % len(self._statuses)]
+        statuses = self._options.hopeless_statuses
+        return statuses[number * self._hopeless // self._size % len(statuses)]
 
     @property
     def months(self) -> list[str]:

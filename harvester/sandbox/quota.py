@@ -108,7 +108,6 @@ class RouteBackOff:
         self._violated: deque[int] = deque(maxlen=_TOLERATED + 1)
         self._tier = 0
         self._ends = -math.inf
-        self.times = 0
 
     def remaining(self, now: float) -> float:
         """Seconds for which the client is still shut out; 0 if it is not."""
@@ -121,16 +120,14 @@ class RouteBackOff:
             self._violated.append(window)
         while self._violated[0] <= window - _HORIZON:
             self._violated.popleft()
-        return 0.0 if len(self._violated) <= _TOLERATED else self._shut_out(now)
-
-    def _shut_out(self, now: float) -> float:
+        if len(self._violated) <= _TOLERATED:
+            return 0.0
         if now - self._ends > _MEMORY * self._period:
             self._tier = 0
         pause = _PAUSES[min(self._tier, len(_PAUSES) - 1)] * self._period
         self._tier += 1
         self._ends = now + pause
         self._violated.clear()
-        self.times += 1
         return pause
 
 
@@ -155,11 +152,6 @@ class Gate:
         """Enforce another quota from now on."""
         algorithm = self._options.algorithm
         self._limiter = None if quota is None else make_limiter(quota, algorithm, self._began)
-
-    @property
-    def shut_outs(self) -> int:
-        """How often the client was shut out."""
-        return 0 if self._back_off is None else self._back_off.times
 
     def admit(self, now: float) -> float:
         """0 lets the request through, else the seconds until one would be."""

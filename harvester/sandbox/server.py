@@ -46,7 +46,6 @@ class Sandbox:
         self.population = self.gateway.population
         self.tally = self.gateway.tally
         self.tokens = self.gateway.tokens
-        self._milestones = {outage.after_requests: asyncio.Event() for outage in self.options.faults.outages}
         self._manner: Absence | None = None
         self._outages: list[asyncio.Task[None]] = []
 
@@ -74,9 +73,6 @@ class Sandbox:
         )
         self._listener = Listener(self.options.port, self._connect)
         self._listener.open()
-        self._outages = [
-            asyncio.create_task(self._hold_outage(outage)) for outage in self.options.faults.outages
-        ]
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -130,11 +126,11 @@ class Sandbox:
         return await self.gateway.handle(request)
 
     def _usage_arrived(self, number: int) -> None:
-        if (reached := self._milestones.get(number)) is not None:
-            reached.set()
+        for outage in self.options.faults.outages:
+            if outage.after_requests == number:
+                self._outages.append(asyncio.create_task(self._hold_outage(outage)))
 
     async def _hold_outage(self, outage: Outage) -> None:
-        await self._milestones[outage.after_requests].wait()
         await self.go_away(outage.manner)
         await asyncio.sleep(outage.seconds)
         await self.come_back(outage.throttle)

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
 
 from harvester.sandbox.gateway import Tally
-from harvester.sandbox.population import Population, Source
+from harvester.sandbox.population import Population
 from harvester.sandbox.responses import error, json_response
 
 PREFIX = "/_sandbox/"
-_CHUNK = 64 * 1024
+_CHUNK = 1000
+"""Lines that are sent at once."""
 
 
 class Truth(NamedTuple):
@@ -42,33 +44,28 @@ def truth_of(population: Population, account_id: str, *, months: int = 3) -> Tru
     number = population.find(account_id)
     if number is None:
         raise KeyError(account_id)
-    source = population.source_of(number)
-    outcome = _outcome(population, number, reports=source.reports)
-    return Truth(account_id, source.id, source.status, outcome, *_state(population, number, months))
-
-
-def _outcome(population: Population, number: int, *, reports: bool) -> str:
-    if population.hopeless_of(number) is not None:
-        return "failed"
-    if population.rows_of(number):
-        return "harvested"
-    return "empty" if reports else "unreported"
-
-
-def _state(population: Population, number: int, months: int) -> tuple[str, str | None]:
+    source, rows = population.source_of(number), population.rows(account_id)
+    failed = population.hopeless(account_id) is not None
+    without = "empty" if source.reports else "unreported"
+    outcome = "failed" if failed else "harvested" if rows else without
+    state, reason = _state(population, number, rows, months)
     if population.is_disabled(number):
-        return "excluded", "disabled"
-    if population.hopeless_of(number) is not None:
-        return "unknown", "harvest_failed"
-    ages = [_months_ago(population, row["date"]) for row in population.rows_of(number) if row["count"] > 0]
+        state, reason = "excluded", "disabled"
+    elif failed:
+        state, reason = "unknown", "harvest_failed"
+    return Truth(account_id, source.id, source.status, outcome, state, reason)
+
+
+def _state(
+    population: Population, number: int, rows: list[dict[str, Any]], months: int
+) -> tuple[str, str | None]:
+    """The state of an account that was answered and is not excluded."""
+    ages = [_months_ago(population, row["date"]) for row in rows if row["count"] > 0]
     if ages:
         return ("active" if min(ages) <= months else "unused"), None
     if _months_ago(population, population.created_of(number).isoformat()) <= months:
         return "new", None
-    return _state_without_use(population.source_of(number), months)
-
-
-def _state_without_use(source: Source, months: int) -> tuple[str, str | None]:
+    source = population.source_of(number)
     if not source.reports:
         return "unknown", "source_without_usage"
     return ("unknown", "coverage_too_short") if source.months - 1 <= months else ("never", None)
@@ -116,11 +113,7 @@ def _line(content: object) -> bytes:
 async def _streamed(request: web.BaseRequest, lines: Iterator[bytes]) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
     await response.prepare(request)
-    waiting = bytearray()
-    for line in lines:
-        waiting += line
-        if len(waiting) >= _CHUNK:
-            await response.write(bytes(waiting))
-            waiting.clear()
-    await response.write_eof(bytes(waiting))
+    while chunk := b"".join(islice(lines, _CHUNK)):
+        await response.write(chunk)
+    await response.write_eof()
     return response

@@ -72,7 +72,8 @@ def _measure(seconds: float, versions: Sequence[str], clients: int) -> Figure:
         cost = _harvest(home, url, versions, clients)
         summary = json.loads((home / "out.ndjson.summary.json").read_text())
         with urlopen(f"{url}/_sandbox/tally?moments=1") as answer:
-            arrivals = json.load(answer)["arrivals"]
+            lanes_seen = json.load(answer)["lanes"]
+    arrivals = [moment for moments in lanes_seen.values() for moment in moments]
     took = max(arrivals) - min(arrivals)
     granted = len(arrivals) - summary["throttled"] - lanes  # so many intervals have one request more each
     share = granted / (_PER_SECOND * lanes * took)

@@ -121,7 +121,7 @@ def seen_by(url: str, grace: float) -> Seen:
     """Ask a sandbox. What comes in the first `grace` seconds of a pause was under way."""
     with urlopen(f"{url}/_sandbox/tally?moments=1") as answer:
         tally = json.load(answer)
-    arrivals = tally["arrivals"]
+    arrivals = [moment for lane in tally["lanes"].values() for moment in lane]
     return Seen(max(arrivals) - min(arrivals), sum(1 for seconds in tally["early"] if seconds > grace))
 
 

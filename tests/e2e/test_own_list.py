@@ -171,4 +171,4 @@ def test_a_pause_is_not_forgotten_by_a_run_killed_while_it_lists(tmp_path: Path)
         assert status == 5
         assert "takes longer than --max-outage" in said.err
         assert there.tally["listings"] == listed
-        assert there.tally["arrived_early"] == 0
+        assert there.tally["early"] == []

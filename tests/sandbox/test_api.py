@@ -301,7 +301,7 @@ async def test_the_truth_is_served() -> None:
         ]
         tally = orjson.loads(texts["tally?moments"])
         assert tally["requests"] == tally["usages"] == 0
-        assert tally["arrivals"] == []
+        assert tally["lanes"] == {}
         assert (await client.get("/_sandbox/other")).status == 404
 
 

@@ -103,7 +103,7 @@ async def test_every_error() -> None:
         await contract.get("/source-usages/unknown/status", status=404)
         await contract.get("/accounts", status=429)
         client.sandbox.gateway.change_quota(None)
-        client.sandbox.gateway.set_faults(parse_faults("500=1"))
+        client.sandbox.gateway.operations.faults = parse_faults("500=1")
         for path in ("/accounts", "/sources", "/public-identities", "/source-usages/x/status"):
             known = path.replace("/x/", f"/{client.sandbox.population.sources[0].id}/")
             await contract.get(known, status=500)

@@ -167,7 +167,7 @@ async def test_ways_in_which_tokens_fail(
                 assert response.status == status
                 assert response.headers.get("Retry-After") == retry_after
                 assert shows(await response.text() if html else await response.json())
-        client.sandbox.gateway.set_faults(Faults())
+        client.sandbox.gateway.operations.faults = Faults()
         assert (await client.token_request(**FORM)).status == 200
 
 

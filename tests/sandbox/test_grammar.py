@@ -14,7 +14,6 @@ from harvester.sandbox import (
     SandboxOptions,
     parse_faults,
     parse_hopeless,
-    parse_versions,
 )
 
 
@@ -62,17 +61,9 @@ def test_every_fault_is_in_the_help() -> None:
     assert [kind for kind in KINDS if kind not in FAULTS_HELP] == []
 
 
-def test_versions() -> None:
-    """A list of versions."""
-    assert parse_versions("v2024, v1") == ("v2024", "v1")
-    for text in ("v7", ""):
-        with pytest.raises(SettingError):
-            parse_versions(text)
-
-
 def test_hopeless() -> None:
     """A number, with or without statuses."""
-    assert parse_hopeless("3") == (3, None)
+    assert parse_hopeless("3") == (3, ())
     assert parse_hopeless("12:404/500") == (12, (404, 500))
     with pytest.raises(SettingError, match="hopeless"):
         parse_hopeless("12:many")
