@@ -26,6 +26,13 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return first_error(first) if isinstance(first, BaseExceptionGroup) else first
 
 
+async def wait_for(event: asyncio.Event, seconds: float) -> None:
+    """Wait for `event`, but no longer than `seconds`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
 def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run `main()` on a new event loop: uvloop's where it runs, which takes half the CPU time.
 

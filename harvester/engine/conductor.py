@@ -186,7 +186,7 @@ class Conductor:
         work.pages = Pages(self._query)
         work.last = fault
         work.attempts += 1
-        decision = self._decide(lane, work, fault)
+        decision = self._decide(work, fault, lane)
         self._carry_out(lane, work, fault, Fail() if isinstance(decision, Exhaust) else decision)
 
     def _warn_of_rows(self, account_id: str) -> None:
@@ -221,7 +221,7 @@ class Conductor:
     def _consequence(self, lane: LaneStanding, work: Work, outcome: Trouble) -> None:
         work.last = outcome
         if work.kind is Kind.ACCOUNT:
-            self._carry_out(lane, work, outcome, self._decide(lane, work, outcome))
+            self._carry_out(lane, work, outcome, self._decide(work, outcome, lane))
         elif work.kind is Kind.CHECK:
             self.access.checked(lane, work, outcome)
 
@@ -240,15 +240,10 @@ class Conductor:
                 Warned("lane_fails", problem, "its accounts go to the others until it works again")
             )
 
-    def _decide(self, lane: LaneStanding, work: Work, outcome: Trouble) -> Decision:
+    def _decide(self, work: Work, outcome: Trouble, lane: LaneStanding) -> Decision:
+        known, others = self._standings, self.scheduler.others_answered
         return policy.decide(
-            work,
-            outcome,
-            lane,
-            self._standings,
-            attempts=self._attempts,
-            others_answered=self.scheduler.others_answered,
-            rng=self._rng,
+            work, outcome, lane, known, attempts=self._attempts, others_answered=others, rng=self._rng
         )
 
     # --- decisions

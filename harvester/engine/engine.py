@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
@@ -17,7 +16,7 @@ from harvester.engine.scheduler import PAGE, Scheduler, Stall
 from harvester.engine.standing import Standings
 from harvester.engine.workers import WorkerPool
 from harvester.errors import ClosedPipe, Interrupted, StopRun
-from harvester.event_loop import first_error
+from harvester.event_loop import first_error, wait_for
 from harvester.events import Observer, Stopping
 from harvester.ledger import Ledger
 from harvester.tenant.client import Lane
@@ -186,9 +185,7 @@ class Engine:
             self._look(now)
             self._conductor.work_arrived.set()
             await asyncio.sleep(0)  # whatever happens, nobody else waits for this loop
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._next_look(now) - now):
-                    await changed.wait()
+            await wait_for(changed, self._next_look(now) - now)
 
     def _next_look(self, now: float) -> float:
         times = (self._scheduler.next_due, self._breaker.next_probe(now), self._limits.deadline)

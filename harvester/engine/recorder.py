@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from harvester.event_loop import wait_for
 from harvester.events import AccountSettled, Committed, Observer
 from harvester.ledger import Ledger
 from harvester.model import AccountOutcome, Harvested, Settled
@@ -95,9 +95,9 @@ class Recorder:
 
     async def _until_due(self) -> None:
         """Wait for something to store, then until the last commit is long enough ago."""
-        await _wait(self._wanted, _FACTS_EVERY)
+        await wait_for(self._wanted, _FACTS_EVERY)
         if (wait := self._committed_at + COMMIT_EVERY - self._clock()) > 0:
-            await _wait(self._hurried, wait)
+            await wait_for(self._hurried, wait)
 
     async def _commit(self) -> None:
         self._wanted.clear()
@@ -123,10 +123,3 @@ class Recorder:
                 why = settled.reason, settled.detail
                 observer(AccountSettled(account_id, AccountOutcome.FAILED, 0, *why))
         observer(Committed(len(batch), rows, seconds))
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for `event`, but no longer than `seconds`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

@@ -43,14 +43,10 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
 def _unpack(body: bytes, limit: int) -> bytes:
     plain = bytearray()
     member = None
-    ended = False
     for start in range(0, len(body), _STEP):
         data = body[start : start + _STEP]
         while data:
             if member is None:
-                data = data.lstrip(b"\0") if ended else data  # padding, which gzip ignores, too
-                if not data:
-                    break
                 member = zlib.decompressobj(_ANY_HEADER)
             try:
                 plain += member.decompress(data, limit + 1 - len(plain))
@@ -60,7 +56,7 @@ def _unpack(body: bytes, limit: int) -> bytes:
                 raise too_large(limit)
             data = member.unused_data
             if member.eof:
-                member, ended = None, True
+                member = None
     if member is not None or not body:
         raise BadBody(Reason.TRUNCATED, "the compressed response is cut off")
     return bytes(plain)

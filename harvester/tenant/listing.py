@@ -7,18 +7,14 @@ seen to join:
 
 - A page JOINS where it has a record that was yielded already: what follows the last such record is
   contiguous with it, hence new, and nothing is missing in between. The IDs yielded last are remembered.
-- A page without any remembered record lies beyond a gap, or (after very many additions) before what is
-  remembered. Comparing IDs tells which, but only where the pages came in plain string order so far: the
-  server's collation is its own, so the comparison is trusted on evidence.
-- Beyond a gap, paging steps back until pages join.
+- A page without any remembered record lies beyond a gap: paging steps back until pages join.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
@@ -40,9 +36,7 @@ _PAGE_SIZE: Final = 250
 _LEAST_PAGE: Final = 2
 """The smallest page that can overlap with another and still have something new."""
 _REMEMBERED: Final = 16_000
-"""IDs, about 2 MB: memory cannot prove the join only if more records than these come or go at one place."""
-_EVIDENCE: Final = 50
-"""Neighbors in ascending order, as no other collation would give them by chance."""
+"""IDs, about 2 MB: a listing is given up only if more records than these come or go at one place."""
 _FRUITLESS: Final = 200
 """So many pages in a row without a new record, and the listing changes faster than it can be read."""
 
@@ -188,8 +182,6 @@ async def read_without_gaps(
     Raises:
         StoppedEarly: the listing changes so fast that it cannot be read without a gap.
     """
-    if not 0 < overlap < page_size:
-        raise ValueError(f"overlap must be between 1 and {page_size - 1}, not {overlap}")
     seam = _Seam(remembered)
     offset = fruitless = 0
     full = _LEAST_PAGE  # the largest page seen
@@ -222,19 +214,15 @@ async def read_without_gaps(
 class _Seam:
     """What was yielded last, and where a page joins it. Holds `most` IDs, however long the listing is."""
 
-    __slots__ = ("_all_remembered", "_ascending", "_greatest", "_most", "_recent")
+    __slots__ = ("_all_remembered", "_most", "_recent")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._recent: dict[str, None] = {}
         self._all_remembered = True
-        self._greatest = ""
-        self._ascending: int | None = 0
-        """Neighbors found in ascending order, None once a pair was not."""
 
     def join(self, ids: list[str], *, at_start: bool) -> list[str] | None:
         """What is new in the page, which is remembered; None if the page lies beyond a gap."""
-        self._gather_evidence(ids)
         known = [place for place, record_id in enumerate(ids) if record_id in self._recent]
         if known:
             fresh = ids[known[-1] + 1 :]
@@ -243,26 +231,11 @@ class _Seam:
         elif at_start and self._all_remembered:
             fresh = ids
         else:
-            place = self._place_by_order(ids)
-            if place is None or (not place and not at_start):
-                return None
-            fresh = ids[place:]
+            return None
         self._remember(fresh)
         return fresh
 
-    def _gather_evidence(self, ids: list[str]) -> None:
-        if self._ascending is not None:
-            ascending = all(one < other for one, other in pairwise(ids))
-            self._ascending = self._ascending + max(len(ids) - 1, 0) if ascending else None
-
-    def _place_by_order(self, ids: list[str]) -> int | None:
-        """Where what is greater than all yielded so far begins; None if the order cannot be relied on."""
-        if self._ascending is None or self._ascending < _EVIDENCE:
-            return None
-        return bisect_right(ids, self._greatest)
-
     def _remember(self, ids: list[str]) -> None:
-        self._greatest = max([self._greatest, *ids])
         self._recent.update(dict.fromkeys(ids))
         surplus = len(self._recent) - self._most
         if surplus > 0:

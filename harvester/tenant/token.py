@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from random import Random
 from typing import Final
 
 from multidict import CIMultiDict
 
 from harvester.errors import AccessDenied
+from harvester.event_loop import wait_for
 from harvester.events import ClientDropped, Observer, TokenFailed, TokenRenewed
 from harvester.model import Fault
 from harvester.tenant.grant import Grant, Granted
@@ -192,9 +192,7 @@ class Tokens:
             return
         life = max(token.due - self._clock(), 0.0)
         ahead = min(_RENEW_AHEAD_AT_MOST, life * _RENEW_AHEAD)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(life - ahead, _LEAST_LIFE)):
-                await self._wanted.wait()
+        await wait_for(self._wanted, max(life - ahead, _LEAST_LIFE))
 
 
 def _problem(fault: Fault) -> str:

@@ -80,11 +80,7 @@ def test_damaged_and_unknown_codings_are_told(body: bytes, coding: str, reason: 
     assert caught.value.reason == reason
 
 
-def test_stacked_and_padded_codings_are_undone() -> None:
-    """Codings are undone in reverse order; zero padding is understood."""
-    assert decompress(gzip.compress(zlib.compress(b"[]"), mtime=0), "deflate, gzip", 100) == b"[]"
-    assert (
-        decompress(gzip.compress(b"[", mtime=0) + bytes(9000) + gzip.compress(b"]", mtime=0), "x-gzip", 100)
-        == b"[]"
-    )
+def test_stacked_codings_are_undone() -> None:
+    """In reverse order."""
+    assert decompress(gzip.compress(zlib.compress(b"[]"), mtime=0), "deflate, x-gzip", 100) == b"[]"
     assert decompress(b"[]", "identity, ", 100) == b"[]"
