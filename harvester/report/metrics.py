@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -34,6 +34,8 @@ _Sample: TypeAlias = tuple[str, Mapping[str, str], float]
 """What is appended to the name, labels, value."""
 _Family: TypeAlias = tuple[str, Literal["counter", "gauge", "histogram"], str, list[_Sample]]
 """Name, type, help, samples."""
+_Values: TypeAlias = Mapping[str, float | None] | Mapping[str, float] | float | None
+"""None: not known yet."""
 
 
 @dataclass(slots=True)
@@ -119,104 +121,84 @@ class MetricsFile:
 
     def families(self) -> Iterator[_Family]:
         """Everything known at this moment; a family without samples is not known yet."""
-        yield from self._run()
-        yield from self._accounts()
-        yield from self._requests()
-        yield from self._lanes()
-        yield from self._tenant()
-
-    def _run(self) -> Iterator[_Family]:
         yield "harvester_info", "gauge", "What is running, as labels; always 1.", [("", self.about, 1.0)]
-        yield _family(
-            "harvester_running", "1 while the run goes on, 0 once it has ended.", self.ended is None
-        )
-        yield _family("harvester_start_timestamp_seconds", "When the run began.", self.started)
-        yield _family("harvester_end_timestamp_seconds", "When the run ended; absent before.", self.ended)
-        yield _family("harvester_exit_status", "The exit status of the run; absent before.", self.status)
-        text = "When a run last ended with its output complete (status 0 or 3), this one or an earlier one."
-        yield _family(_LAST_SUCCESS, text, self.last_success)
-
-    def _accounts(self) -> Iterator[_Family]:
-        tally = self.tally
-        yield _family("harvester_list_accounts", "Distinct accounts on the list.", tally.distinct)
-        text = "Accounts on the list that earlier runs had settled."
-        yield _family("harvester_settled_earlier_accounts", text, tally.settled_earlier)
-        outcomes = {outcome.name.lower(): number for outcome, number in tally.outcomes.items()}
-        yield _family("harvester_accounts_total", "Accounts settled in this run.", outcomes, "outcome")
-        text = "Accounts on the list by outcome, across resumes; absent before the end."
-        yield _family("harvester_harvest_accounts", text, _by_outcome(self.counts), "outcome")
-        failures = {reason: group.count for reason, group in tally.failures.items()}
-        yield _family("harvester_failures_total", "Accounts given up on in this run.", failures, "reason")
-        yield _family("harvester_rows_total", "Usage rows received.", tally.rows)
-
-    def _requests(self) -> Iterator[_Family]:
-        tally, latency = self.tally, self.tally.latency
-        purposes = tally.requests_by_purpose
-        yield _family("harvester_requests_total", "Requests sent, by purpose.", purposes, "purpose")
-        text = "Requests that failed, 429s included."
-        reasons = tally.unsuccessful_by_reason
-        yield _family("harvester_requests_unsuccessful_total", text, reasons, "reason")
-        text = "Accounts requested again after a fault; 429s do not count."
-        yield _family("harvester_retries_total", text, tally.retries_by_reason, "reason")
-        yield _family("harvester_received_bytes_total", "Bytes of response bodies.", tally.bytes_received)
-        text = "Requests sent and not answered yet."
-        yield _family("harvester_requests_in_flight", text, self.in_flight() if self.ended is None else 0)
-        buckets: list[_Sample] = [
+        for name, label, text, values_of in _FAMILIES:
+            kind: Literal["counter", "gauge"] = "counter" if name.endswith("_total") else "gauge"
+            values = values_of(self)
+            if not isinstance(values, Mapping):
+                values = {"": values}
+            known = {one: float(value) for one, value in values.items() if value is not None}
+            yield name, kind, text, [("", {label: one} if label else {}, known[one]) for one in known]
+        latency = self.tally.latency
+        count = float(latency.count)
+        samples: list[_Sample] = [
             ("_bucket", {"le": str(bound)}, float(latency.at_most(bound))) for bound in _BOUNDS
         ]
-        count = float(latency.count)
-        buckets += [("_bucket", {"le": "+Inf"}, count), ("_count", {}, count), ("_sum", {}, latency.total)]
+        samples += [("_bucket", {"le": "+Inf"}, count), ("_count", {}, count), ("_sum", {}, latency.total)]
         text = "Response time of account requests, without 429s."
-        yield "harvester_request_duration_seconds", "histogram", text, buckets
-
-    def _lanes(self) -> Iterator[_Family]:
-        tally, lanes = self.tally, self.tally.lanes
-        counted = {label: lane.requests for label, lane in lanes.items()}
-        yield _family("harvester_lane_requests_total", "Requests sent on the lane.", counted, "lane")
-        counted = {label: lane.throttled for label, lane in lanes.items()}
-        yield _family("harvester_throttled_total", "Responses with status 429.", counted, "lane")
-        paused = {label: lane.paused_seconds(tally.now) for label, lane in lanes.items()}
-        yield _family("harvester_paused_seconds_total", "Time paused after a 429 or 503.", paused, "lane")
-        dropped = {label: tally.lane_dropped(label) for label in self.quotas}
-        yield _family("harvester_lane_dropped", "1 once the lane is no longer used.", dropped, "lane")
-        rates = {label: tally.permitted(label, quota) for label, quota in self.quotas.items()}
-        known = {label: rate for label, rate in rates.items() if rate is not None}
-        text = "What the lane may send at present; absent without a quota."
-        yield _family("harvester_lane_permitted_requests_per_second", text, known, "lane")
-        text = "Granted requests for accounts as a share of what the quotas allowed."
-        yield _family("harvester_quota_used_ratio", text, tally.quota_share(self.quotas))
-
-    def _tenant(self) -> Iterator[_Family]:
-        tally = self.tally
-        outage = tally.outage_since is not None and self.ended is None
-        yield _family("harvester_tokens_total", "Tokens fetched.", tally.tokens)
-        yield _family("harvester_outage", "1 while the tenant is not reachable.", outage)
-        yield _family("harvester_outages_total", "How often the tenant was not reachable.", tally.outages)
-        text = "How long the tenant was not reachable."
-        yield _family("harvester_outage_seconds_total", text, tally.outage_seconds())
-        yield _family("harvester_commits_total", "Batches committed to the ledger.", tally.commits)
-        yield _family("harvester_commit_seconds_total", "Time that the commits took.", tally.commit_seconds)
-        yield _family("harvester_warnings_total", "Warnings.", tally.warnings_by_code, "code")
+        yield "harvester_request_duration_seconds", "histogram", text, samples
 
 
-def _family(name: str, text: str, values: Mapping[str, float] | float | None, label: str = "") -> _Family:
-    """A counter or gauge, as its name says: of one value (None: not known), or one for each `label`."""
-    kind: Literal["counter", "gauge"] = "counter" if name.endswith("_total") else "gauge"
-    if isinstance(values, Mapping):
-        return name, kind, text, [("", {label: word}, float(number)) for word, number in values.items()]
-    return name, kind, text, [] if values is None else [("", {}, float(values))]
+# A table: a metric takes a line or two.
+# fmt: off
+_FAMILIES: Final[tuple[tuple[str, str, str, Callable[[MetricsFile], _Values]], ...]] = (
+    ("harvester_running", "", "1 while the run goes on, 0 once it has ended.", lambda run: run.ended is None),
+    ("harvester_start_timestamp_seconds", "", "When the run began.", lambda run: run.started),
+    ("harvester_end_timestamp_seconds", "", "When the run ended; absent before.", lambda run: run.ended),
+    ("harvester_exit_status", "", "The exit status of the run; absent before.", lambda run: run.status),
+    (_LAST_SUCCESS, "",
+     "When a run last ended with its output complete (status 0 or 3), this one or an earlier one.",
+     lambda run: run.last_success),
+    ("harvester_list_accounts", "", "Distinct accounts on the list.", lambda run: run.tally.distinct),
+    ("harvester_settled_earlier_accounts", "", "Accounts on the list that earlier runs had settled.",
+     lambda run: run.tally.settled_earlier),
+    ("harvester_accounts_total", "outcome", "Accounts settled in this run.",
+     lambda run: {outcome.name.lower(): number for outcome, number in run.tally.outcomes.items()}),
+    ("harvester_harvest_accounts", "outcome",
+     "Accounts on the list by outcome, across resumes; absent before the end.",
+     lambda run: {} if run.counts is None else _outcomes(run.counts)),
+    ("harvester_failures_total", "reason", "Accounts given up on in this run.",
+     lambda run: {reason: group.count for reason, group in run.tally.failures.items()}),
+    ("harvester_rows_total", "", "Usage rows received.", lambda run: run.tally.rows),
+    ("harvester_requests_total", "purpose", "Requests sent, by purpose.",
+     lambda run: run.tally.requests_by_purpose),
+    ("harvester_requests_unsuccessful_total", "reason", "Requests that failed, 429s included.",
+     lambda run: run.tally.unsuccessful_by_reason),
+    ("harvester_retries_total", "reason", "Accounts requested again after a fault; 429s do not count.",
+     lambda run: run.tally.retries_by_reason),
+    ("harvester_received_bytes_total", "", "Bytes of response bodies.", lambda run: run.tally.bytes_received),
+    ("harvester_requests_in_flight", "", "Requests sent and not answered yet.",
+     lambda run: run.in_flight() if run.ended is None else 0),
+    ("harvester_lane_requests_total", "lane", "Requests sent on the lane.",
+     lambda run: {label: lane.requests for label, lane in run.tally.lanes.items()}),
+    ("harvester_throttled_total", "lane", "Responses with status 429.",
+     lambda run: {label: lane.throttled for label, lane in run.tally.lanes.items()}),
+    ("harvester_paused_seconds_total", "lane", "Time paused after a 429 or 503.",
+     lambda run: {label: lane.paused_seconds(run.tally.now) for label, lane in run.tally.lanes.items()}),
+    ("harvester_lane_dropped", "lane", "1 once the lane is no longer used.",
+     lambda run: {label: run.tally.lane_dropped(label) for label in run.quotas}),
+    ("harvester_lane_permitted_requests_per_second", "lane",
+     "What the lane may send at present; absent without a quota.",
+     lambda run: {label: run.tally.permitted(label, quota) for label, quota in run.quotas.items()}),
+    ("harvester_quota_used_ratio", "", "Granted requests for accounts as a share of what the quotas allowed.",
+     lambda run: run.tally.quota_share(run.quotas)),
+    ("harvester_tokens_total", "", "Tokens fetched.", lambda run: run.tally.tokens),
+    ("harvester_outage", "", "1 while the tenant is not reachable.",
+     lambda run: run.tally.outage_since is not None and run.ended is None),
+    ("harvester_outages_total", "", "How often the tenant was not reachable.", lambda run: run.tally.outages),
+    ("harvester_outage_seconds_total", "", "How long the tenant was not reachable.",
+     lambda run: run.tally.outage_seconds()),
+    ("harvester_commits_total", "", "Batches committed to the ledger.", lambda run: run.tally.commits),
+    ("harvester_commit_seconds_total", "", "Time that the commits took.",
+     lambda run: run.tally.commit_seconds),
+    ("harvester_warnings_total", "code", "Warnings.", lambda run: run.tally.warnings_by_code),
+)
+"""Name (a counter's ends in `_total`), label, help, and the value: one for each label's value, if any."""
+# fmt: on
 
 
-def _by_outcome(counts: Counts | None) -> Mapping[str, float]:
-    if counts is None:
-        return {}
-    return {
-        "harvested": counts.harvested,
-        "empty": counts.empty,
-        "unreported": counts.unreported,
-        "failed": counts.failed,
-        "not_attempted": counts.not_attempted,
-    }
+def _outcomes(counts: Counts) -> Mapping[str, float]:
+    return {name: number for name, number in asdict(counts).items() if name != "distinct"}
 
 
 def last_success_in(path: Path) -> float | None:
