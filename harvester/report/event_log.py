@@ -6,17 +6,16 @@ All durations are in seconds; `reason` is a word of `model.Reason`.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
-from enum import Enum
+from dataclasses import dataclass, field
 from logging import DEBUG, ERROR, INFO, WARNING
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from harvester import events
 from harvester.errors import StopRun
 from harvester.model import AccountOutcome
 from harvester.report.log import DETAIL, LOGGER, say
 from harvester.report.reasons import meaning
-from harvester.report.text import camel_case, plural, rate, size, span
+from harvester.report.text import plural, rate, record, size, span
 
 LINES_PER_REASON: Final = 20
 """Enough to see a pattern; the failures file has all of them."""
@@ -47,10 +46,9 @@ class EventLog:
                 return
         elif isinstance(event, events.AccountSettled) and event.outcome is not AccountOutcome.FAILED:
             return
-        line = self._line(event) or _plain_line(event)
-        if line is not None:
-            level, name, message = line
-            say(level, name, message, **_fields(event))
+        level, name, message = self._line(event)
+        if message:
+            say(level, name, message, **record(event))
 
     def finish(self) -> None:
         """Log how many lines the caps left out."""
@@ -63,39 +61,21 @@ class EventLog:
                 message = f"{plural(more, 'more warning')} of this kind: {code}"
                 say(WARNING, "warnings", message, code=code, more=more)
 
-    def _line(self, event: events.Event) -> _Line | None:
-        """The line of an event that depends on those before it."""
+    def _line(self, event: events.Event) -> _Line:  # noqa: C901, PLR0911  # one for each event
+        """The line of an event; what is too much of a kind has no message."""
         match event:
             case events.AccountSettled():
-                return self._account_failed(event)
+                return WARNING, "account_failed", self._account_failed(event)
             case events.Warned():
                 self._warned[event.code] += 1
                 message = f"{event.problem}: {event.hint}" if event.hint else event.problem
-                return (WARNING, "warning", message) if self._warned[event.code] <= LINES_PER_REASON else None
+                return WARNING, "warning", message if self._warned[event.code] <= LINES_PER_REASON else ""
             case events.RateChanged():
                 before = self._rates.get(event.lane)
                 self._rates[event.lane] = event.per_second
                 raised = before is not None and event.per_second > before
                 level, name = (DEBUG, "rate_raised") if raised else (INFO, "rate_lowered")
                 return level, name, f"lane {event.lane} now sends {rate(event.per_second)}"
-        return self._trouble(event)
-
-    def _account_failed(self, event: events.AccountSettled) -> _Line | None:
-        reason = event.reason or "unknown"
-        self._failed[reason] += 1
-        words = event.detail or meaning(reason).words
-        message = f"account {event.account_id} failed: {words} ({event.reason})"
-        if self.failures is not None and self._failed[reason] >= LINES_PER_REASON:
-            if self._failed[reason] > LINES_PER_REASON:
-                return None
-            message += (
-                f"; more accounts that fail as {reason} are only counted here, and listed in {self.failures}"
-            )
-        return WARNING, "account_failed", message
-
-    def _trouble(self, event: events.Event) -> _Line | None:  # noqa: PLR0911  # one for each event
-        """The line of what goes on for a while: "still" only after the first one, a warning, like the end."""
-        match event:
             case events.TokenFailed():
                 level, still = self._goes_on(f"token {event.client}")
                 problem = f"{still}could not get a token ({event.detail})"
@@ -124,9 +104,23 @@ class EventLog:
                 self._ends(f"destination {event.place}")
                 message = f"{event.place} can be written to again after {span(event.seconds)}"
                 return WARNING, "destination_available", message
-        return None
+        return _plain_line(event)
+
+    def _account_failed(self, event: events.AccountSettled) -> str:
+        reason = event.reason or "unknown"
+        self._failed[reason] += 1
+        message = (
+            f"account {event.account_id} failed: {event.detail or meaning(reason).words} ({event.reason})"
+        )
+        if self.failures is None or self._failed[reason] < LINES_PER_REASON:
+            return message
+        if self._failed[reason] > LINES_PER_REASON:
+            return ""
+        others = f"more accounts that fail as {reason} are only counted here, and listed in {self.failures}"
+        return f"{message}; {others}"
 
     def _goes_on(self, what: str) -> tuple[int, str]:
+        """For what goes on for a while: "still" only after the first line, which is a warning."""
         known = what in self._ongoing
         self._ongoing.add(what)
         return (INFO, "still ") if known else (WARNING, "")
@@ -137,7 +131,7 @@ class EventLog:
         return known
 
 
-def _plain_line(event: events.Event) -> _Line | None:  # noqa: C901, PLR0911  # one for each event
+def _plain_line(event: events.Event) -> _Line:  # noqa: C901, PLR0911  # one for each event
     """The line of an event that is logged in the same way whatever came before."""
     match event:
         case events.RequestEnded():
@@ -172,7 +166,7 @@ def _plain_line(event: events.Event) -> _Line | None:  # noqa: C901, PLR0911  # 
             return WARNING, "lane_dropped", f"lane {event.lane} is no longer used: {event.detail}"
         case events.Stopping():
             return WARNING, "stopping", _stopping(event)
-    return None
+    return DEBUG, "", ""
 
 
 def _request(event: events.RequestEnded) -> str:
@@ -199,18 +193,6 @@ def _stopping(event: events.Stopping) -> str:
     if not event.grace:
         return f"stopping ({event.detail}){again}"
     return f"stopping ({event.detail}): requests in flight get up to {span(event.grace)} to finish{again}"
-
-
-def _fields(event: events.Event) -> dict[str, Any]:
-    """All that the event has, by names in camel case."""
-    names = event._fields if isinstance(event, tuple) else [one.name for one in fields(event)]
-    return {camel_case(one): _value(getattr(event, one)) for one in names}
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.name.lower()
-    return round(value, 6) if isinstance(value, float) else value
 
 
 def say_error(error: StopRun) -> None:

@@ -80,34 +80,14 @@ async def _logged(monitor: Monitor, sleep: Sleep) -> None:
     while True:
         await sleep(pause)
         pause = _NEXT_LINES
-        say_snapshot(monitor.snapshot())
+        snapshot = monitor.snapshot()
+        say(INFO, "progress", snapshot.sentence(), **text.record(snapshot))
 
 
 async def _live(monitor: Monitor, block: LiveBlock, sleep: Sleep) -> None:
     while True:
         block.show(monitor.snapshot())
         await sleep(_REFRESH)
-
-
-def say_snapshot(snapshot: Snapshot) -> None:
-    """Log how far the run is."""
-    left = snapshot.seconds_left
-    permitted = snapshot.permitted_per_second
-    say(
-        INFO,
-        "progress",
-        snapshot.sentence(),
-        done=snapshot.done,
-        total=snapshot.total,
-        rows=snapshot.rows,
-        requestsPerSecond=round(snapshot.requests_per_second, 3),
-        permittedPerSecond=None if permitted is None else round(permitted, 3),
-        inFlight=snapshot.in_flight,
-        retries=snapshot.retries,
-        failed=snapshot.failed,
-        secondsLeft=None if left is None else round(left),
-        state=snapshot.state or None,
-    )
 
 
 class Block:

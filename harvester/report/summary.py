@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from harvester.errors import InternalError, StopRun
 from harvester.model import Counts, FailureGroup, OutputFile, Quota, total_rate
 from harvester.report.histogram import Histogram
 from harvester.report.tally import LaneFigures, Tally
-from harvester.report.text import camel_case, encodable, safe_json
+from harvester.report.text import encodable, record, safe_json
 
 SCHEMA_VERSION: Final = 2
 
@@ -142,15 +142,15 @@ def _outcome(report: Report) -> dict[str, Any]:
         "start": _rfc3339(report.started),
         "end": _rfc3339(report.ended),
         "seconds": round(report.seconds, 3),
-        "counts": _record(report.counts),
-        "failuresByReason": {reason: _record(one) for reason, one in report.failures_by_reason.items()},
+        "counts": record(report.counts),
+        "failuresByReason": {reason: record(one) for reason, one in report.failures_by_reason.items()},
         "repeated": report.tally.repeated,
         "settledEarlier": report.tally.settled_earlier,
         "rows": report.rows,
         "output": report.output,
         "ledger": report.ledger,
         "failures": report.failures,
-        "outputs": [_record(output) for output in report.outputs],
+        "outputs": [record(output) for output in report.outputs],
         "changes": report.changes,
     }
 
@@ -176,11 +176,6 @@ def _requests(report: Report) -> dict[str, Any]:
         "secondsOfOutage": round(tally.outage_seconds(), 3),
         "warnings": dict(tally.warnings_by_code),
     }
-
-
-def _record(figures: Any) -> dict[str, Any]:
-    """A dataclass with its names in camel case."""
-    return {camel_case(name): value for name, value in asdict(figures).items()}
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

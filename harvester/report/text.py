@@ -10,6 +10,8 @@ import os
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from enum import Enum
 from typing import Any, Final, TextIO, cast
 from unicodedata import category
 
@@ -114,10 +116,21 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
-def camel_case(name: str) -> str:
-    """`failed_at` as JSON has it: `failedAt`."""
+def record(figures: Any) -> dict[str, Any]:
+    """What a dataclass or a named tuple has, as JSON: names like `failedAt`, enums in words."""
+    names = getattr(figures, "_fields", None) or [one.name for one in fields(figures)]
+    return {_camel_case(name): _plain(getattr(figures, name)) for name in names}
+
+
+def _camel_case(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(map(str.capitalize, rest))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name.lower()
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def wrap(text: str, width: int | None, indent: int = 0) -> list[str]:
