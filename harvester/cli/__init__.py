@@ -40,23 +40,6 @@ _COMMANDS = {
 _MODULES = {"help": "manual"}
 """Modules whose name is another one than the command's."""
 
-_EPILOG = """\b
-Examples:
-  harvester demo
-  harvester check
-  harvester run --list -o usages.ndjson
-  harvester unused usages.ndjson
-
-\b
-Exit statuses:
-  0        done; for a harvest: every account harvested
-  1        a finding (verify), or more unused accounts than --fail-above (unused)
-  2        wrong usage or configuration
-  3        finished, but some accounts failed (they are in the failures file)
-  4        not authenticated or not authorized
-  5        stopped early; the same command continues where it stopped
-  130/143  stopped by SIGINT/SIGTERM (129: SIGHUP), likewise
-  141      the reader of stdout closed it"""
 
 _COLLECT_AFTER = (20_000, 20, 20)
 """When to look for cycles of garbage: seldom. Nearly all that a harvest creates is freed by reference
@@ -95,21 +78,28 @@ class _LazyGroup(Group):
         return names or click.Command.shell_complete(self, ctx, incomplete)
 
 
-def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # click's
-    if wanted and not ctx.resilient_parsing:
-        click.echo(f"harvester {VERSION}")
-        ctx.exit()
-
-
-@click.group(cls=_LazyGroup, context_settings={"max_content_width": 100}, epilog=_EPILOG)
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
-    help="Show the version and exit.",
-)  # fmt: skip
+@click.group(cls=_LazyGroup, context_settings={"max_content_width": 100})
+@click.version_option(VERSION, message="harvester %(version)s")
 def harvester() -> None:
     """Find the accounts that nobody uses in a SailPoint Identity Security Cloud tenant.
 
     Harvests the usage of every account, as fast as the quota permits, and continues where it was stopped.
+
+    Examples:
+      harvester demo
+      harvester check
+      harvester run --list -o usages.ndjson
+      harvester unused usages.ndjson
+
+    Exit statuses:
+      0        done; for a harvest: every account harvested
+      1        a finding (verify), or more unused accounts than --fail-above (unused)
+      2        wrong usage or configuration
+      3        finished, but some accounts failed (they are in the failures file)
+      4        not authenticated or not authorized
+      5        stopped early; the same command continues where it stopped
+      130/143  stopped by SIGINT/SIGTERM (129: SIGHUP), likewise
+      141      the reader of stdout closed it
     """
 
 

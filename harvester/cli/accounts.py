@@ -24,13 +24,6 @@ from harvester.settings.settings import SECTIONS
 from harvester.tenant.account_list import ADDED
 from harvester.tenant.listing import Record
 
-_EXAMPLES = """\b
-Examples:
-  harvester accounts --with-usage --add usage,manager --detail full -o accounts.ndjson.gz
-  harvester accounts --filters 'source.displayableName eq "Employees"' --fields id,name,sourceId
-  set -o pipefail; harvester accounts --api-version v2025 | harvester run - -o usages.ndjson"""
-
-
 _PARAMS = [
     OUTPUT,
     *setting_options(
@@ -43,7 +36,7 @@ _PARAMS = [
 ]
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES, params=_PARAMS)
+@click.command(cls=SettingsCommand, params=_PARAMS)
 @click.option(
     "--fields", metavar="NAME,…", default="", cls=GroupedOption, group=SECTIONS["input"],
     help="Only these properties (a.b is nested) and those of --add, null where absent.  [default: all]",
@@ -68,6 +61,11 @@ def command(*, fields: str, detail: Detail, output: str, **options: Any) -> None
     Scopes: idn:accounts:read, idn:identity-history:manage for --with-usage and --add usage, and
     sp:scopes:default for --add manager, which reads the identities once, through an API version that is not
     in --api-version if the tenant serves one.
+
+    Examples:
+      harvester accounts --with-usage --add usage,manager --detail full -o accounts.ndjson.gz
+      harvester accounts --filters 'source.displayableName eq "Employees"' --fields id,name,sourceId
+      set -o pipefail; harvester accounts --api-version v2025 | harvester run - -o usages.ndjson
     """
     found, log = settings_for_listing(options, accounts=True), EventLog()
     pages = list_accounts(found.settings, log.observe, detail=detail)

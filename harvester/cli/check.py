@@ -27,19 +27,6 @@ from harvester.report.text import columns, plural, safe, safe_json, wrap
 from harvester.settings import Loaded
 from harvester.settings.settings import Settings, secrets_of
 
-_EXAMPLES = """\b
-Examples:
-  harvester check
-  harvester check ids.txt --api-version v2024,v2025
-  harvester check accounts.ndjson --profile prod --json
-
-\b
-Exit statuses:
-  0  a harvest can begin (there may be warnings)
-  2  the configuration, or the way to the tenant, is wrong
-  4  the credentials are refused, or lack the scope
-  5  the tenant does not answer properly at present"""
-
 _LIST_OPTIONS = ("account", "list", "filters", "input_format", "id_field", "shard", "split_quota")
 _OTHER_OPTIONS = ("skip_unreported", "max_outage")
 _COLORS: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
@@ -48,7 +35,6 @@ _VERDICT_WIDTH, _TOPIC_WIDTH = 9, 15
 
 @click.command(
     cls=SettingsCommand,
-    epilog=_EXAMPLES,
     params=[INPUTS, *setting_options("connection", "pace", *_LIST_OPTIONS, *_OTHER_OPTIONS)],
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all findings as one JSON object.")
@@ -59,6 +45,17 @@ def command(*, as_json: bool, **options: Any) -> int:
     takes: of the accounts in INPUT, otherwise of all accounts of the tenant. It writes nothing, never waits
     for a quota or an outage, and never tries a refused secret twice. With -q, only what is wrong is shown;
     with -v, each request is logged.
+
+    Examples:
+      harvester check
+      harvester check ids.txt --api-version v2024,v2025
+      harvester check accounts.ndjson --profile prod --json
+
+    Exit statuses:
+      0  a harvest can begin (there may be warnings)
+      2  the configuration, or the way to the tenant, is wrong
+      4  the credentials are refused, or lack the scope
+      5  the tenant does not answer properly at present
     """
     shown = _Shown(as_json=as_json, quiet=bool(options.get("quiet")))
     try:

@@ -8,18 +8,18 @@ from click.shell_completion import get_completion_class
 from harvester.cli.help import Command
 from harvester.errors import InternalError
 
-_EXAMPLES = """\b
-Examples:
-  bash:  echo 'eval "$(harvester completion bash)"' >> ~/.bashrc
-  zsh:   echo 'eval "$(harvester completion zsh)"' >> ~/.zshrc    # after compinit
-  fish:  harvester completion fish > ~/.config/fish/completions/harvester.fish"""
 
-
-@click.command(cls=Command, epilog=_EXAMPLES)
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL: commands, options, the words of choices, and files."""
+    """Print the completion script for SHELL: commands, options, the words of choices, and files.
+
+    Examples:
+      bash:  echo 'eval "$(harvester completion bash)"' >> ~/.bashrc
+      zsh:   echo 'eval "$(harvester completion zsh)"' >> ~/.zshrc    # after compinit
+      fish:  harvester completion fish > ~/.config/fish/completions/harvester.fish
+    """
     kind = get_completion_class(shell)
     if kind is None:
         raise InternalError(f"click has no completion for {shell}")

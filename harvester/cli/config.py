@@ -17,43 +17,35 @@ from harvester.settings import SECTIONS
 from harvester.settings.config_file import LOCAL_CONFIG, user_config
 from harvester.settings.template import template
 
-_EXAMPLES = """\b
-Examples:
-  harvester config init
-  harvester config show"""
-
-_SHOW_EXAMPLES = """\b
-Examples:
-  harvester config show
-  harvester config show --config nightly.toml --profile prod
-  harvester config show --quota 500/10s --json | jq '.settings[] | select(.origin != "default")'"""
-
-_INIT_EXAMPLES = """\b
-Examples:
-  harvester config init
-  harvester config init ~/.config/account-usage-harvester/config.toml
-  harvester config init nightly.toml"""
-
 _MODE = 0o600
 _STDOUT = ("-", "/dev/stdout")
 
 
-@click.group(cls=Group, epilog=_EXAMPLES)
+@click.group(cls=Group)
 def command() -> None:
     """Show the settings and where each comes from, or write a configuration file to start from.
 
     Commands read the file that --config or HARVESTER_CONFIG names; otherwise ./harvester.toml; otherwise
     $XDG_CONFIG_HOME/account-usage-harvester/config.toml (XDG_CONFIG_HOME is ~/.config if not set).
+
+    Examples:
+      harvester config init
+      harvester config show
     """
 
 
-@command.command("show", cls=SettingsCommand, epilog=_SHOW_EXAMPLES, params=setting_options(*SECTIONS))
+@command.command("show", cls=SettingsCommand, params=setting_options(*SECTIONS))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(*, as_json: bool, **options: Any) -> None:
     """Show every setting with its value and where it comes from.
 
     The options are those of `harvester run`; the values are those that such a run would have.
     Precedence: flag, environment, file, default. Secrets are not shown.
+
+    Examples:
+      harvester config show
+      harvester config show --config nightly.toml --profile prod
+      harvester config show --quota 500/10s --json | jq '.settings[] | select(.origin != "default")'
     """
     found = loaded(options, needs_tenant=False)
     config, rows = found.config and str(found.config), list(found.explain())
@@ -74,7 +66,7 @@ def show(*, as_json: bool, **options: Any) -> None:
         click.echo(f"warning: {warning}", err=True)
 
 
-@command.command("init", cls=Command, epilog=_INIT_EXAMPLES)
+@command.command("init", cls=Command)
 @click.argument("file", default=str(LOCAL_CONFIG), metavar="[FILE]", type=PATH)
 @click.option("-q", "--quiet", is_flag=True, help="Print no message.")
 def init(*, file: str, quiet: bool) -> None:
@@ -82,6 +74,11 @@ def init(*, file: str, quiet: bool) -> None:
 
     FILE is ./harvester.toml by default, which commands started in this directory read; - is stdout. A
     file that exists is not overwritten. Only its owner can read it, as it may come to hold secrets.
+
+    Examples:
+      harvester config init
+      harvester config init ~/.config/account-usage-harvester/config.toml
+      harvester config init nightly.toml
     """
     if file in _STDOUT:
         click.echo(template(), nl=False)

@@ -16,7 +16,7 @@ import orjson
 from harvester.cli.display import harvest_shown
 from harvester.cli.help import Command
 from harvester.credentials import Credentials
-from harvester.errors import InternalError, OutputError
+from harvester.errors import InternalError
 from harvester.ledger import LedgerReader
 from harvester.model import Quota
 from harvester.report.text import plural
@@ -41,13 +41,8 @@ _FINISHED: Final = (0, 3)
 """The five accounts that always fail are part of the show."""
 _WRONG: Final = 1
 
-_EXAMPLES = """\b
-Examples:
-  harvester demo
-  harvester demo -o /tmp/look --seed 7"""
 
-
-@click.command(cls=Command, epilog=_EXAMPLES)
+@click.command(cls=Command)
 @click.option(
     "-o", "--output", "folder", metavar="DIR", default="demo-output", show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
@@ -63,13 +58,12 @@ def command(folder: Path, seed: int) -> int:
     Nothing has to be configured, and nothing leaves this machine. The tenant enforces a quota, its tokens
     expire after 8 seconds, some responses are broken, it goes down for a second, and 5 accounts always
     fail. At the end, rows and states are compared with what the tenant knows.
+
+    Examples:
+      harvester demo
+      harvester demo -o /tmp/look --seed 7
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be created ({error.strerror})", "name another --output"
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
     usages = folder / "usages.ndjson"
     _say("Starting a simulated tenant (harvester sandbox) …")
     with _sandbox(seed) as url:

@@ -13,20 +13,13 @@ from harvester.exporting import export_ledgers
 from harvester.report.event_log import EventLog
 from harvester.report.text import plural
 
-_EXAMPLES = """\b
-Examples:
-  harvester export usages.ndjson -o usages.parquet
-  harvester export shard-*.ledger -o all.ndjson
-  harvester export usages.ndjson --follow -o - | head"""
-
-
 _SETTINGS = (
     "output", "format", "shape", "compress", "part_rows", "partition_by", "columns", "failures", "file_mode",
     "replace", "max_outage", "log_format",
 )  # fmt: skip  # one name a line would fill the screen
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES, params=setting_options(*_SETTINGS))
+@click.command(cls=SettingsCommand, params=setting_options(*_SETTINGS))
 @click.argument("ledgers", metavar="LEDGER...", nargs=-1, required=True)
 @click.option("--unfinished", is_flag=True, help="Accept an unfinished harvest, and missing shards.")
 @click.option("--follow", is_flag=True, help="Wait for the rest of an unfinished harvest.")
@@ -39,6 +32,11 @@ def command(
     LEDGER is a ledger, or the output whose ledger is next to it; several are the shards of one list. An
     unfinished harvest is refused, unless --unfinished or --follow is given. Exit status 0 once the output
     is written, whatever failed in the harvest.
+
+    Examples:
+      harvester export usages.ndjson -o usages.parquet
+      harvester export shard-*.ledger -o all.ndjson
+      harvester export usages.ndjson --follow -o - | head
     """
     settings = loaded(options, needs_tenant=False).settings
     with log_shown(settings):

@@ -30,24 +30,37 @@ class GroupedOption(click.Option):
 
 
 class Command(click.Command):
-    """A command with -h and --help, its options in groups, and its examples at the end."""
+    """A command with -h and --help, its options in groups, and the examples of its docstring at the end."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params.append(_short_help_option())
+        self.help, begin, examples = inspect.cleandoc(self.help or "").partition("\n\nExamples:")
+        self.epilog = f"{begin.strip()}{examples}\n\n{self.epilog or ''}".strip()
+        self.params.append(
+            click.Option(
+                ["-h"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_show_short_help,
+                help="Show the most used options and exit.",
+            )
+        )
         if not isinstance(self, click.Group):
             self.params += _missing_verbosity(self.params)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the command does, in short help its first paragraph."""
-        text = inspect.cleandoc(self.help or "")
+        text = self.help or ""
         _write(formatter, _first_paragraph(text) if ctx.meta.get(_SHORT) else text)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options that most people need, then the rest by groups."""
         groups: dict[str, list[tuple[str, str]]] = {_COMMON: []}
-        for title, record in self._records(ctx):
-            groups.setdefault(title, []).append(record)
+        for param in sorted(self.get_params(ctx), key=lambda param: getattr(param, "common", 0)):
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
+                title = _COMMON if getattr(param, "common", False) else getattr(param, "group", _OTHER)
+                groups.setdefault(title, []).append(record)
         others = groups.pop(_OTHER, [])
         if ctx.meta.get(_SHORT) and groups[_COMMON]:
             groups = {_COMMON: groups[_COMMON]}
@@ -67,13 +80,6 @@ class Command(click.Command):
             text = f"{_first_paragraph(text)}\n\n{ctx.command_path} --help shows everything."
         _write(formatter, text)
 
-    def _records(self, ctx: click.Context) -> Iterator[tuple[str, tuple[str, str]]]:
-        for param in sorted(self.get_params(ctx), key=lambda param: getattr(param, "common", 0)):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is not None:
-                group = _COMMON if getattr(param, "common", False) else getattr(param, "group", _OTHER)
-                yield group, record
-
 
 class Group(Command, click.Group):
     """A group of commands with the same help; its commands have it too."""
@@ -82,9 +88,11 @@ class Group(Command, click.Group):
 
 
 def _write(formatter: click.HelpFormatter, text: str) -> None:
+    """Write paragraphs; those with indented lines stay as they are."""
+    kept = (f"\b\n{one}" if "\n  " in one else one for one in text.split("\n\n"))  # click's mark
     formatter.write_paragraph()
     with formatter.indentation():
-        formatter.write_text(text)
+        formatter.write_text("\n\n".join(kept))
 
 
 def _first_paragraph(text: str) -> str:
@@ -98,17 +106,6 @@ def _missing_verbosity(params: list[click.Parameter]) -> Iterator[click.Option]:
         if short not in taken:
             counted: dict[str, Any] = {"count": True} if short == "-v" else {"is_flag": True}
             yield click.Option([short, long], expose_value=False, hidden=True, **counted)
-
-
-def _short_help_option() -> click.Option:
-    return click.Option(
-        ["-h"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_show_short_help,
-        help="Show the most used options and exit.",
-    )
 
 
 def _show_short_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # click's

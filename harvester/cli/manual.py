@@ -11,12 +11,6 @@ from click.shell_completion import CompletionItem
 from harvester.cli.help import Command
 from harvester.errors import did_you_mean
 
-_EXAMPLES = """\b
-Examples:
-  harvester help
-  harvester help unused
-  harvester help troubleshooting | less"""
-
 _COMMENT = re.compile(r"<!--.*?-->\n\n?", re.DOTALL)
 
 
@@ -24,11 +18,17 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     return [CompletionItem(name) for name in _pages() if name.startswith(incomplete)]
 
 
-@click.command(cls=Command, epilog=_EXAMPLES)
+@click.command(cls=Command)
 @click.argument("topic", required=False, shell_complete=_complete)
 @click.pass_context
 def command(context: click.Context, topic: str | None) -> None:
-    """Show a page of the manual, or the help of a command; without TOPIC, the topics."""
+    """Show a page of the manual, or the help of a command; without TOPIC, the topics.
+
+    Examples:
+      harvester help
+      harvester help unused
+      harvester help troubleshooting | less
+    """
     pages = _pages()
     if topic is None:
         width = max(map(len, pages))

@@ -22,14 +22,8 @@ _SUMMARY: Final = ".json"
 _ENDINGS: Final = (".partial", ".ledger", ".summary.json")
 _NO_LONGER: Final = "The ledger now in its place is of another harvest, so this page shows the run only."
 
-_EXAMPLES = """\b
-Examples:
-  harvester report usages.ndjson
-  harvester report usages.ndjson -o /var/www/accounts.html
-  harvester report usages.ndjson.summary.json -o - | less"""
 
-
-@click.command(cls=Command, epilog=_EXAMPLES)
+@click.command(cls=Command)
 @click.argument("source", metavar="LEDGER|SUMMARY", type=PATH)
 @click.option(
     "-o", "--output", metavar="FILE", type=PATH,
@@ -42,6 +36,11 @@ def command(source: str, *, output: str | None) -> int:
     is written next to the page, as FILE.unused.csv. A SUMMARY has no accounts in it: without the ledger
     that it names, the page shows only the run. The page is one file that loads nothing from the network.
     Needs the extra `report`.
+
+    Examples:
+      harvester report usages.ndjson
+      harvester report usages.ndjson -o /var/www/accounts.html
+      harvester report usages.ndjson.summary.json -o - | less
     """
     require_drawing("report")
     page = Path(output) if output is not None else _default(source)

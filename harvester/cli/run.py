@@ -11,16 +11,8 @@ from harvester.cli.options import DRY_RUN, INPUTS, SettingsCommand, loaded, sett
 from harvester.plan import plan
 from harvester.settings import SECTIONS
 
-_EXAMPLES = """\b
-Examples:
-  harvester run --list -o usages.ndjson
-  harvester run ids.txt -o usages.ndjson
-  harvester run ids.csv --id-field accountId -o usages/ --compress zstd
-  harvester run usages.ndjson.failures.ndjson -o second-try.ndjson
-  harvester run ids.txt -o usages.ndjson --dry-run"""
 
-
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES, params=[INPUTS, *setting_options(*SECTIONS), DRY_RUN])
+@click.command(cls=SettingsCommand, params=[INPUTS, *setting_options(*SECTIONS), DRY_RUN])
 def command(*, dry_run: bool, **options: Any) -> int:
     """Harvest the usage rows of the accounts in INPUT.
 
@@ -31,6 +23,13 @@ def command(*, dry_run: bool, **options: Any) -> int:
     Every option is also a variable (HARVESTER_PAGE_SIZE) and a key of the configuration (page_size);
     `harvester config show` says which one decides. Credentials are never options: set SAIL_CLIENT_ID and
     SAIL_CLIENT_SECRET, or use --clients, --config, or the places where SailPoint's own tools keep them.
+
+    Examples:
+      harvester run --list -o usages.ndjson
+      harvester run ids.txt -o usages.ndjson
+      harvester run ids.csv --id-field accountId -o usages/ --compress zstd
+      harvester run usages.ndjson.failures.ndjson -o second-try.ndjson
+      harvester run ids.txt -o usages.ndjson --dry-run
     """
     found = loaded(options, needs_tenant=not dry_run)
     if dry_run:

@@ -24,17 +24,12 @@ from harvester.report.event_log import EventLog
 from harvester.report.text import aligned, safe
 
 _HEADER = ("NAME", "CONNECTOR", "OWNER", "USAGE", "ID")
-_EXAMPLES = """\b
-Examples:
-  harvester sources
-  harvester sources --filters 'name sw "S"' -o sources.ndjson
-  harvester sources | jq -r 'select(.usageStatus == "COMPLETE").name'"""
 
 
 _PARAMS = [OUTPUT, *setting_options(*TENANT_OPTIONS, api_version=API_VERSION)]
 
 
-@click.command(cls=SettingsCommand, epilog=_EXAMPLES, params=_PARAMS)
+@click.command(cls=SettingsCommand, params=_PARAMS)
 @click.option(
     "--filters", metavar="FILTER", default="", cls=GroupedOption, common=2,
     help="Which sources, in the API's filter language.  [default: all]",
@@ -48,6 +43,11 @@ def command(*, filters: str, output: str, **options: Any) -> None:
     the tenant does not say, both are null, with a warning.
 
     Scopes: idn:sources:read, and idn:identity-history:manage for the usage.
+
+    Examples:
+      harvester sources
+      harvester sources --filters 'name sw "S"' -o sources.ndjson
+      harvester sources | jq -r 'select(.usageStatus == "COMPLETE").name'
     """
     found, log = settings_for_listing(options, accounts=False), EventLog()
     pages = _one_by_one(list_sources(found.settings, log.observe, filters=filters))

@@ -19,9 +19,6 @@ from harvester.errors import ClosedPipe, StoppedEarly, StopRun
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_ROOM = "make room, then run the same command again"
-_CLOSED = "redirect it to a file, or to /dev/null"
-
 
 class _Stdout(io.FileIO):
     """Raises the library's own errors. Once `discarding`, writes nothing and succeeds."""
@@ -39,9 +36,8 @@ class _Stdout(io.FileIO):
         except BrokenPipeError:
             raise ClosedPipe("the reader of stdout closed it") from None
         except OSError as error:
-            if error.errno == EBADF:
-                raise StoppedEarly("stdout is closed", _CLOSED) from None
-            raise StoppedEarly(f"stdout cannot be written ({error.strerror})", _ROOM) from None
+            problem = "is closed" if error.errno == EBADF else f"cannot be written ({error.strerror})"
+            raise StoppedEarly(f"stdout {problem}", "make room, or redirect it to a file") from None
         return written
 
 

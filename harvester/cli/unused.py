@@ -40,14 +40,6 @@ _WINDOW, _JUDGED, _SHOWN, _GATE = "The window", "What is judged", "What is shown
 _ASKED: Final = ("months", "since", "as_of", "grace", "assume_reported")
 """Options that are fields of a `Question`; the rest are those of what is `Wanted`."""
 
-_EXAMPLES = """\b
-Examples:
-  harvester unused usages.ndjson
-  harvester unused usages.ndjson --by sourceName
-  harvester unused usages.ndjson --months 6 -o unused.csv
-  harvester unused usages.ndjson --split-by managerEmail -o reviews/
-  harvester unused usages.ndjson --fail-above 5% --max-unknown 40% --format ids"""
-
 
 def _option(group: str, *names: str, **attributes: Any) -> GroupedOption:
     return GroupedOption(names, group=group, **attributes)
@@ -112,7 +104,7 @@ _OPTIONS: Final = [
 # fmt: on
 
 
-@click.command(cls=Command, epilog=_EXAMPLES, params=_OPTIONS)
+@click.command(cls=Command, params=_OPTIONS)
 @click.argument("ledger", metavar="LEDGER", type=PATH)
 def command(
     ledger: str,
@@ -128,7 +120,6 @@ def command(
     LEDGER is a ledger, or the output whose ledger is next to it. Works offline and never changes anything
     in a tenant. Exit status 1 means more than --fail-above, 3 that nothing could be judged.
 
-    \b
     Each account is in one state, the first that applies:
       excluded  disabled, or listed in --exclude
       unknown   the harvest gave up on it
@@ -137,7 +128,14 @@ def command(
       new       never used, and created within the window
       unknown   its source reports no usage, or not for long enough, or is not known
       never     never used, as far as its source reports
-    """  # noqa: D301  # click's mark of lines that stay as they are
+
+    Examples:
+      harvester unused usages.ndjson
+      harvester unused usages.ndjson --by sourceName
+      harvester unused usages.ndjson --months 6 -o unused.csv
+      harvester unused usages.ndjson --split-by managerEmail -o reviews/
+      harvester unused usages.ndjson --fail-above 5% --max-unknown 40% --format ids
+    """
     asked = {name: options.pop(name) for name in _ASKED}
     with _flags_named():
         question = Question(

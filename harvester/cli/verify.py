@@ -16,13 +16,8 @@ from harvester.verify import Verdict, verify
 
 _FINDING = 1
 
-_EXAMPLES = """\b
-Examples:
-  harvester verify usages.ndjson
-  harvester verify usages/ && echo complete"""
 
-
-@click.command(cls=Command, epilog=_EXAMPLES)
+@click.command(cls=Command)
 @click.argument("output", metavar="OUTPUT", type=PATH)
 @click.option(
     "--ledger", "ledgers", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
@@ -46,6 +41,10 @@ def command(
 
     Compares it with the list that was harvested: manifest, checksums, row counts, order, and that every
     account on the list is accounted for. Changes nothing. Exit status 0 if all is well, 1 with each finding.
+
+    Examples:
+      harvester verify usages.ndjson
+      harvester verify usages/ && echo complete
     """
     accounts = read_list(inputs, stdin=standard_input()) if inputs else None
     verdict = verify(Path(output), ledgers=ledgers, accounts=accounts, summary=summary)

@@ -137,7 +137,7 @@ def test_a_closed_stdout(arguments: list[str], tmp_path: Path) -> None:
         env=environment(tmp_path), cwd=tmp_path, capture_output=True, timeout=60, check=False,
     )  # fmt: skip  # one call
     assert done.returncode == 5
-    assert done.stderr == b"harvester: stdout is closed: redirect it to a file, or to /dev/null\n"
+    assert done.stderr == b"harvester: stdout is closed: make room, or redirect it to a file\n"
 
 
 @pytest.mark.parametrize("arguments", WRITING, ids=" ".join)
