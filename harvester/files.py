@@ -18,6 +18,7 @@ from harvester.errors import ClosedPipe, OutputError, SettingError, StoppedEarly
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _STDOUT: Final = 1
 _LOOK_FOR_READER: Final = 0.1
+_AT_ONCE: Final = 1 << 20
 _MOST_LINKS: Final = 40
 """As many symbolic links as Linux follows."""
 _DESCRIPTOR: Final = re.compile(
@@ -198,7 +199,15 @@ class Destination:
     """
 
     def __init__(
-        self, name: str, fd: int, path: Path | None, what: str, *, started: bool, is_stdout: bool = False
+        self,
+        name: str,
+        fd: int,
+        path: Path | None,
+        what: str,
+        *,
+        started: bool,
+        is_stdout: bool = False,
+        check: Callable[[], object] | None = None,
     ) -> None:
         self.name = name
         """For messages: as given, or "stdout"."""
@@ -209,6 +218,10 @@ class Destination:
         self._what = what
         self._started = started
         self._is_stdout = is_stdout
+        self._check = check
+        self._room = select.poll()
+        self._room.register(fd, select.POLLOUT)
+        self._most = _AT_ONCE if stat.S_ISREG(os.fstat(fd).st_mode) else select.PIPE_BUF
 
     def fileno(self) -> int:
         """The open file descriptor."""
@@ -230,11 +243,17 @@ class Destination:
         return len(data)
 
     def _write_some(self, rest: memoryview) -> int:
+        """With a `check`, no write blocks: it waits for room, and writes no more than certainly fits then."""
         fd = self.fileno()
+        if self._check is not None:
+            self._check()
+            while not self._room.poll(_LOOK_FOR_READER * 1000):
+                self._check()
+            rest = rest[: self._most]
         try:
             return os.write(fd, rest)
         except BlockingIOError:  # somebody made the pipe non-blocking, which is their business
-            select.select([], [fd], [])
+            self._room.poll(_LOOK_FOR_READER * 1000)
             return 0
 
     @contextmanager
@@ -242,7 +261,7 @@ class Destination:
         try:
             yield
         except OSError as error:
-            if isinstance(error, BrokenPipeError) and self._is_stdout:
+            if isinstance(error, BrokenPipeError | ConnectionResetError) and self._is_stdout:
                 raise ClosedPipe("the reader of stdout closed it") from error
             raise disk_error(error, self.name, self._what, started=self._started) from error
 
@@ -296,12 +315,14 @@ def open_destination(
     what: str = "the output",
     started: bool = False,
     wait: Callable[[float], object] = time.sleep,
+    check: Callable[[], object] | None = None,
 ) -> Destination:
     """Open the destination of any option of any command.
 
     ``-`` and ``/dev/stdout`` are stdout; ``/dev/fd/N`` is that descriptor; a device or FIFO is written
     to; a link is followed to its target; a directory is refused; a regular file is replaced when it is
     complete, and gets `mode`. As long as nobody reads a FIFO, it is opened again after `wait` has returned.
+    While anything but a regular file takes no more, `check` is called again and again, and may raise.
 
     Raises:
         OutputError, StoppedEarly: see `disk_error`.
@@ -312,11 +333,12 @@ def open_destination(
     started = started or is_stdout  # whoever redirected it can put it right: the command is not wrong
     with disk_errors(name, what, started=started):
         if fd is not None:
-            return Destination(name, os.dup(fd), None, what, started=started, is_stdout=is_stdout)
+            copy = os.dup(fd)
+            return Destination(name, copy, None, what, started=started, is_stdout=is_stdout, check=check)
         target = resolve(Path(path))
         found = _stat(target)
         if found is not None and not stat.S_ISREG(found.st_mode):
-            return Destination(name, _open_special(target, wait), None, what, started=started)
+            return Destination(name, _open_special(target, wait), None, what, started=started, check=check)
         return Destination(name, _create(partial(target), mode), target, what, started=started)
 
 

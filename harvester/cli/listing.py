@@ -17,7 +17,6 @@ from harvester.cli.options import PATH, loaded, log_shown
 from harvester.errors import StopRun
 from harvester.event_loop import run_blocking, signals_stopping
 from harvester.export.control import Control
-from harvester.export.destinations.file import Stream
 from harvester.export.formats.compress import Compressed
 from harvester.files import descriptor_of, open_destination, try_out
 from harvester.report.event_log import EventLog
@@ -78,12 +77,9 @@ def write_lines(found: Loaded, output: str, what: str, pages: Pages, log: EventL
     compression = suffix_compression(output)
     with log_shown(found.settings, found.warnings):
         try_out(output, mode, what=name)
-        with open_destination(output, mode, what=name, started=True) as destination:
-            write: Callable[[bytes], object] = destination.write
-            if destination.path is None:
-                write = Stream(destination.fileno(), output, control).write
-            compressed = None if compression == "none" else Compressed(write, compression)
-            write = write if compressed is None else compressed.write
+        with open_destination(output, mode, what=name, started=True, check=control.check) as destination:
+            compressed = None if compression == "none" else Compressed(destination.write, compression)
+            write = destination.write if compressed is None else compressed.write
             run_blocking(lambda: _listed(what, pages, log, lambda page: write(lines(page)), control))
             if compressed is not None:
                 compressed.close()

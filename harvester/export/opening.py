@@ -20,7 +20,6 @@ from harvester.export.output import Output, OutputSpec
 from harvester.export.tables.delta import Delta
 from harvester.export.tables.iceberg import Iceberg
 from harvester.export.tables.postgres import Postgres
-from harvester.export.tables.table import Table, TableOutput
 
 _DATABASE: Final = "sqlite"
 _TABLES: Final = ("delta", "iceberg", "postgres")
@@ -56,7 +55,7 @@ def open_output(
     rng = rng or Random()  # noqa: S311  # spreads retries
     retry = Retry(dest, max_outage=max_outage, control=control, observer=observer, rng=rng, clock=clock)
     if where.format in _TABLES:
-        return TableOutput(spec, _table(spec, dest, retry), retry)
+        return _table(spec, dest, retry)
     format_ = None if where.format == _DATABASE else format_named(where.format, spec.shape)
     if spec.parted:
         return Directory(_place(spec, dest, retry), spec, format_, control)
@@ -69,7 +68,7 @@ def _place(spec: OutputSpec, dest: str, retry: Retry) -> Place:
     return LocalDirectory(Path(dest), spec.file_mode)
 
 
-def _table(spec: OutputSpec, dest: str, retry: Retry) -> Table:
+def _table(spec: OutputSpec, dest: str, retry: Retry) -> Output:
     if spec.where.format == "delta":
-        return Delta(dest, _place(spec, dest, retry))
-    return Iceberg(dest) if spec.where.format == "iceberg" else Postgres(dest, spec.columns)
+        return Delta(dest, _place(spec, dest, retry), spec, retry)
+    return (Iceberg if spec.where.format == "iceberg" else Postgres)(dest, spec, retry)

@@ -8,6 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
+from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from harvester.errors import UsageError
@@ -15,18 +16,9 @@ from harvester.report.log import LOGGER, logging_to
 from harvester.report.text import plural
 from harvester.spark.accounts import accounts_of, shares
 from harvester.spark.options import Lane, ReadOptions, read_options
-from harvester.spark.task import harvest_lane, scratch
+from harvester.spark.task import SCHEMA, harvest_lane, scratch
 
-_SCHEMA: Final = (
-    StructType()
-    .add("accountId", "string")
-    .add("date", "date")
-    .add("count", "long")
-    .add("outcome", "string")
-    .add("reason", "string")
-    .add("position", "long")
-    .add("harvestedAt", "timestamp")
-)
+_SCHEMA: Final = from_arrow_schema(SCHEMA)
 
 
 class AccountUsages(DataSource):

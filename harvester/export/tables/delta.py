@@ -9,18 +9,19 @@ is recognized, and the run in its metadata, by which it is known whether anybody
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from harvester.errors import OutputError, SettingError, StoppedEarly
-from harvester.export.control import Unavailable
+from harvester.export.control import Retry, Unavailable
 from harvester.export.destinations.cloud import allows_http
 from harvester.export.destinations.directory import Place
 from harvester.export.extras import lake_module
+from harvester.export.output import OutputSpec
 from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, stamps
+from harvester.export.tables.table import MONTH, Harvested, TableOutput, stamps
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -39,11 +40,11 @@ _OWN: Final = (f"{MONTH}=", "_delta_log", "_harvester_probe")
 """How the names begin of what a first merge leaves behind that was killed."""
 
 
-class Delta:
+class Delta(TableOutput):
     """The table at `dest`, a directory or the URL of a store; `place` is the same for other files."""
 
-    def __init__(self, dest: str, place: Place) -> None:
-        self.name = place.name
+    def __init__(self, dest: str, place: Place, spec: OutputSpec, retry: Retry) -> None:
+        super().__init__(place.name, spec, retry)
         self._url = dest
         self._place = place
         scheme = urlsplit(dest).scheme
@@ -60,7 +61,7 @@ class Delta:
             raise SettingError("--format", problem, "pip install -U 'account-usage-harvester[delta]'")
         self._lake = Lake("delta")
 
-    def try_out(self) -> None:
+    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
         """Look at the table, and write and remove a small file beside it."""
         self._place.try_out()
         try:
@@ -70,7 +71,7 @@ class Delta:
         if table is None and any(not name.startswith(_OWN) for name in self._place.names("")):
             raise OutputError(f"{self.name}: holds files, but no Delta table", "name an empty directory")
 
-    def merge(self, harvested: Harvested) -> int:
+    def merge_once(self, harvested: Harvested) -> int:
         """Overwrite the months in which rows differ."""
         table = self._open()
         if table is not None and table.transaction_version(_APP + harvested.identity) is not None:

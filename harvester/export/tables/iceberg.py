@@ -8,15 +8,16 @@ rolled back, or which somebody else has changed, is known to be; the property ``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from harvester.errors import OutputError, SettingError, StoppedEarly, StopRun
-from harvester.export.control import Unavailable
+from harvester.export.control import Retry, Unavailable
 from harvester.export.extras import lake_module
+from harvester.export.output import OutputSpec
 from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, stamps
+from harvester.export.tables.table import MONTH, Harvested, TableOutput, stamps
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
@@ -25,23 +26,22 @@ _RUN: Final = "harvester.run"
 _RETRIES: Final = "commit.retry.num-retries"
 
 
-class Iceberg:
+class Iceberg(TableOutput):
     """The table ``CATALOG:namespace.table``; the catalog is configured as pyiceberg wants it."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, spec: OutputSpec, retry: Retry) -> None:
+        super().__init__(name, spec, retry)
         self._catalog_name, _, self._table_name = name.partition(":")
         parts = ("", ".catalog", ".exceptions", ".expressions", ".partitioning", ".schema", ".transforms")
         for part in (*parts, ".types", ".io.pyarrow"):
             lake_module(f"pyiceberg{part}", "--format", "iceberg", "iceberg")
         self._library: Any = lake_module("pyiceberg", "--format", "iceberg", "iceberg")
         self._lake = Lake("iceberg")
-        self._loaded: Any = None
 
-    def try_out(self) -> None:
+    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
         """Ask the catalog for the table, and write and remove a small file where its metadata is."""
-        with self._disconnected():
-            table = self._tried(self._open)
+        with self._explained(), self._catalog() as catalog:
+            table = self._open(catalog)
             if table is not None:
                 self._try_out(table)
 
@@ -55,12 +55,12 @@ class Iceberg:
             problem = f"{self.name}: {table.location()} cannot be written to ({_sentence(error)})"
             raise OutputError(problem, "check the credentials of the catalog's warehouse") from error
 
-    def merge(self, harvested: Harvested) -> int:
+    def merge_once(self, harvested: Harvested) -> int:
         """Overwrite the months in which rows differ."""
-        with self._faults(), self._disconnected():
-            return self._merged(self._open(), harvested)
+        with self._faults(), self._catalog() as catalog:
+            return self._merged(catalog, self._open(catalog), harvested)
 
-    def _merged(self, table: Table | None, harvested: Harvested) -> int:
+    def _merged(self, catalog: Any, table: Table | None, harvested: Harvested) -> int:
         runs = list(_runs(table)) if table is not None else []
         if harvested.identity in runs:
             return 0
@@ -68,7 +68,7 @@ class Iceberg:
         there = None if table is None else self._plain(table.schema().as_arrow())
         schema = self._lake.schema(harvested.content, there)
         with by_month(self._lake, harvested, last, schema, self.name) as found:
-            transaction = self._transaction(table, schema)
+            transaction = self._transaction(catalog, table, schema)
             summary = {_RUN: harvested.identity}
             changed = 0
             for month in found.names:
@@ -85,25 +85,14 @@ class Iceberg:
                 transaction.commit_transaction()
         return changed
 
-    def _catalog(self) -> Any:
-        if self._loaded is None:
-            self._loaded = self._library.catalog.load_catalog(self._catalog_name)
-        return self._loaded
+    def _catalog(self) -> closing[Any]:
+        """A context that leaves no connection open."""
+        return closing(self._library.catalog.load_catalog(self._catalog_name))
 
-    @contextmanager
-    def _disconnected(self) -> Iterator[None]:
-        """Leave no connection to the catalog open."""
-        try:
-            yield
-        finally:
-            if self._loaded is not None:
-                self._loaded.close()
-                self._loaded = None
-
-    def _open(self) -> Table | None:
+    def _open(self, catalog: Any) -> Table | None:
         """The table as it is now; with retries of its own switched off, in memory only."""
         try:
-            table: Table = self._catalog().load_table(self._table_name)
+            table: Table = catalog.load_table(self._table_name)
         except (
             self._library.exceptions.NoSuchTableError,
             self._library.exceptions.NoSuchNamespaceError,
@@ -113,10 +102,11 @@ class Iceberg:
         table.metadata.properties[_RETRIES] = "0"
         return table
 
-    def _tried(self, call: Any) -> Any:
-        """What `call` returns; before the first request, whatever fails is an error in how it is set up."""
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Before the first request, whatever fails within it is an error in how it is set up."""
         try:
-            return call()
+            yield
         except self._library.exceptions.NotInstalledError as error:
             hint = "pip install 'account-usage-harvester[iceberg]'"
             raise SettingError("--output", f"{self.name}: {_sentence(error)}", hint) from error
@@ -129,18 +119,18 @@ class Iceberg:
             problem = f"{self.name}: the catalog {self._catalog_name!r} does not answer ({_sentence(error)})"
             raise SettingError("--output", problem, hint) from error
 
-    def _transaction(self, table: Table | None, schema: Any) -> Transaction:
+    def _transaction(self, catalog: Any, table: Table | None, schema: Any) -> Transaction:
         if table is not None:
             transaction = table.transaction()
             if set(schema.names) - {field.name for field in table.schema().fields}:
                 with transaction.update_schema() as update:
                     update.union_by_name(schema)
             return transaction
-        self._catalog().create_namespace_if_not_exists(self._table_name.rpartition(".")[0])
+        catalog.create_namespace_if_not_exists(self._table_name.rpartition(".")[0])
         partition = self._library.partitioning.PartitionField(
             schema.names.index(MONTH) + 1, 1000, self._library.transforms.IdentityTransform(), MONTH
         )
-        created: Transaction = self._catalog().create_table_transaction(
+        created: Transaction = catalog.create_table_transaction(
             self._table_name,
             self._schema(schema),
             partition_spec=self._library.partitioning.PartitionSpec(partition),

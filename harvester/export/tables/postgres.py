@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from harvester.errors import OutputError, StoppedEarly
-from harvester.export.control import Unavailable
+from harvester.export.control import Retry, Unavailable
 from harvester.export.extras import lake_module
 from harvester.export.formats.columns import Kind, columns
+from harvester.export.output import OutputSpec
 from harvester.export.records import COLUMNS, Content
-from harvester.export.tables.table import MONTH, Harvested, misfit, stamps
+from harvester.export.tables.table import MONTH, Harvested, TableOutput, misfit, stamps
 
 if TYPE_CHECKING:
     import psycopg
@@ -90,29 +91,25 @@ class _Column:
     type: str
 
 
-class Postgres:
-    """The table of ``postgresql://host/database/schema.table``, with `columns` as ``--columns`` has them.
+class Postgres(TableOutput):
+    """The table of ``postgresql://host/database/schema.table``. Credentials are those that libpq finds."""
 
-    Credentials are those that libpq finds.
-    """
-
-    def __init__(self, url: str, columns: Sequence[str]) -> None:
+    def __init__(self, url: str, spec: OutputSpec, retry: Retry) -> None:
+        super().__init__(url, spec, retry)
         parts = urlsplit(url)
         _, database, table = parts.path.split("/")
-        self.name = url
         self._url = parts._replace(path=f"/{database}").geturl()
         self._schema, _, self._table = unquote(table).partition(".")
-        self._content = Content(tuple(columns))
         self._psycopg: Any = lake_module("psycopg", "--format", "postgres", "postgres")
         self._sql: Any = lake_module("psycopg.sql", "--format", "postgres", "postgres")
 
-    def try_out(self) -> None:
+    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
         """Make the tables, if there are none, and roll that back."""
         if len(f"{self._table}_accounts".encode()) > _LONGEST:
             raise OutputError(f"{self.name}: the name of the table is too long", "choose a shorter one")
         try:
             with self._connection() as connection:
-                self._prepare(connection, self._content)
+                self._prepare(connection, Content(self.columns))
                 connection.rollback()
         except self._psycopg.Error as error:
             hint = (
@@ -120,7 +117,7 @@ class Postgres:
             )
             raise OutputError(f"{self.name}: cannot be written to ({_sentence(error)})", hint) from None
 
-    def merge(self, harvested: Harvested) -> int:
+    def merge_once(self, harvested: Harvested) -> int:
         """Change the rows that differ."""
         with self._faults(), self._connection() as connection:
             found = self._prepare(connection, harvested.content)

@@ -1,10 +1,10 @@
-"""An output that is a table, the protocol that every table keeps, and what a harvest brings to it."""
+"""What all tables have in common, and what a harvest brings to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from harvester.errors import StoppedEarly, UsageError
 from harvester.export.control import Retry
@@ -44,54 +44,35 @@ class Harvested:
             yield [record for record in make(found) if record.rows]
 
 
-class Table(Protocol):
-    """A table. Each merge is one commit: killed at any instant, the table is as it was or as it is to be."""
+class TableOutput(Output):
+    """A table: a harvest is merged into it, once all accounts are settled.
 
-    name: str
-    """As messages name it."""
+    Each merge is one commit: killed at any instant, the table is as it was or as it is to be.
+    """
 
-    def try_out(self) -> None:
-        """See that a harvest can be merged into it; nothing that is there is changed.
-
-        Raises:
-            UsageError: it cannot, for a reason that waiting would not fix.
-        """
-        ...
+    def __init__(self, name: str, spec: OutputSpec, retry: Retry) -> None:
+        super().__init__(name, spec, None, retry.control)
+        self._retry = retry
 
     def merge(self, harvested: Harvested) -> int:
         """Merge a harvest into it, and make it if there is none. Returns how many rows are new or changed.
-
-        Without any, and where the harvest was merged before, nothing is committed.
-
-        Raises:
-            Unavailable: it is not available, or another writer was faster.
-            StoppedEarly: the rows do not fit into it.
-        """
-        ...
-
-
-class TableOutput(Output):
-    """A table: a harvest is merged into it, once all accounts are settled."""
-
-    def __init__(self, spec: OutputSpec, table: Table, retry: Retry) -> None:
-        super().__init__(table.name, spec, None, retry.control)
-        self.table = table
-        self._retry = retry
-
-    def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
-        """See `Table`."""
-        self.table.try_out()
-
-    def merge(self, harvested: Harvested) -> int:
-        """Merge a harvest; returns how many rows are new or changed.
 
         Raises:
             StoppedEarly: the table is not available for too long, or has changed so that the rows do not fit.
         """
         try:
-            return self._retry(lambda: self.table.merge(harvested))
+            return self._retry(lambda: self.merge_once(harvested))
         except UsageError as error:  # it was as it should be before the first request
             raise StoppedEarly(error.problem, error.hint) from error
+
+    def merge_once(self, harvested: Harvested) -> int:
+        """As `merge`. Without changes, and where the harvest was merged before, nothing is committed.
+
+        Raises:
+            Unavailable: it is not available, or another writer was faster.
+            StoppedEarly: the rows do not fit into it.
+        """
+        raise NotImplementedError
 
 
 def _news(entries: Iterable[Entry], earlier: LedgerReader) -> Iterator[Entry]:

@@ -56,8 +56,7 @@ def test_a_table_that_is_away_is_waited_for(
     """It is told, and the merge succeeds once the table is back."""
     events: list[Event] = []
     found = output(kit, events)
-    table = found.table
-    merged = table.merge
+    merged = found.merge_once
     failures = iter(["its endpoint does not respond", "it is starting"])
 
     def failing(harvested: Harvested) -> int:
@@ -65,7 +64,7 @@ def test_a_table_that_is_away_is_waited_for(
             raise Unavailable(problem)
         return merged(harvested)
 
-    monkeypatch.setattr(table, "merge", failing)
+    monkeypatch.setattr(found, "merge_once", failing)
     _merge(found, tmp_path)
     assert [type(event) for event in events] == [DestinationUnavailable] * 2 + [DestinationAvailable]
     assert kit.rows() == after({}, night(5))
