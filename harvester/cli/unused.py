@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,25 +46,11 @@ def _option(group: str, *names: str, **attributes: Any) -> GroupedOption:
     return GroupedOption(names, group=group, **attributes)
 
 
-def _grace(text: str) -> timedelta:
-    return timedelta(seconds=min(duration(text), _LONGEST_GRACE))
-
-
-def _states(text: str) -> frozenset[State]:
-    return frozenset(map(State, words(*State).parse(text)))
-
-
-def _columns(text: str) -> tuple[str, ...]:
-    return tuple(names(text))
-
-
-def _limit(text: str) -> Limit:
-    return Limit.of("--fail-above", text)
-
-
-def _share(text: str) -> Limit:
-    return Limit.of("--max-unknown", text, share_only=True)
-
+_GRACE = Parsed("duration", lambda text: timedelta(seconds=min(duration(text), _LONGEST_GRACE)))
+_STATES = Parsed("states", lambda text: frozenset(map(State, words(*State).parse(text))))
+_COLUMNS = Parsed("names", lambda text: tuple(names(text)))
+_LIMIT = Parsed("limit", partial(Limit.of, "--fail-above"))
+_SHARE = Parsed("share", partial(Limit.of, "--max-unknown", share_only=True))
 
 # A table: an option takes a line or two. `common` is its rank in short help.
 # fmt: off
@@ -73,7 +60,7 @@ _OPTIONS: Final = [
     _option(_WINDOW, "--since", metavar="YYYY-MM", help="First month of the window, instead of --months."),
     _option(_WINDOW, "--as-of", metavar="YYYY-MM",
             help="Last month of the window.  [default: the harvest's]"),
-    _option(_WINDOW, "--grace", metavar="DURATION", type=Parsed("duration", _grace),
+    _option(_WINDOW, "--grace", metavar="DURATION", type=_GRACE,
             help="Time that an account counts as new.  [default: the window]"),
     _option(_JUDGED, "--include", type=click.Choice(["disabled"]), multiple=True,
             help="Also judge disabled accounts."),
@@ -81,7 +68,7 @@ _OPTIONS: Final = [
             help="CSV of accounts to exclude: accountId[,reason[,until]]."),
     _option(_JUDGED, "--assume-reported", is_flag=True,
             help="Assume that sources of unknown status report usage."),
-    _option(_SHOWN, "--states", metavar="NAMES", common=4, type=Parsed("states", _states),
+    _option(_SHOWN, "--states", metavar="NAMES", common=4, type=_STATES,
             default=frozenset(NOT_USED), help="States to show.  [default: unused,never]"),
     _option(_SHOWN, "-o", "--output", metavar="DEST", type=PATH, common=2,
             help="A file instead of stdout (.csv, .ndjson, .txt for IDs)."),
@@ -91,14 +78,13 @@ _OPTIONS: Final = [
             help="Totals by this field, such as sourceName or managerName."),
     _option(_SHOWN, "--split-by", metavar="FIELD",
             help="A directory (-o DIR/) with one CSV for each value of this field."),
-    _option(_SHOWN, "--columns", metavar="NAMES", type=Parsed("names", _columns),
-            help="Columns, in this order.  [default: all]"),
+    _option(_SHOWN, "--columns", metavar="NAMES", type=_COLUMNS, help="Columns, in order.  [default: all]"),
     _option(_SHOWN, "--bom", is_flag=True, help="Begin CSV with a byte order mark, for Excel."),
     _option(_SHOWN, "guard", "--formula-guard/--no-formula-guard", default=True,
             help="Guard text that a spreadsheet would run as a formula.  [default: --formula-guard]"),
-    _option(_GATE, "--fail-above", metavar="N|P%", common=6, type=Parsed("limit", _limit),
+    _option(_GATE, "--fail-above", metavar="N|P%", common=6, type=_LIMIT,
             help="Exit with 1 if more than this are in --states."),
-    _option(_GATE, "--max-unknown", metavar="P%", type=Parsed("limit", _share),
+    _option(_GATE, "--max-unknown", metavar="P%", type=_SHARE,
             help="Exit with 3 if more than this are unknown."),
 ]
 # fmt: on
