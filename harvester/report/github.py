@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, TextIO
 
 from harvester.report import text
 from harvester.report.closing import Closing
@@ -20,19 +19,18 @@ _SOME_FAILED = 3
 _CLOSED_PIPE = 141
 
 
-def tell_closing(closing: Closing, environ: Mapping[str, str], stderr: TextIO | None = None) -> None:
+def tell_closing(closing: Closing, environ: Mapping[str, str]) -> None:
     """Append the closing to the step's summary, and annotate it unless all went well."""
     _append(environ, "\n".join(markdown(closing)))
     if closing.status not in (0, _CLOSED_PIPE):
-        level: Literal["warning", "error"] = "warning" if closing.status == _SOME_FAILED else "error"
-        advice = f". {closing.advice}" if closing.advice else ""
-        _annotate(level, f"{closing.headline}{advice}", environ, stderr)
+        level = "warning" if closing.status == _SOME_FAILED else "error"
+        _annotate(level, ". ".join(filter(None, (closing.headline, closing.advice))), environ)
 
 
-def tell_error(message: str, status: int, environ: Mapping[str, str], stderr: TextIO | None = None) -> None:
+def tell_error(message: str, status: int, environ: Mapping[str, str]) -> None:
     """The same for a command that ends with `status` before it did anything. `message` holds no secret."""
     _append(environ, f"### ❌ harvester\n\n{_escaped(text.safe(message))} (exit status {status}).\n")
-    _annotate("error", text.safe(message), environ, stderr)
+    _annotate("error", text.safe(message), environ)
 
 
 def markdown(closing: Closing) -> Iterator[str]:
@@ -61,18 +59,12 @@ def _append(environ: Mapping[str, str], page: str) -> None:
         LOGGER.warning("GITHUB_STEP_SUMMARY: %s cannot be written (%s)", path, error.strerror)
 
 
-def _annotate(
-    level: Literal["warning", "error"], message: str, environ: Mapping[str, str], stderr: TextIO | None
-) -> None:
+def _annotate(level: str, message: str, environ: Mapping[str, str]) -> None:
     if environ.get("GITHUB_ACTIONS") == "true":
         # The runner undoes these three; a line break would end the command.
         line = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         with suppress(OSError, ValueError):  # a stderr that is closed or full
-            print(
-                f"::{level} title=harvester::{line}",
-                file=text.stderr() if stderr is None else stderr,
-                flush=True,
-            )
+            print(f"::{level} title=harvester::{line}", file=text.stderr(), flush=True)
 
 
 def _escaped(words: str) -> str:

@@ -90,14 +90,14 @@ class Lines(logging.Handler):
 
     def __init__(self, stream: TextIO, redact: Callable[[str], str]) -> None:
         super().__init__()
-        self._stream = stream
+        self.stream = stream
         self.redact = redact
         self._write: Callable[[str], None] = self._write_stream
 
     @property
     def width(self) -> int | None:
         """Columns of the terminal, None where there is none."""
-        return columns(self._stream) if is_terminal(self._stream) else None
+        return columns(self.stream) if is_terminal(self.stream) else None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -115,8 +115,8 @@ class Lines(logging.Handler):
             self._write(self.redact(text))
 
     def _write_stream(self, text: str) -> None:
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        self.stream.write(text + "\n")
+        self.stream.flush()
 
     @contextmanager
     def through(self, write: Callable[[str], None]) -> Iterator[None]:

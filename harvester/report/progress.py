@@ -38,8 +38,6 @@ def mode_of(
     output: str = "-",
     log_format: Literal["text", "json"] = "text",
     verbosity: int = 0,
-    stderr: TextIO | None = None,
-    stdout: TextIO | None = None,
 ) -> Mode:
     """How progress is shown.
 
@@ -47,32 +45,28 @@ def mode_of(
     log is JSON, or the run is to be quiet; else there are log lines. `on` insists on live lines wherever
     they are possible.
     """
-    if wanted == "off":
+    if wanted == "off" or (wanted == "auto" and verbosity < 0):
         return "off"
-    live = text.is_terminal(sys.stderr if stderr is None else stderr) and os.environ.get("TERM") != "dumb"
-    if wanted == "on":
-        return "live" if live else "log"
-    if verbosity < 0:
-        return "off"
-    rows_scroll = output == "-" and text.is_terminal(sys.stdout if stdout is None else stdout)
-    return "live" if live and not rows_scroll and log_format == "text" else "log"
+    possible = text.is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+    rows_scroll = output == "-" and text.is_terminal(sys.stdout)
+    wise = wanted == "on" or (log_format == "text" and not rows_scroll)
+    return "live" if possible and wise else "log"
 
 
 @asynccontextmanager
 async def progress_shown(
-    mode: Mode, monitor: Monitor, lines: Lines, *, stderr: TextIO | None = None, sleep: Sleep = asyncio.sleep
+    mode: Mode, monitor: Monitor, lines: Lines, *, sleep: Sleep = asyncio.sleep
 ) -> AsyncIterator[None]:
     """Show the run of `monitor` while the body runs; log lines go above live ones. Leaves nothing behind."""
     if mode == "off":
         yield
-        return
-    if mode == "log":
+    elif mode == "log":
         async with in_background(_logged(monitor, sleep), "progress"):
             yield
-        return
-    with LiveBlock(text.stderr() if stderr is None else stderr) as block, lines.through(block.print_above):
-        async with in_background(_live(monitor, block, sleep), "progress"):
-            yield
+    else:
+        with LiveBlock(lines.stream) as block, lines.through(block.print_above):
+            async with in_background(_live(monitor, block, sleep), "progress"):
+                yield
 
 
 async def _logged(monitor: Monitor, sleep: Sleep) -> None:

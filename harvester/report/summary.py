@@ -59,19 +59,9 @@ class Report:
     tally: Tally = field(repr=False)
 
     @property
-    def complete(self) -> bool:
-        """Whether every account on the list is accounted for, failed ones included."""
-        return self.stop is None and not self.counts.not_attempted
-
-    @property
     def seconds(self) -> float:
         """How long the run took, by the monotonic clock."""
         return self.tally.seconds
-
-    @property
-    def quota_share(self) -> float | None:
-        """See `Tally.quota_share`."""
-        return self.tally.quota_share(self.quotas)
 
 
 def check_counts(
@@ -166,7 +156,7 @@ def _requests(report: Report) -> dict[str, Any]:
         "throttled": tally.throttled,
         "secondsPaused": round(tally.paused_seconds(), 3),
         "grantedPerSecond": _rounded(tally.granted_per_second, 3),
-        "quotaShare": _rounded(report.quota_share, 4),
+        "quotaShare": _rounded(tally.quota_share(report.quotas), 4),
         "permittedPerSecond": _rounded(total_rate(report.quotas.values()), 6),
         "latencySeconds": _latency(tally.latency),
         "bytesReceived": tally.bytes_received,

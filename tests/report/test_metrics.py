@@ -162,29 +162,31 @@ async def test_a_file_that_cannot_be_written_is_an_error_at_the_start_and_a_warn
     assert [event.code for event in told if isinstance(event, Warned)] == ["metrics"]
 
 
-def test_github_gets_a_page_and_an_annotation(tmp_path: Path) -> None:
+def test_github_gets_a_page_and_an_annotation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Markdown that the tenant's texts cannot break out of, and one line for the annotation."""
     environ = {"GITHUB_STEP_SUMMARY": str(tmp_path / "page.md"), "GITHUB_ACTIONS": "true"}
-    stderr = io.StringIO()
-    tell_closing(closing_of(summary_document(a_troubled_report()), Redactor([SECRET])), environ, stderr)
-    tell_error("--quota: 100%\nis <b>bad</b>", 2, environ, stderr)
+    tell_closing(closing_of(summary_document(a_troubled_report()), Redactor([SECRET])), environ)
+    tell_error("--quota: 100%\nis <b>bad</b>", 2, environ)
     page = (tmp_path / "page.md").read_text()
     assert "### ⚠️ harvester\n\nFinished in 24 s: 2 of 5 accounts failed (exit status 3).\n" in page
     assert r"| 1 | no such account (404) | id4 (no\\x0asuch \\x1b\[31maccount) |" in page
     assert r"is \<b\>bad\</b\>" in page
     assert SECRET not in page
-    assert stderr.getvalue().splitlines() == [
+    assert capsys.readouterr().err.splitlines() == [
         f"::warning title=harvester::Finished in 24 s: 2 of 5 accounts failed. {RETRY}",
         r"::error title=harvester::--quota: 100%25\x0ais <b>bad</b>",
     ]
 
 
-def test_elsewhere_github_gets_nothing_and_nothing_is_raised(tmp_path: Path) -> None:
+def test_elsewhere_github_gets_nothing_and_nothing_is_raised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without its variables, with a good end, and where its page cannot be written."""
-    stderr = io.StringIO()
     good = closing_of(summary_document(a_report(Run(), counts_of(0))))
-    tell_closing(good, {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "x" / "y")}, stderr)
-    tell_error("x", 2, {}, stderr)
-    assert stderr.getvalue() == ""
-    stderr.close()
-    tell_error("x", 2, {"GITHUB_ACTIONS": "true"}, stderr)
+    tell_closing(good, {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "x" / "y")})
+    tell_error("x", 2, {})
+    assert capsys.readouterr().err == ""
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr("sys.stderr", closed)
+    tell_error("x", 2, {"GITHUB_ACTIONS": "true"})

@@ -162,7 +162,7 @@ async def test_live_lines_and_log_do_not_garble_each_other() -> None:
         async def tick(_: float) -> None:
             await ticks.acquire()
 
-        async with progress_shown("live", monitor(run), lines, stderr=screen.stream, sleep=tick):
+        async with progress_shown("live", monitor(run), lines, sleep=tick):
             for number in range(5):
                 await asyncio.sleep(0)
                 say(30, "stopping", f"line {number} with an [id] :smile: and so long that it goes on below")
@@ -204,15 +204,15 @@ def test_no_color_means_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_terminal_that_goes_away_ends_the_show_only() -> None:
     """The harvest goes on when the window it was watched in is closed, before or during the show."""
-    with terminal(60) as screen, logging_to(screen.stream) as lines:
+    with terminal(60) as screen:
         stream = os.fdopen(os.dup(screen.stream.fileno()), "w")
         for _ in range(2):
-            shown = progress_shown("live", monitor(Run()), lines, stderr=stream, sleep=asyncio.sleep)
-            async with shown:
-                await asyncio.sleep(0)
-                stream.close()
-                await asyncio.sleep(0)
-                say(30, "stopping", "unheard")
+            with logging_to(stream) as lines:
+                async with progress_shown("live", monitor(Run()), lines):
+                    await asyncio.sleep(0)
+                    stream.close()
+                    await asyncio.sleep(0)
+                    say(30, "stopping", "unheard")
 
 
 async def test_elsewhere_a_line_is_logged_now_and_then() -> None:
@@ -266,11 +266,13 @@ def test_what_is_shown_where(
 ) -> None:
     """Live only where a person looks and nothing else scrolls; `on` and `off` are obeyed."""
     monkeypatch.setenv("TERM", "xterm")
-    options = {"wanted": "auto", "output": "usages.ndjson", **settings}
-    assert mode_of(**options, stderr=err(), stdout=out()) == mode
+    monkeypatch.setattr("sys.stderr", err())
+    monkeypatch.setattr("sys.stdout", out())
+    assert mode_of(**{"wanted": "auto", "output": "usages.ndjson", **settings}) == mode
 
 
 def test_a_terminal_without_a_cursor_gets_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """TERM=dumb can't be drawn on."""
     monkeypatch.setenv("TERM", "dumb")
-    assert mode_of("auto", output="f", stderr=Terminal(), stdout=io.StringIO()) == "log"
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert mode_of("auto", output="f") == "log"
