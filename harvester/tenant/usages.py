@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from harvester.model import Answered
+from harvester.model import Answered, Fault
 from harvester.tenant.connection import Response
 from harvester.tenant.exact_json import MOST_INTEGER, NotJson, loads, whole_number
 from harvester.tenant.request import (
@@ -106,16 +106,12 @@ def _read(account_id: str, count: bool, response: Response, sent_at: float) -> A
             return wrong_shape(sent_at, "the response has no valid X-Total-Count, which --count asks for")
     try:
         rows = orjson.loads(response.body)
-        if _are_usual(rows, response.body):
-            return Answered(sent_at, Page(rows, total, usual=True))
-    except orjson.JSONDecodeError:
-        pass  # it may be a number that no double holds
-    try:
-        return Answered(sent_at, Page(_checked(loads(response.body), account_id), total))
-    except NotJson as error:
-        return not_json(sent_at, str(error))
-    except _WrongShapeError as error:
-        return wrong_shape(sent_at, str(error))
+        usual = _are_usual(rows, response.body)
+    except orjson.JSONDecodeError:  # it may be a number that no double holds
+        usual = False
+    if not usual:
+        rows = _read_with_care(account_id, response.body, sent_at)
+    return rows if isinstance(rows, Fault) else Answered(sent_at, Page(rows, total, usual))
 
 
 def _are_usual(rows: Any, body: bytes) -> bool:
@@ -138,42 +134,43 @@ def _are_usual(rows: Any, body: bytes) -> bool:
     return not any_zero or _NEGATIVE_ZERO.search(body) is None
 
 
-class _WrongShapeError(Exception):
-    """The message says what is wrong with a row."""
-
-
-def _checked(rows: Any, account_id: str) -> list[Row]:
+def _read_with_care(account_id: str, body: bytes, sent_at: float) -> list[Row] | Fault:
+    try:
+        rows = loads(body)
+    except NotJson as error:
+        return not_json(sent_at, str(error))
     if type(rows) is not list:
-        raise _WrongShapeError(f"an array of rows was expected, not {named(rows)}")
-    for row in rows:
-        _check(row, account_id)
-    return rows
+        return wrong_shape(sent_at, f"an array of rows was expected, not {named(rows)}")
+    problem = next((found for row in rows if (found := _problem(row, account_id))), None)
+    return rows if problem is None else wrong_shape(sent_at, problem)
 
 
-def _check(row: Any, account_id: str) -> None:
+def _problem(row: Any, account_id: str) -> str | None:
+    """What is wrong with a row, if anything is. Its `accountId` is removed."""
     if type(row) is not dict:
-        raise _WrongShapeError(f"a row was expected, not {named(row)}")
+        return f"a row was expected, not {named(row)}"
     owner = row.pop("accountId", None)
     if owner is not None and owner != account_id:
         shown = f"{owner[:40]!r}" if isinstance(owner, str) else named(owner)
-        raise _WrongShapeError(f"a row is of another account: its accountId is {shown}")
-    day = row.get("date")
-    if day is not None and (type(day) is not str or day not in _KNOWN_DATES):
-        _check_date(day)
-    count = row.get("count")
+        return f"a row is of another account: its accountId is {shown}"
+    day, count = row.get("date"), row.get("count")
+    if day is not None and not _is_date(day):
+        shown = f"{day[:40]!r}, not YYYY-MM-DD" if isinstance(day, str) else f"{named(day)}, not a date"
+        return f"`date` is {shown}"
     if count is not None and whole_number(count) is None:
-        raise _WrongShapeError(f"`count` is {named(count)}, not a whole number")
+        return f"`count` is {named(count)}, not a whole number"
+    return None
 
 
-def _check_date(day: Any) -> None:
-    if type(day) is not str:
-        raise _WrongShapeError(f"`date` is {named(day)}, not a date")
+def _is_date(day: Any) -> bool:
+    """Whether it is YYYY-MM-DD, perhaps with a time."""
+    # `fromisoformat` alone takes week dates and 20261001, too.
+    if type(day) is not str or not day.isascii() or (day[4:5], day[7:8]) != ("-", "-"):
+        return False
     try:
-        # `fromisoformat` alone takes week dates and 20261001, too.
-        if not day.isascii() or day[4:5] != "-" or day[7:8] != "-" or day[10:11] not in ("", "T"):
-            raise ValueError  # noqa: TRY301  # both ways to be wrong have one message
         date.fromisoformat(day[:_ISO_DATE])
-    except ValueError as error:
-        raise _WrongShapeError(f"`date` is {day[:40]!r}, not YYYY-MM-DD") from error
+    except ValueError:
+        return False
     if len(day) == _ISO_DATE and day.endswith("-01") and len(_KNOWN_DATES) < _MOST_KNOWN_DATES:
         _KNOWN_DATES.add(day)
+    return day[_ISO_DATE:][:1] in ("", "T")

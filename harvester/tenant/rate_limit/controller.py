@@ -48,8 +48,7 @@ class RateController:
             self._log.refuse(sent_at)
         self._log.known_until = max(set(known.sent) - set(known.unaccepted), default=-math.inf)
         self._adaptive = AdaptiveRate(quota, self._log, known)
-        last = known.sent[-1] if known.sent else -math.inf
-        self._pace = Pace(self.rate, burst=burst, clock=clock, last=last)
+        self._pace = Pace(self.rate, self._log, burst=burst, clock=clock)
         self._retune()
 
     @property
@@ -77,7 +76,6 @@ class RateController:
 
     def sent(self, sent_at: float) -> bool:
         """Count a request as sent; True if that changed the rate."""
-        self._pace.sent(sent_at)
         self._log.add(sent_at)
         return self._retuned(self._adaptive.sent(sent_at))
 

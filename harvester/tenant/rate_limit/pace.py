@@ -15,34 +15,26 @@ from typing import Final
 
 from aiolimiter import AsyncLimiter
 
+from harvester.tenant.rate_limit.sent_log import SentLog
+
 _CATCH_UP: Final = 0.030
 """Seconds of lateness that the bucket makes up for, at rates where that is more than two requests."""
 _LEAST_CAPACITY: Final = 2
 
 
 class Pace:
-    """Lets requests go one by one: `turn` waits, `sent` counts."""
+    """Lets requests go one by one: `turn` waits. `log` is told of each that was sent."""
 
-    __slots__ = ("_bucket", "_catch_up", "_clock", "_free", "_last", "_rate")
+    __slots__ = ("_bucket", "_catch_up", "_clock", "_free", "_log", "_rate")
 
-    def __init__(
-        self, rate: float, *, burst: int, clock: Callable[[], float], last: float = -math.inf
-    ) -> None:
-        """`rate` is in requests a second; the first `burst` requests are not paced.
-
-        `last` is when the last request was sent, if there was one before.
-        """
+    def __init__(self, rate: float, log: SentLog, *, burst: int, clock: Callable[[], float]) -> None:
+        """`rate` is in requests a second; the first `burst` requests are not paced."""
         self._rate = rate
+        self._log = log
         self._free = burst
         self._clock = clock
         self._catch_up = _CATCH_UP
-        self._last = last
         self._bucket: AsyncLimiter | None = None
-
-    @property
-    def capacity(self) -> int:
-        """How many requests may go out together after the program was held up."""
-        return max(_LEAST_CAPACITY, math.ceil(self._rate * self._catch_up))
 
     async def turn(self) -> None:
         """Wait until the pace allows one more request."""
@@ -52,10 +44,6 @@ class Pace:
         if self._bucket is None:
             self._bucket = await self._new_bucket()
         await self._bucket.acquire()
-
-    def sent(self, sent_at: float) -> None:
-        """Count a request as sent."""
-        self._last = sent_at
 
     def give_back(self) -> None:
         """A turn was not used: the next request need not wait for one."""
@@ -74,7 +62,8 @@ class Pace:
 
     async def _new_bucket(self) -> AsyncLimiter:
         """A bucket as full as if it had always had this rate: at most one request may go at once."""
-        bucket = AsyncLimiter(self.capacity, self.capacity / self._rate)
-        leaked = min(1.0, (self._clock() - self._last) * self._rate)
-        await bucket.acquire(self.capacity - max(0.0, leaked))
+        capacity = max(_LEAST_CAPACITY, math.ceil(self._rate * self._catch_up))
+        bucket = AsyncLimiter(capacity, capacity / self._rate)
+        leaked = min(1.0, (self._clock() - self._log.last) * self._rate)
+        await bucket.acquire(capacity - max(0.0, leaked))
         return bucket

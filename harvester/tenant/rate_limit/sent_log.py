@@ -29,6 +29,11 @@ class SentLog:
         self.known_until = -math.inf
         """The latest request that was accepted: what was sent after it may still be refused."""
 
+    @property
+    def last(self) -> float:
+        """When the last request was sent; minus infinity if there was none."""
+        return self._sent[-1] if self._sent else -math.inf
+
     def free_at(self) -> float:
         """The earliest time at which one more request stays within the limit."""
         sent = self._sent
