@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -21,6 +21,7 @@ from harvester.listing import Detail, list_accounts
 from harvester.report.event_log import EventLog
 from harvester.report.log import LOGGER
 from harvester.settings.settings import SECTIONS
+from harvester.source.kept import nested
 from harvester.tenant.account_list import ADDED
 from harvester.tenant.listing import Record
 
@@ -70,35 +71,21 @@ def command(*, fields: str, detail: Detail, output: str, **options: Any) -> None
     found, log = settings_for_listing(options, accounts=True), EventLog()
     pages = list_accounts(found.settings, log.observe, detail=detail)
     if names := [name.strip() for name in fields.split(",") if name.strip()]:
-        names += [name for addition in found.settings.add for name in ADDED[addition]]
-        pages = _with_fields(pages, list(dict.fromkeys(names)), detail)
+        added = [name for addition in found.settings.add for name in ADDED[addition]]
+        pages = _with_fields(pages, names, added, "" if detail == "full" else ": try --detail full")
     write_lines(found, output, "accounts", pages, log)
 
 
 async def _with_fields(
-    pages: AsyncGenerator[list[Record], None], names: list[str], detail: Detail
+    pages: AsyncGenerator[list[Record], None], names: list[str], added: list[str], hint: str
 ) -> AsyncGenerator[list[Record], None]:
+    """The named properties in their order, then those added; a name that no account has is a warning."""
     absent, listed = set(names), False
     async with aclosing(pages):
         async for page in pages:
             listed = True
-            yield [_chosen(account, names, absent) for account in page]
+            chosen = [{name: nested(account, name) for name in (*names, *added)} for account in page]
+            absent -= {name for name in absent for one in chosen if one[name] is not None}
+            yield chosen
     if absent and listed:
-        hint = "" if detail == "full" else ": try --detail full"
         LOGGER.warning("no account has %s%s", " or ".join(sorted(absent)), hint)
-
-
-def _chosen(account: Mapping[str, Any], names: list[str], absent: set[str]) -> Record:
-    """The named properties in their order; those found are struck from `absent`."""
-    chosen = {}
-    for name in names:
-        value: Any = account
-        for step in name.split("."):
-            if not isinstance(value, Mapping) or step not in value:
-                value = None
-                break
-            value = value[step]
-        else:
-            absent.discard(name)
-        chosen[name] = value
-    return chosen

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import shell_complete
 
 from harvester.cli.help import Command
-from harvester.errors import InternalError
 
 
 @click.command(cls=Command)
@@ -20,8 +19,5 @@ def command(context: click.Context, shell: str) -> None:
       zsh:   echo 'eval "$(harvester completion zsh)"' >> ~/.zshrc    # after compinit
       fish:  harvester completion fish > ~/.config/fish/completions/harvester.fish
     """
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise InternalError(f"click has no completion for {shell}")
-    program = context.find_root()
-    click.echo(kind(program.command, {}, "harvester", "_HARVESTER_COMPLETE").source())
+    program = context.find_root().command
+    shell_complete(program, {}, "harvester", "_HARVESTER_COMPLETE", f"{shell}_source")

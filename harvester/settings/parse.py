@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from harvester.model import Quota, Shard
 
@@ -199,9 +199,21 @@ def base_url(value: object) -> str:
 
     It is checked, so that a secret goes out encrypted and to where it was meant to.
     """
-    if not isinstance(value, str) or not value.strip():
+    written = value.strip() if isinstance(value, str) else ""
+    if "@" in written.partition("?")[0]:
+        raise BadValue("has a user name or password in it", "remove what is between // and @", secret=True)
+    try:
+        parts = urlsplit(written)
+        port = parts.port
+    except ValueError:
+        raise BadValue("is not a URL", _FULL_ADDRESS) from None
+    if not re.fullmatch(r"[^\s\\]+", written) or not written.isprintable():
         raise BadValue("is not a URL", _FULL_ADDRESS)
-    parts, port = _address(value.strip())
+    if parts.query or parts.fragment:
+        raise BadValue("has a query or fragment", "remove everything from ? or # on", secret=True)
+    if parts.scheme not in _PORTS or not parts.netloc:
+        guess = _guess(written.rpartition("://")[2].strip("/"))
+        raise BadValue("does not begin with https://", f"write {guess}")
     host = (parts.hostname or "").rstrip(".")
     if not host or (":" not in host and not re.fullmatch(r"[^/?#\[\]%:]+", host)):
         raise BadValue("has no host", _FULL_ADDRESS)
@@ -210,7 +222,7 @@ def base_url(value: object) -> str:
     if _TENANT_PAGE.fullmatch(host):
         raise BadValue("is the address of the tenant's user interface", f"its API is at {_guess(host)}")
     where = f"[{host}]" if ":" in host else host
-    if port is not None and port != _PORTS[parts.scheme]:
+    if port not in (None, _PORTS[parts.scheme]):
         where += f":{port}"
     return f"{parts.scheme}://{where}{_VERSION_AT_END.sub('', parts.path).rstrip('/')}"
 
@@ -218,24 +230,6 @@ def base_url(value: object) -> str:
 def origin(url: str) -> str:
     """Scheme, host and port of a checked base URL."""
     return "/".join(url.split("/", 3)[:3])
-
-
-def _address(value: str) -> tuple[SplitResult, int | None]:
-    if "@" in value.split("?", maxsplit=1)[0]:
-        raise BadValue("has a user name or password in it", "remove what is between // and @", secret=True)
-    if any(one.isspace() or not one.isprintable() or one == "\\" for one in value):
-        raise BadValue("is not a URL", _FULL_ADDRESS)
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
-        raise BadValue("is not a URL", _FULL_ADDRESS) from None
-    if parts.query or parts.fragment:
-        raise BadValue("has a query or fragment", "remove everything from ? or # on", secret=True)
-    if parts.scheme not in _PORTS or not parts.netloc:
-        guess = _guess(value.rsplit("://", maxsplit=1)[-1].strip("/"))
-        raise BadValue("does not begin with https://", f"write {guess}")
-    return parts, port
 
 
 def _guess(written: str) -> str:

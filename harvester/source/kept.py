@@ -80,13 +80,14 @@ def _first_there(record: Mapping[str, Any], places: tuple[str, ...]) -> Any:
     for place in places:
         value = record.get(place)
         if value is None and "." in place:
-            value = _nested(record, place)
+            value = nested(record, place)
         if value is not None and value != "":
             return value
     return None
 
 
-def _nested(record: Any, place: str) -> Any:
+def nested(record: Any, place: str) -> Any:
+    """The property ``a.b`` of a record, None if there is none."""
     for step in place.split("."):
         record = record.get(step) if isinstance(record, Mapping) else None
     return record
