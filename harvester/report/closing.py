@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from logging import ERROR, INFO, WARNING
@@ -61,12 +62,8 @@ class Closing:
 
     def lines(self, width: int | None = None) -> list[str]:
         """The closing for a terminal of `width` columns (None: none), wrapped between words only."""
-        return [
-            *self._group_lines(width),
-            *self._figure_lines(width),
-            *wrap(self.headline, width, _INDENT),
-            *(wrap(self.advice, width, _INDENT) if self.advice else ()),
-        ]
+        last = [line for text in (self.headline, self.advice) if text for line in wrap(text, width, _INDENT)]
+        return [*self._group_lines(width), *self._figure_lines(width), *last]
 
     def _group_lines(self, width: int | None) -> list[str]:
         lines: list[str] = []
@@ -123,10 +120,15 @@ def closing_of(summary: Mapping[str, Any], redact: Callable[[str], str] = str) -
 
     counts = summary["counts"]
     answered = counts["harvested"] + counts["empty"] + counts["unreported"] > 0
-    groups = sorted(summary["failuresByReason"].items(), key=lambda item: -item[1]["count"])
+    groups = []
+    for reason, group in sorted(summary["failuresByReason"].items(), key=lambda item: -item[1]["count"]):
+        known, detail = meaning(reason), group["detail"]
+        example = f"{group['accountId']} ({detail})" if detail else group["accountId"]
+        advice = known.advice(others_answered=answered)
+        groups.append(Group(f"{group['count']:,}", shown(known.words), shown(example), shown(advice)))
     figures = [*_account_figures(summary), *_request_figures(summary), *_output_figures(summary)]
     return Closing(
-        groups=[Group(*map(shown, _group(reason, group, answered))) for reason, group in groups],
+        groups=groups,
         figures=[figure._replace(remark=shown(figure.remark)) for figure in figures],
         headline=shown(headline(summary)),
         advice=shown(_advice(summary)),
@@ -139,19 +141,13 @@ def headline(summary: Mapping[str, Any]) -> str:
     counts, stop, took = summary["counts"], summary["stop"], span(summary["seconds"])
     if stop and stop["error"] == Interrupted.__name__:
         left = plural(counts["notAttempted"], "account")
-        return f"Interrupted by {_signal(summary['status'] - 128)} after {took}: {left} not attempted"
+        name = signal.Signals(summary["status"] - 128).name
+        return f"Interrupted by {name} after {took}: {left} not attempted"
     if stop:
         return f"Stopped after {took}: {stop['problem']}"
     if counts["failed"]:
         return f"Finished in {took}: {counts['failed']:,} of {plural(counts['distinct'], 'account')} failed"
     return f"Harvested {plural(counts['distinct'], 'account')} in {took}"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _advice(summary: Mapping[str, Any]) -> str:
@@ -192,7 +188,9 @@ def _request_figures(summary: Mapping[str, Any]) -> list[Figure]:
     outages = f"tenant not reachable for {span(summary['secondsOfOutage'])}"
     figures = [Figure("requests", f"{summary['requests']:,}", _pace(summary))]
     if summary["retries"]:
-        figures.append(Figure("retried", f"{summary['retries']:,}", _by_reason(summary["retriesByReason"])))
+        reasons = Counter(summary["retriesByReason"]).most_common()
+        remark = ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in reasons)
+        figures.append(Figure("retried", f"{summary['retries']:,}", remark))
     if summary["throttled"] or paused:
         figures.append(Figure("throttled", f"{summary['throttled']:,}", throttled))
     if summary["outages"]:
@@ -214,34 +212,20 @@ def _pace(summary: Mapping[str, Any]) -> str:
     return ", ".join(pace)
 
 
-def _by_reason(counts: Mapping[str, int]) -> str:
-    ranked = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in ranked)
-
-
 def _output_figures(summary: Mapping[str, Any]) -> list[Figure]:
     outputs, changes = summary["outputs"], summary.get("changes")
+    figures = []
+    if changes is not None:
+        remark = f"rows since the last harvest; {changes['new']:,} new, {changes['gone']:,} gone"
+        figures.append(Figure("changed", f"{changes['changed']:,}", remark))
     if len(outputs) > 1:
         where = f"in {plural(len(outputs), 'file')} in {_near(summary['output'])}"
-        figures = [Figure("written", size(summary["bytesWritten"]), where)]
-    else:
-        figures = [Figure("written", _written(output), _near(output["name"])) for output in outputs]
-    if changes is None:
-        return figures
-    remark = f"rows since the last harvest; {changes['new']:,} new, {changes['gone']:,} gone"
-    return [Figure("changed", f"{changes['changed']:,}", remark), *figures]
-
-
-def _written(output: Mapping[str, Any]) -> str:
-    """A table has no bytes of its own: what counts are the rows that were new or changed."""
-    return size(output["bytes"]) if output["sha256"] else plural(output["rows"], "row")
-
-
-def _group(reason: str, group: Mapping[str, Any], answered: bool) -> tuple[str, str, str, str]:
-    known = meaning(reason)
-    detail = f" ({group['detail']})" if group["detail"] else ""
-    advice = known.advice(others_answered=answered)
-    return f"{group['count']:,}", known.words, f"{group['accountId']}{detail}", advice
+        figures.append(Figure("written", size(summary["bytesWritten"]), where))
+    for output in outputs if len(outputs) == 1 else ():
+        # A table has no bytes of its own: what counts are the rows that were new or changed.
+        written = size(output["bytes"]) if output["sha256"] else plural(output["rows"], "row")
+        figures.append(Figure("written", written, _near(output["name"])))
+    return figures
 
 
 def _near(path: str) -> str:

@@ -14,7 +14,7 @@ from harvester.event_loop import in_background
 from harvester.report import text
 from harvester.report.log import Lines, say
 from harvester.report.snapshot import Monitor, Snapshot
-from harvester.report.text import cut, safe, span
+from harvester.report.text import safe
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -85,7 +85,7 @@ async def _live(monitor: Monitor, block: LiveBlock, sleep: Sleep) -> None:
 
 
 class Block:
-    """A snapshot as two lines, whatever the width: what is wanted least goes first."""
+    """A snapshot as two lines, whatever the width: the most wanted comes first, and the rest is cut off."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -98,45 +98,19 @@ class Block:
         snapshot = self._snapshot
         # The last column stays free: a full line would make some terminals wrap.
         width = max(min(options.max_width - 1, _WIDEST), 1)
-        ellipsis, dot = ("...", " | ") if options.ascii_only else ("…", " · ")
-        head, bar, tail = first_line(snapshot, width, ellipsis)
-        yield Text(head, style="bold", end="" if bar or tail else "\n", no_wrap=True)
-        if bar:
-            yield Text(_GAP, end="")
-            yield ProgressBar(total=1.0, completed=snapshot.share or 0.0, width=bar)
-        if tail:
-            yield Text(_GAP + tail, no_wrap=True)
-        line = Text(second_line(snapshot, width, dot, ellipsis), style="dim", no_wrap=True)
+        first = _GAP.join(snapshot.position())
+        bar = min(width - len(first) - len(_GAP), _BAR_MOST)
+        if snapshot.share is not None and bar >= _BAR_LEAST:
+            yield Text(first + _GAP, style="bold", end="", no_wrap=True)
+            yield ProgressBar(total=1.0, completed=snapshot.share, width=bar)
+            yield Text()
+        else:
+            yield Text(first[:width], style="bold", no_wrap=True)
+        state = [safe(snapshot.state)] if snapshot.state else []
+        second = (" | " if options.ascii_only else " · ").join([*state, *snapshot.facts()])
+        line = Text(second[:width], style="dim", no_wrap=True)
         line.stylize("not dim yellow", 0, len(snapshot.state))
         yield line
-
-
-def first_line(snapshot: Snapshot, width: int, ellipsis: str) -> tuple[str, int, str]:
-    """Head, columns for the bar (0: none), and tail, as much of it as fits."""
-    head, tail = snapshot.accounts, _GAP.join(_tail(snapshot))
-    room = width - len(head) - len(tail) - 2 * len(_GAP)
-    if snapshot.share is not None and room >= _BAR_LEAST:
-        return head, min(room, _BAR_MOST), tail
-    if tail and len(head) + len(_GAP) + len(tail) <= width:
-        return head, 0, tail
-    return cut(head, width, ellipsis[:width]), 0, ""
-
-
-def second_line(snapshot: Snapshot, width: int, dot: str, ellipsis: str) -> str:
-    """What holds the run up, then as many facts as fit."""
-    facts = [safe(snapshot.state)] if snapshot.state else []
-    for fact in snapshot.facts():
-        if len(dot.join([*facts, fact])) > width:
-            break
-        facts.append(fact)
-    return cut(dot.join(facts or snapshot.facts()), width, ellipsis[:width])
-
-
-def _tail(snapshot: Snapshot) -> list[str]:
-    tail = [] if snapshot.share is None else [f"{int(snapshot.share * 100)}%"]
-    if snapshot.seconds_left:
-        tail.append(f"{span(snapshot.seconds_left)} left")
-    return tail
 
 
 class LiveBlock:

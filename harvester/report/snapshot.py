@@ -51,30 +51,31 @@ class Snapshot:
             return None
         return self.done / self.total if self.total else 1.0
 
-    @property
-    def pace(self) -> str:
-        """`9.9/s of 10.0/s`."""
-        permitted = self.permitted_per_second
-        return rate(self.requests_per_second) + ("" if permitted is None else f" of {rate(permitted)}")
+    def position(self) -> list[str]:
+        """How far it is: accounts, share, time left, as far as these are known."""
+        share = [] if self.share is None else [f"{int(self.share * 100)}%"]
+        return [self.accounts, *share, *self._left()]
 
     def facts(self) -> list[str]:
         """Short figures to go with the number of accounts, the most wanted first."""
-        facts = [self.pace]
-        if self.failed:
-            facts.append(f"{self.failed:,} failed")
-        facts.append(plural(self.rows, "row"))
-        if self.retries:
-            facts.append(f"{self.retries:,} retried")
-        if self.in_flight is not None:
-            facts.append(f"{self.in_flight:,} in flight")
-        return facts
+        permitted = self.permitted_per_second
+        optional = [
+            (self.failed, f"{self.failed:,} failed"),
+            (True, plural(self.rows, "row")),
+            (self.retries, f"{self.retries:,} retried"),
+            (self.in_flight is not None, f"{self.in_flight or 0:,} in flight"),
+        ]
+        pace = rate(self.requests_per_second) + ("" if permitted is None else f" of {rate(permitted)}")
+        return [pace, *(fact for known, fact in optional if known)]
 
     def sentence(self) -> str:
         """All of it in one line, for a log."""
         share = "" if self.share is None else f" ({percent(self.share)})"
-        left = [] if self.seconds_left is None else [f"{span(self.seconds_left)} left"]
         state = [self.state] if self.state else []
-        return ", ".join([f"{self.accounts}{share}", *self.facts(), *left, *state])
+        return ", ".join([f"{self.accounts}{share}", *self.facts(), *self._left(), *state])
+
+    def _left(self) -> list[str]:
+        return [f"{span(self.seconds_left)} left"] if self.seconds_left else []
 
 
 class _Moment(NamedTuple):

@@ -126,8 +126,8 @@ def test_a_quiet_run_ends_quietly_unless_it_ended_early() -> None:
 
 
 def test_an_interrupted_run_says_so_once() -> None:
-    """Neither "stopped: stopped by" nor a number that nobody knows."""
-    for signum, name in ((2, "SIGINT"), (15, "SIGTERM"), (99, "signal 99")):
+    """Not "stopped: stopped by", and by the signal's name."""
+    for signum, name in ((2, "SIGINT"), (15, "SIGTERM"), (1, "SIGHUP")):
         stop = Interrupted(signum, f"stopped by {name}", "run the same command again to continue")
         report = a_report(Run(), counts_of(9), stop=stop, status=stop.exit_status)
         closing = closing_of(summary_document(report))
