@@ -17,6 +17,7 @@ from harvester.engine.standing import ClientStanding, LaneStanding, Standings, V
 from harvester.engine.work import Kind, Work
 from harvester.errors import AccessDenied
 from harvester.model import Fault, Refused, Throttled, TokenRejected
+from harvester.tenant.request import Unanswered
 from harvester.waiting import delay
 
 
@@ -88,9 +89,7 @@ class Access:
 
     # --- the access check
 
-    def checked(
-        self, lane: LaneStanding, work: Work, outcome: Fault | Throttled | TokenRejected | Refused
-    ) -> None:
+    def checked(self, lane: LaneStanding, work: Work, outcome: Unanswered) -> None:
         """The known-good account was requested on `lane`, to find out about its client."""
         client = lane.client
         if client.proven or not client.checking or client in self._gone:

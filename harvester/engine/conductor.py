@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from random import Random
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from harvester.engine import policy
 from harvester.engine.access import Access
@@ -32,10 +32,8 @@ from harvester.model import (
     TokenRejected,
 )
 from harvester.tenant.paging import Contradiction, Pages, Progress
-from harvester.tenant.request import Request
+from harvester.tenant.request import Request, Unanswered
 from harvester.tenant.usages import Page, UsageQuery, usage_request
-
-Trouble: TypeAlias = Fault | Throttled | TokenRejected | Refused
 
 
 class Conductor:
@@ -218,7 +216,7 @@ class Conductor:
             self.changed.set()  # and may be longer than the run
         self._consequence(lane, work, outcome)
 
-    def _consequence(self, lane: LaneStanding, work: Work, outcome: Trouble) -> None:
+    def _consequence(self, lane: LaneStanding, work: Work, outcome: Unanswered) -> None:
         work.last = outcome
         if work.kind is Kind.ACCOUNT:
             self._carry_out(lane, work, outcome, self._decide(work, outcome, lane))
@@ -240,7 +238,7 @@ class Conductor:
                 Warned("lane_fails", problem, "its accounts go to the others until it works again")
             )
 
-    def _decide(self, work: Work, outcome: Trouble, lane: LaneStanding) -> Decision:
+    def _decide(self, work: Work, outcome: Unanswered, lane: LaneStanding) -> Decision:
         known, others = self._standings, self.scheduler.others_answered
         return policy.decide(
             work, outcome, lane, known, attempts=self._attempts, others_answered=others, rng=self._rng
@@ -248,7 +246,7 @@ class Conductor:
 
     # --- decisions
 
-    def _carry_out(self, lane: LaneStanding, work: Work, outcome: Trouble, decision: Decision) -> None:
+    def _carry_out(self, lane: LaneStanding, work: Work, outcome: Unanswered, decision: Decision) -> None:
         match decision:
             case Again():
                 self.scheduler.again(work)
@@ -271,7 +269,7 @@ class Conductor:
             case _:
                 assert_never(decision)
 
-    def _retry(self, work: Work, outcome: Trouble, delay: float) -> None:
+    def _retry(self, work: Work, outcome: Unanswered, delay: float) -> None:
         due = self._clock() + delay
         if self.scheduler.next_due is None or due < self.scheduler.next_due:
             self.changed.set()
@@ -280,7 +278,7 @@ class Conductor:
             event = RetryScheduled(work.account.id, outcome.reason, work.attempts, delay, outcome.detail)
             self._observer(event)
 
-    def _other_lane(self, lane: LaneStanding, work: Work, outcome: Trouble, avoid: int) -> None:
+    def _other_lane(self, lane: LaneStanding, work: Work, outcome: Unanswered, avoid: int) -> None:
         if isinstance(outcome, Refused) and outcome.status in policy.MISSING:
             work.missing_on += (lane.version,)
             lane.version.missing += 1

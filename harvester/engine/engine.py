@@ -82,10 +82,6 @@ class Engine:
         )
         self._ledger_fault: StopRun | None = None
 
-    def __repr__(self) -> str:
-        scheduler = self._scheduler
-        return f"<Engine {scheduler.started} begun, {scheduler.begun} open, {scheduler.in_flight} in flight>"
-
     @property
     def in_flight(self) -> int:
         """Requests sent and not answered."""

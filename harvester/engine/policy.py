@@ -15,6 +15,7 @@ from harvester.engine.standing import DENIALS, ClientStanding, LaneStanding, Sta
 from harvester.engine.work import Work
 from harvester.errors import AccessDenied, StoppedEarly, StopRun, UsageError
 from harvester.model import Fault, Reason, Refused, Throttled, TokenRejected
+from harvester.tenant.request import Unanswered
 from harvester.waiting import delay
 
 OTHERS_ANSWERED: Final = 10
@@ -92,7 +93,7 @@ class Verdict(Enum):
 
 def decide(
     work: Work,
-    outcome: Fault | Throttled | TokenRejected | Refused,
+    outcome: Unanswered,
     lane: LaneStanding,
     standings: Standings,
     *,

@@ -8,6 +8,7 @@ from enum import Enum
 from harvester.engine.standing import ClientStanding, LaneStanding, VersionStanding
 from harvester.model import Account, Failure, Fault, Reason, Refused, Throttled, TokenRejected
 from harvester.tenant.paging import Pages
+from harvester.tenant.request import Unanswered
 
 
 class Kind(Enum):
@@ -50,7 +51,7 @@ class Work:
     missing_on: tuple[VersionStanding, ...] = ()
     """The API versions that answered 404 before they had answered for any account."""
     denied_on: LaneStanding | None = None
-    last: Fault | Refused | TokenRejected | Throttled | None = field(default=None, repr=False)
+    last: Unanswered | None = field(default=None, repr=False)
     """What went wrong last: the reason of the failure if it comes to that."""
 
     def progressed(self) -> None:

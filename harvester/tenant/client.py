@@ -106,9 +106,6 @@ class Tenant:
             if spare_version is not None
         )
 
-    def __repr__(self) -> str:
-        return f"<Tenant {self.host}: {len(self.lanes)} lanes>"
-
     @property
     def host(self) -> str:
         """The tenant's host, as logs name it."""
@@ -151,9 +148,6 @@ class TenantClient:
             sleep=tenant.sleep,
             rng=tenant.rng,
         )
-
-    def __repr__(self) -> str:
-        return f"<TenantClient {self.label}: {self.tokens.denied or self.tokens}>"
 
     @property
     def dropped(self) -> AccessDenied | None:

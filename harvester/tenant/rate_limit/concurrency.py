@@ -48,6 +48,3 @@ class ConcurrencyLimit:
             return self._fixed
         latency = max(_LEAST_LATENCY, _HEADROOM * self._high, oldest)
         return min(MOST, max(LEAST, math.ceil((rate or 0.0) * latency) + _SPARE))
-
-    def __repr__(self) -> str:
-        return f"<ConcurrencyLimit fixed={self._fixed} high_latency={self._high:.3f}s>"

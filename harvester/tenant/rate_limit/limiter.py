@@ -153,11 +153,6 @@ class Limiter:
         """The clock time at which the present or last pause ends; minus infinity before the first."""
         return self._pause.until
 
-    @property
-    def in_flight(self) -> int:
-        """How many permits have not ended yet."""
-        return len(self._in_flight)
-
     def resumes_in(self) -> float:
         """Seconds until the pause ends; 0 if there is none."""
         return self._pause.remaining

@@ -72,9 +72,6 @@ class SentLog:
         refused = self._refused[bisect_left(self._refused, after) :]
         return refused + self._sent[bisect_right(self._sent, max(after, self.known_until)) :]
 
-    def __repr__(self) -> str:
-        return f"<SentLog {self.limit} in {self.span:g}s>"
-
 
 def _between(times: list[float], after: float, before: float) -> int:
     return bisect_left(times, before) - bisect_left(times, after)

@@ -149,7 +149,7 @@ class _Lane:
 
     def _more(self) -> bool:
         left = self.traffic.pending if self.own is None else self.own
-        return left > 0 or bool(self.limiter.in_flight)
+        return left > 0 or bool(self.limiter._in_flight)
 
     def _take(self) -> bool:
         if self.own is not None:
