@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, get_args
 
@@ -16,7 +14,7 @@ import click
 from harvester.cli.help import Command, GroupedOption
 from harvester.cli.options import Parsed
 from harvester.errors import SettingError
-from harvester.event_loop import run_blocking
+from harvester.event_loop import run_blocking, signals_stopping
 from harvester.sandbox import (
     FAULTS_HELP,
     Algorithm,
@@ -36,14 +34,6 @@ _SECONDS = Parsed("duration", duration)
 _LIMIT = Parsed("quota", lambda text: None if text == "none" else quota(text))
 _SHARE, _DAY = click.FloatRange(0, 1), click.DateTime(["%Y-%m-%d"])
 _POPULATION, _QUOTA, _FAULTS = "The tenant", "Its quota", "What goes wrong"
-
-_EXAMPLES = """\b
-Examples:
-  harvester sandbox --port 8080 --accounts 5000
-  harvester sandbox --quota 25/10s --escalate
-  harvester sandbox --faults '500=0.01,reset=0.005,outage=10s@#800' --hopeless 5
-  SAIL_BASE_URL=http://127.0.0.1:8080 SAIL_CLIENT_ID=me SAIL_CLIENT_SECRET=sandbox harvester check"""
-
 
 # A table: an option takes a line or two.
 # fmt: off
@@ -81,17 +71,14 @@ _OPTIONS: Final = (
 # fmt: on
 
 
-def _options(function: Callable[..., Any]) -> Callable[..., Any]:
-    for group, name, kind, default, about in reversed(_OPTIONS):
-        value = {"is_flag": True} if kind is None else {"type": kind, "default": default}
-        shown = default is not None
-        option = click.option(name, cls=GroupedOption, group=group, show_default=shown, help=about, **value)
-        function = option(function)
-    return function
+def _option(group: str, name: str, kind: Any, default: Any, about: str) -> click.Parameter:
+    value = {"is_flag": True} if kind is None else {"type": kind, "default": default}
+    return GroupedOption([name], group=group, show_default=default is not None, help=about, **value)
 
 
-@click.command("sandbox", cls=Command, epilog=f"{_EXAMPLES}\n\n\b\nFAULTS\n{FAULTS_HELP}")
-@_options
+@click.command(
+    "sandbox", cls=Command, params=[_option(*row) for row in _OPTIONS], epilog=f"FAULTS\n{FAULTS_HELP}"
+)
 @click.option("-v", "--verbose", count=True, help="Log to stderr.")
 @click.option("-q", "--quiet", is_flag=True, help="Log nothing (the default).")
 def command(
@@ -111,6 +98,12 @@ def command(
 
     Beside the API, it serves /_sandbox/ids.txt, truth.ndjson (the rows of a complete harvest), states.ndjson
     (each account's source, outcome and state), hopeless.ndjson, and tally (what was requested, in figures).
+
+    Examples:
+      harvester sandbox --port 8080 --accounts 5000
+      harvester sandbox --quota 25/10s --escalate
+      harvester sandbox --faults '500=0.01,reset=0.005,outage=10s@#800' --hopeless 5
+      SAIL_BASE_URL=http://127.0.0.1:8080 SAIL_CLIENT_ID=me SAIL_CLIENT_SECRET=sandbox harvester check
     """
     given["hopeless"], statuses = hopeless
     given |= {"hopeless_statuses": statuses} if statuses else {}
@@ -125,15 +118,13 @@ def command(
 
 
 async def _serve(options: SandboxOptions) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until a signal comes."""
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stopped.set)
-    async with Sandbox(options) as sandbox:
-        # Whoever started it may have stopped reading.
-        with contextlib.suppress(BrokenPipeError):
-            click.echo(sandbox.url)
-        _log.info("serving %d accounts on %s", len(sandbox.population), sandbox.url)
-        await stopped.wait()
-        _log.info("stopped after %d requests", sandbox.tally.requests)
+    with signals_stopping(lambda _: stopped.set()):
+        async with Sandbox(options) as sandbox:
+            # Whoever started it may have stopped reading.
+            with contextlib.suppress(BrokenPipeError):
+                click.echo(sandbox.url)
+            _log.info("serving %d accounts on %s", len(sandbox.population), sandbox.url)
+            await stopped.wait()
+            _log.info("stopped after %d requests", sandbox.tally.requests)
