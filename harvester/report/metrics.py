@@ -158,7 +158,7 @@ _FAMILIES: Final[tuple[tuple[str, str, str, Callable[[MetricsFile], _Values]], .
      "Accounts on the list by outcome, across resumes; absent before the end.",
      lambda run: {} if run.counts is None else _outcomes(run.counts)),
     ("harvester_failures_total", "reason", "Accounts given up on in this run.",
-     lambda run: {reason: group.count for reason, group in run.tally.failures.items()}),
+     lambda run: run.tally.failures_by_reason),
     ("harvester_rows_total", "", "Usage rows received.", lambda run: run.tally.rows),
     ("harvester_requests_total", "purpose", "Requests sent, by purpose.",
      lambda run: run.tally.requests_by_purpose),

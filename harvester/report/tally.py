@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -28,7 +28,7 @@ from harvester.events import (
     TokenRenewed,
     Warned,
 )
-from harvester.model import AccountOutcome, FailureGroup, Quota, Reason
+from harvester.model import AccountOutcome, Quota, Reason
 from harvester.report.histogram import Histogram
 
 _OF_ACCOUNTS: Final = frozenset({"usage", "probe"})
@@ -132,7 +132,7 @@ class Tally:
     # accounts settled in this run
     outcomes: dict[AccountOutcome, int] = field(default_factory=lambda: dict.fromkeys(AccountOutcome, 0))
     rows: int = 0
-    failures: dict[str, FailureGroup] = field(default_factory=dict)
+    failures_by_reason: Counter[str] = field(default_factory=Counter)
     retries_by_reason: Counter[str] = field(default_factory=Counter)
 
     # the list, None until it was read to its end
@@ -236,13 +236,11 @@ class Tally:
                 lane.granted += 1
 
     def _account_settled(self, event: AccountSettled) -> None:
-        account_id, outcome, rows, reason, detail = event
+        _, outcome, rows, reason, _ = event
         self.outcomes[outcome] += 1
         self.rows += rows
         if outcome is AccountOutcome.FAILED:
-            key = reason or "unknown"
-            first = self.failures.get(key) or FailureGroup(0, account_id, detail)
-            self.failures[key] = replace(first, count=first.count + 1)
+            self.failures_by_reason[reason or "unknown"] += 1
 
     def _lane(self, label: str) -> LaneFigures:
         return self.lanes.setdefault(label, LaneFigures())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +37,7 @@ class Run:
 
     clock: Clock = field(default_factory=Clock)
     tally: Tally = field(init=False)
+    failures: dict[str, FailureGroup] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tally = Tally(clock=self.clock)
@@ -60,6 +60,9 @@ class Run:
         good = AccountOutcome.HARVESTED if rows else AccountOutcome.EMPTY
         outcome = good if reason is None else AccountOutcome.FAILED
         self.tally.observe(AccountSettled(name, outcome, rows, reason, detail))
+        if reason is not None:
+            first = self.failures.get(reason) or FailureGroup(0, name, detail)
+            self.failures[reason] = replace(first, count=first.count + 1)
 
     def retry(self, reason: str = "server_error") -> None:
         """One account will be requested again."""
@@ -81,7 +84,6 @@ def counts_of(
 def a_report(run: Run, counts: Counts, **changed: Any) -> Report:
     """A report of `run`, which ends now."""
     run.tally.finish()
-    failures: Mapping[str, FailureGroup] = run.tally.failures
     report = Report(
         run_id="20260801-120000-abcd",
         status=0,
@@ -89,7 +91,7 @@ def a_report(run: Run, counts: Counts, **changed: Any) -> Report:
         started=BEGAN,
         ended=run.clock.wall(),
         counts=counts,
-        failures_by_reason=failures,
+        failures_by_reason=run.failures,
         rows=run.tally.rows,
         outputs=(OutputFile("usages.ndjson", run.tally.rows, counts.harvested, 4321, "ab" * 32),),
         output="usages.ndjson",

@@ -29,7 +29,7 @@ from harvester.events import (
     Warned,
     fan_out,
 )
-from harvester.model import AccountOutcome, FailureGroup, Quota, Reason
+from harvester.model import AccountOutcome, Quota, Reason
 from harvester.report.histogram import Histogram
 from harvester.report.tally import Sample, Timeline
 from tests.report.samples import HUNDRED, STATUSES, Run
@@ -86,7 +86,7 @@ def test_every_event_is_counted_once_and_everything_adds_up(stream: list[tuple[f
     assert tally.bytes_received == sum(event.body_bytes for event in sent)
     assert tally.settled == len(settled)
     assert tally.outcomes == {kind: sum(e.outcome is kind for e in settled) for kind in AccountOutcome}
-    assert sum(group.count for group in tally.failures.values()) == tally.failed
+    assert tally.failures_by_reason.total() == tally.failed
     assert tally.rows == sum(event.rows for event in settled)
     assert tally.retries == sum(isinstance(event, RetryScheduled) for _, event in stream)
     points = tally.timeline.increments(tally.sample(tally.now))
@@ -157,14 +157,6 @@ def test_tokens_and_listings_are_requests_but_use_no_quota_of_the_harvest() -> N
     tally = run.tally
     assert tally.requests_by_purpose == dict.fromkeys(("token", "accounts", "sources", "probe", "usage"), 1)
     assert (tally.granted, tally.latency.count, tally.lanes["a"].requests) == (2, 2, 4)
-
-
-def test_each_reason_keeps_its_first_example() -> None:
-    """The first account that failed for a reason stands for the others."""
-    run = Run()
-    run.account(0, name="x", reason="not_found", detail="gone")
-    run.account(0, name="y", reason="not_found", detail="gone too")
-    assert run.tally.failures == {"not_found": FailureGroup(2, "x", "gone")}
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), max_size=30))
