@@ -187,9 +187,6 @@ def load_settings(**options: Unpack[Options]) -> Settings:
     given: dict[str, tuple[Any, str]] = {name: (value, name) for name, value in options.items()}
     config, _ = given.pop("config", (None, ""))
     profile, _ = given.pop("profile", (None, ""))
-    for name in given:
-        if name not in BY_NAME:
-            raise TypeError(f"there is no setting {name}: {did_you_mean(name, BY_NAME, 'see Settings')}")
     loaded = load(
         given,
         environ=os.environ,
