@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import queue
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -45,10 +45,6 @@ SCHEMA: Final = pa.schema(
     ]
 )
 
-_AHEAD: Final = 2
-"""Batches of at most 1,000 accounts handed over ahead, so that fetching goes on while Spark stores one."""
-_LOOK_EVERY: Final = 0.2
-"""Seconds after which the harvest's thread, waiting for room, looks whether Spark still wants rows."""
 _LOCAL: Final = re.compile(r"local\[(\d+|\*)(?:,\d+)?\]")
 _LOCAL_CLUSTER: Final = re.compile(r"local-cluster\[(\d+),(\d+),\d+\]")
 _ISO_DATE: Final = 10  # characters of YYYY-MM-DD
@@ -70,7 +66,7 @@ def harvest_lane(options: ReadOptions, lane: Lane, packed: bytes) -> Iterator[pa
             if context.attemptNumber() > 0 and lane.quota is not None:
                 # What the attempt before has sent counts until a whole window has passed.
                 time.sleep(lane.quota.seconds)
-        yield from Stream(settings, unpacked(packed))
+        yield from _streamed(settings, unpacked(packed))
 
 
 def _check(context: TaskContext, lanes: int) -> None:
@@ -111,54 +107,44 @@ def slots_of(context: TaskContext) -> int | None:
     return cores // number("task.cpus", 1) or None
 
 
-class Stream:
+def _streamed(settings: Settings, accounts: Iterator[list[ListedAccount]]) -> Iterator[pa.RecordBatch]:
     """The rows of a harvest that runs on a thread of its own, whose event loop goes on while Spark is busy.
 
     Whoever leaves the iteration ends the harvest.
     """
+    harvest = Harvest(settings, EventLog().observe)
+    begun: Future[tuple[asyncio.AbstractEventLoop, AsyncGenerator[list[Entry], None]]] = Future()
+    ended: Future[None] = Future()
 
-    def __init__(self, settings: Settings, accounts: Iterator[list[ListedAccount]]) -> None:
-        self._accounts = accounts
-        self._harvest = Harvest(settings, EventLog().observe)
-        self._handed: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(_AHEAD)
-        self._unwanted = threading.Event()
+    async def main() -> None:
+        entries = harvest.entries(pumped(accounts), scratch())
+        async with harvest, aclosing(entries):
+            begun.set_result((asyncio.get_running_loop(), entries))
+            await asyncio.wrap_future(ended)
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        thread = threading.Thread(target=self._run, name="harvester")
-        thread.start()
+    def work() -> None:
         try:
-            while (item := self._handed.get()) is not None:
-                if isinstance(item, StopRun):
-                    raise item.with_traceback(None)  # a sentence says it all
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            self._unwanted.set()
-            self._harvest.stop_from_thread(StoppedEarly("Spark wants no more rows"))
-            thread.join()
-
-    def _run(self) -> None:
-        try:
-            run_blocking(self._main)
+            run_blocking(main)
         except BaseException as error:  # noqa: BLE001  # raised where the rows are taken
-            self._hand_over(error)
-        else:
-            self._hand_over(None)
+            if not begun.done():
+                begun.set_exception(error)
 
-    async def _main(self) -> None:
-        entries = self._harvest.entries(pumped(self._accounts), scratch())
-        async with self._harvest, aclosing(entries) as found:
-            async for some in found:
-                await asyncio.to_thread(self._hand_over, record_batch(some))
-                if self._unwanted.is_set():
-                    return
+    thread = threading.Thread(target=work, name="harvester")
+    thread.start()
+    try:
+        loop, entries = begun.result()
+        while some := asyncio.run_coroutine_threadsafe(_next(entries), loop).result():
+            yield record_batch(some)
+    except StopRun as stop:
+        raise stop.with_traceback(None) from None  # a sentence says it all
+    finally:
+        harvest.stop_from_thread(StoppedEarly("Spark wants no more rows"))
+        ended.set_result(None)
+        thread.join()
 
-    def _hand_over(self, item: pa.RecordBatch | BaseException | None) -> None:
-        while not self._unwanted.is_set():
-            with suppress(queue.Full):
-                self._handed.put(item, timeout=_LOOK_EVERY)
-                return
+
+async def _next(entries: AsyncGenerator[list[Entry], None]) -> list[Entry]:
+    return await anext(entries, [])
 
 
 def scratch() -> Path | None:
