@@ -85,26 +85,6 @@ class ReviewedAccount(NamedTuple):
         month = self.judgment.observed_since
         return None if month is None else month_text(month)
 
-    @property
-    def name(self) -> str | None:
-        """The account's name on its source."""
-        return self.kept.get("name")
-
-    @property
-    def identity_id(self) -> str | None:
-        """The identity that the account belongs to."""
-        return self.kept.get("identityId")
-
-    @property
-    def manager_name(self) -> str | None:
-        """The manager of that identity."""
-        return self.kept.get("managerName")
-
-    @property
-    def manager_email(self) -> str | None:
-        """The manager's e-mail address."""
-        return self.kept.get("managerEmail")
-
     def get(self, column: str) -> Any:
         """The value of one of `COLUMNS`, or of another property that the list gave; None where none is."""
         (value,) = values_of(column, (self,))
