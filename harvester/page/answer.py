@@ -15,7 +15,7 @@ from harvester.page.elements import Bar, Chart, Table, Tile
 from harvester.report.text import percent, plural
 from harvester.review import COLUMNS, Answer, Review, ReviewedAccount, State, Totals
 from harvester.review.lines import account_lines, csv_header
-from harvester.review.states import first_day, month_text
+from harvester.review.states import first_day, month_number, month_text
 from harvester.review.totals import NOT_USED
 
 _Group: TypeAlias = tuple[str, Totals]
@@ -30,14 +30,6 @@ _STATES: Final[Mapping[State, str]] = {
     State.EXCLUDED: "disabled, or on the list of exclusions",
 }
 """In the order of the page: what people came for first."""
-_REASONS: Final[Mapping[str, str]] = {
-    "harvest_failed": "harvest failed",
-    "source_without_usage": "source does not report usage",
-    "source_not_known": "source or its status not known",
-    "coverage_too_short": "source has not reported for long enough",
-    "disabled": "disabled",
-    "listed": "on the list of exclusions",
-}
 _MOST_GROUPS: Final = 25
 _MOST_BARS: Final = 12
 _MOST_MONTHS: Final = 13
@@ -210,19 +202,13 @@ def _accounts(figures: Figures) -> Table:
 
 
 def _reasons(totals: Totals) -> Table:
-    rows = [(_REASONS[why.partition(": ")[2]], f"{number:,}") for why, number in totals.reasons.most_common()]
+    rows = [(why.replace("_", " "), f"{number:,}") for why, number in totals.reasons.most_common()]
     return Table("Why accounts are unknown or excluded", ("reason", "accounts"), rows)
 
 
 def month_name(month: str) -> str:
     """`Oct 2026`."""
     return f"{month_abbr[int(month[5:7])]} {month[:4]}"
-
-
-def _months_between(first: str, last: str) -> list[str]:
-    """Every month from `first` to `last`."""
-    begin, end = (int(month[:4]) * 12 + int(month[5:7]) - 1 for month in (first, last))
-    return [f"{number // 12:04}-{number % 12 + 1:02}" for number in range(begin, end + 1)]
 
 
 def charts(figures: Figures) -> list[Chart]:
@@ -234,7 +220,9 @@ def _last_active(figures: Figures) -> Chart:
     totals = figures.totals
     new = totals.states[State.NEW]
     bars = [_month("none", totals.states[State.NEVER], totals, "bad")]
-    for month in _months_between(min([figures.since, *figures.last_active]), figures.as_of)[-_MOST_MONTHS:]:
+    first, last = map(month_number, (min([figures.since, *figures.last_active]), figures.as_of))
+    for number in range(max(first or 0, (last or 0) - _MOST_MONTHS + 1), (last or 0) + 1):
+        month = month_text(number)
         color = "first" if month >= figures.since else "second"
         bars.append(_month(month_name(month), figures.last_active.get(month, 0), totals, color))
     without = f" {plural(new, 'account')} too new to tell are left out." if new else ""

@@ -90,7 +90,8 @@ def write_report(
     accepts a complete harvest whose ledger has not got its final name. A device or descriptor is written to.
 
     Raises:
-        SettingError, InputError: as `html_page`.
+        SettingError: the extra `report` is not installed.
+        InputError: the summary is damaged.
         OutputError, StoppedEarly: something cannot be written (2; 5 on a full disk, or once `started`).
     """
     require_drawing("report")
@@ -114,10 +115,8 @@ def html_page(summary: Mapping[str, Any], figures: Figures | None = None, *, not
     It opens with the answer that `figures` give; where there are none, `note` says why.
 
     Raises:
-        SettingError: the extra `report` is not installed.
         InputError: the summary is damaged.
     """
-    require_drawing("report")
     style = (_HERE / "page.css").read_text(encoding="utf-8")
     try:
         page: str = _template().render(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from harvester.page.elements import Bar, Chart, Steps, Table, Tile
 from harvester.report.closing import Closing, closing_of
@@ -16,8 +16,6 @@ _MOODS: Final = {0: "good", 3: "part"}
 _SHORTEST_POINT: Final = 0.3
 """Of a step: the last point is unfinished, and a rate over less than this says nothing."""
 _HEADROOM: Final = 1.1
-_Unit: TypeAlias = tuple[str, float]
-"""The unit of a time axis, and its length in seconds."""
 _MARKED: Final = frozenset({"failed", "not attempted"})
 
 
@@ -91,25 +89,17 @@ def _rate(summary: Mapping[str, Any]) -> Chart:
     title = "Requests per second, against the quota"
     if not sum(summary["timeline"]["granted"]):
         return Chart(title, "No account was requested.", across=True)
-    unit = _unit(summary["seconds"])
     points = _points(summary["timeline"])
     permitted = summary["permittedPerSecond"]
     quota = [] if permitted is None else [("second", f"quota {rate(permitted)}")]
     return Chart(
         title,
         _rate_takeaway(summary, permitted),
-        steps=_rate_steps(points, unit, permitted),
-        table=_rate_table(points, unit),
+        steps=_rate_steps(points, permitted),
+        table=_rate_table(points),
         key=[("first", "granted per second"), *quota],
         across=True,
     )
-
-
-def _unit(seconds: float) -> _Unit:
-    """Seconds, minutes or hours, so that the axis has numbers of two or three digits."""
-    if seconds <= 240:  # noqa: PLR2004  # four minutes
-        return "seconds", 1.0
-    return ("minutes", 60.0) if seconds <= 4 * 3600 else ("hours", 3600.0)
 
 
 class _Point(NamedTuple):
@@ -145,7 +135,7 @@ def _rate_takeaway(summary: Mapping[str, Any], permitted: float | None) -> str:
     return f"{sent}{used}.{refused}{paused}"
 
 
-def _rate_steps(points: list[_Point], unit: _Unit, permitted: float | None) -> Steps:
+def _rate_steps(points: list[_Point], permitted: float | None) -> Steps:
     highest = _HEADROOM * max([point.granted / point.seconds for point in points] + [permitted or 0.0])
     end = points[-1].begin + points[-1].seconds
     steps = (
@@ -154,16 +144,14 @@ def _rate_steps(points: list[_Point], unit: _Unit, permitted: float | None) -> S
         for point in points
     )
     quota = None if permitted is None else round(100 - 100 * permitted / highest, 2)
-    word, second = unit
-    return Steps(f"M0,100{''.join(steps)}V100Z", quota, rate(highest), f"{end / second:.3g} {word}")
+    return Steps(f"M0,100{''.join(steps)}V100Z", quota, rate(highest), span(end))
 
 
-def _rate_table(points: list[_Point], unit: _Unit) -> Table:
-    word, second = unit
-    heads = (f"from ({word})", "granted per second", "429 responses", "paused", "settled", "failed")
+def _rate_table(points: list[_Point]) -> Table:
+    heads = ("from", "granted per second", "429 responses", "paused", "settled", "failed")
     rows = [
         (
-            f"{point.begin / second:g}",
+            span(point.begin) if point.begin else "0",
             f"{point.granted / point.seconds:,.1f}",
             f"{point.throttled:,}",
             span(point.paused) if point.paused else "–",

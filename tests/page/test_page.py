@@ -54,7 +54,7 @@ def test_the_page_opens_with_the_answer(page: str) -> None:
         "By source",
         "By manager",
         "The accounts that matter (the first 25 of 312; all of them are in report.unused.csv)",
-        "source does not report usage",
+        "unknown: source without usage",
         "The run",
         "Finished in 24 s: 2 of 5 accounts failed",
     ]
@@ -162,15 +162,6 @@ def test_a_last_point_that_is_too_short_for_a_rate_is_left_out(last: float, begi
     points = run._points(TIMELINE | {"secondsOfLastPoint": last})
     assert [point.begin for point in points] == begins
     assert points[-1].granted / points[-1].seconds == pytest.approx(6 / 0.4 if last == 0.4 else 30)
-
-
-def test_time_has_the_unit_that_fits() -> None:
-    """Numbers of two or three digits."""
-    assert [run._unit(seconds)[0] for seconds in (10, 1000, 20_000)] == [
-        "seconds",
-        "minutes",
-        "hours",
-    ]
 
 
 @pytest.mark.parametrize(
