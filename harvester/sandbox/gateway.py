@@ -44,7 +44,7 @@ class Tally:
     throttled: int = 0
     """Usage and listing requests answered 429 by the quota or after an outage."""
     turned_away: int = 0
-    """Connections reset and requests answered 503 in an outage; a closed port counts nothing."""
+    """Requests in an outage, however they are turned away; a closed port counts nothing."""
     in_flight: int = 0
     most_in_flight: int = 0
     statuses: Counter[int] = field(default_factory=Counter)

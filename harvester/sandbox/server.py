@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Self, cast
+from typing import Self
 
 from aiohttp import web
 
@@ -21,7 +20,6 @@ from harvester.sandbox.truth import PREFIX, Truth, inspect, truth_of
 HOST = "127.0.0.1"
 _BACKLOG = 1024
 _GOODBYE = 0.05
-_CUT_OFF = frozenset({"refuse", "reset"})
 
 
 class Sandbox:
@@ -46,7 +44,6 @@ class Sandbox:
         self.population = self.gateway.population
         self.tally = self.gateway.tally
         self.tokens = self.gateway.tokens
-        self._manner: Absence | None = None
         self._outages: list[asyncio.Task[None]] = []
 
     @property
@@ -85,8 +82,7 @@ class Sandbox:
 
     async def go_away(self, manner: Absence = "refuse") -> None:
         """Be away until `come_back`, in the manner given (see `Absence`)."""
-        self._manner = manner
-        self.gateway.absent = None if self._cut_off else manner
+        self.gateway.absent = manner
         if manner == "refuse":
             self._listener.close()
         if self._cut_off:
@@ -96,21 +92,17 @@ class Sandbox:
     async def come_back(self, throttle: float = 0.0) -> None:
         """Be there again, on the same port; everything is answered 429 for `throttle` seconds first."""
         self.gateway.throttled_until = self._clock() + throttle
-        self._manner = None
         self.gateway.absent = None
         self._listener.open()
-
-    def _connect(self) -> asyncio.Protocol:
-        self.tally.connections += 1
-        if self._cut_off:
-            self.tally.turned_away += 1
-            return _Rejected()
-        return self._server()
 
     @property
     def _cut_off(self) -> bool:
         """Whether no connection may live."""
-        return self._manner in _CUT_OFF
+        return self.gateway.absent in ("refuse", "reset")
+
+    def _connect(self) -> asyncio.Protocol:
+        self.tally.connections += 1
+        return self._server()
 
     def _break_connections(self) -> None:
         for connection in self._server.connections:
@@ -118,7 +110,7 @@ class Sandbox:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._cut_off:
-            # It was accepted in the very moment the port was closed.
+            self.tally.turned_away += 1
             reset(request.transport)
             return web.Response()
         if request.rel_url.raw_path.startswith(PREFIX):
@@ -134,15 +126,6 @@ class Sandbox:
         await self.go_away(outage.manner)
         await asyncio.sleep(outage.seconds)
         await self.come_back(outage.throttle)
-
-
-class _Rejected(asyncio.Protocol):
-    """Resets a connection as soon as it is made."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Reset the connection."""
-        with contextlib.suppress(OSError):
-            reset(cast("asyncio.Transport", transport))
 
 
 class Listener:
@@ -171,15 +154,9 @@ class Listener:
         """
         if self._socket is not None:
             return
-        sock = _bound(self.port)
-        try:
-            sock.listen(_BACKLOG)
-        except OSError as error:
-            sock.close()
-            raise _taken(self.port, error) from None
-        sock.settimeout(0)
-        self._socket = sock
-        asyncio.get_running_loop().add_reader(sock, self._accept)
+        self._socket = _bound(self.port, listening=True)
+        self._socket.settimeout(0)
+        asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
     def close(self) -> None:
         """Refuse connections from now on; those that were accepted go to the factory yet."""
@@ -209,16 +186,15 @@ class Listener:
             serving.add_done_callback(self._arriving.discard)
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(port: int, *, listening: bool = False) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((HOST, port))
-    except (OSError, OverflowError) as error:
+        if listening:
+            sock.listen(_BACKLOG)
+    except OSError as error:
         sock.close()
-        raise _taken(port, error) from None
+        hint = "give another, or 0 to have one picked"
+        raise SettingError("port", f"{port} cannot be used: {error}", hint) from None
     return sock
-
-
-def _taken(port: int, error: Exception) -> SettingError:
-    return SettingError("port", f"{port} cannot be used: {error}", "give another, or 0 to have one picked")
