@@ -6,6 +6,7 @@ Carries out the policy's verdicts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import assert_never
 
@@ -21,28 +22,19 @@ from harvester.tenant.request import Unanswered
 from harvester.waiting import delay
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Access:
     """The standing of all clients and lanes, and the accounts held for those that are undecided."""
 
-    def __init__(
-        self,
-        standings: Standings,
-        scheduler: Scheduler,
-        breaker: CircuitBreaker,
-        *,
-        attempts: int,
-        clock: Callable[[], float],
-        rng: Random,
-    ) -> None:
-        self._standings = standings
-        self._scheduler = scheduler
-        self._breaker = breaker
-        self._attempts = attempts
-        self._clock = clock
-        self._rng = rng
-        self._gone: set[ClientStanding] = set()
-        self.denied: AccessDenied | None = None
-        """Why the client that was dropped last is not used any more."""
+    standings: Standings
+    scheduler: Scheduler
+    breaker: CircuitBreaker
+    attempts: int
+    clock: Callable[[], float]
+    rng: Random
+    denied: AccessDenied | None = None
+    """Why the client that was dropped last is not used any more."""
+    _gone: set[ClientStanding] = field(default_factory=set)
 
     # --- what answers prove
 
@@ -76,15 +68,15 @@ class Access:
         if lane.client.proven:
             return []
         lane.client.proven = True
-        return [work for work in self._scheduler.release(lane.client) if not self._has_other_lane(work)]
+        return [work for work in self.scheduler.release(lane.client) if not self._has_other_lane(work)]
 
     def _has_other_lane(self, work: Work) -> bool:
         """Denied on a lane that is not proven, while another is: that one decides about the account."""
         lane = work.denied_on
-        if lane is None or lane.proven or not self._standings.others(work.avoid | lane.bit):
+        if lane is None or lane.proven or not self.standings.others(work.avoid | lane.bit):
             return False
         work.avoid |= lane.bit
-        self._scheduler.again(work)
+        self.scheduler.again(work)
         return True
 
     # --- the access check
@@ -95,12 +87,12 @@ class Access:
         if client.proven or not client.checking or client in self._gone:
             return
         if isinstance(outcome, Fault):
-            self._scheduler.later(work, self._clock() + delay(work.attempts + 1, self._rng))
+            self.scheduler.later(work, self.clock() + delay(work.attempts + 1, self.rng))
             work.attempts += 1
         elif isinstance(outcome, Throttled) or (
-            isinstance(outcome, TokenRejected) and work.rejections < self._attempts
+            isinstance(outcome, TokenRejected) and work.rejections < self.attempts
         ):
-            self._scheduler.again(work)
+            self.scheduler.again(work)
         else:
             self._denied(lane, work)
 
@@ -109,7 +101,7 @@ class Access:
         work.avoid |= lane.bit
         work.rejections = 0
         if any(other.live and not work.avoid & other.bit for other in lane.client.lanes):
-            self._scheduler.again(work)
+            self.scheduler.again(work)
         else:
             self.drop_client(lane.client)
 
@@ -119,7 +111,7 @@ class Access:
         if lane.client in self._gone:
             self._leave_to_others(work)
         else:
-            self._scheduler.hold(lane.client, work)
+            self.scheduler.hold(lane.client, work)
 
     # --- verdicts
 
@@ -131,13 +123,13 @@ class Access:
 
     def decide(self) -> None:
         """Nothing moves any more but what waits for a decision about a client: decide about the first one."""
-        client = self._scheduler.undecided()
+        client = self.scheduler.undecided()
         if client is None:
             return
         found = policy.undecided(
             client,
             known_good=self._has_known_good,
-            others_proven=any(lane.proven for lane in self._standings.live if lane.client is not client),
+            others_proven=any(lane.proven for lane in self.standings.live if lane.client is not client),
         )
         self._carry_out(client.lanes[0], found)
 
@@ -149,21 +141,21 @@ class Access:
                 why = "the tenant answers 403 to everything, while another API version of the client works"
                 self._drop_lanes([lane], why)
             case Verdict.CHECK:
-                self._scheduler.check(lane.client)
+                self.scheduler.check(lane.client)
             case Verdict.ASK_OTHERS:
                 self._ask_others(lane.client)
             case _:
                 assert_never(found)
 
     def _ask_others(self, client: ClientStanding) -> None:
-        for work in self._scheduler.release(client):
+        for work in self.scheduler.release(client):
             for lane in client.lanes:
                 work.avoid |= lane.bit
-            self._scheduler.again(work)
+            self.scheduler.again(work)
 
     @property
     def _has_known_good(self) -> bool:
-        return self._scheduler.known_good is not None
+        return self.scheduler.known_good is not None
 
     # --- dropping
 
@@ -174,22 +166,22 @@ class Access:
 
     def notice_drops(self) -> None:
         """See to clients that were dropped, here or since the token endpoint refuses them."""
-        for lane in self._standings.lanes:
+        for lane in self.standings.lanes:
             why, client = lane.lane.client.dropped, lane.client
             if why is not None and client not in self._gone:
                 self._gone.add(client)
                 self.denied = why
-                for work in self._scheduler.release(client):
+                for work in self.scheduler.release(client):
                     self._leave_to_others(work)
                 self._leave(client.lanes)
 
     def _leave_to_others(self, work: Work) -> None:
         work.rejections = 0
-        self._scheduler.again(work)
+        self.scheduler.again(work)
 
     def _drop_version(self, version: VersionStanding) -> None:
         """Another version has an account that this one says does not exist: it is not served."""
-        lanes = [lane for lane in self._standings.live if lane.version is version]
+        lanes = [lane for lane in self.standings.live if lane.version is version]
         self._drop_lanes(
             lanes,
             f"the tenant does not serve API version {version.name}: it answers 404 for existing accounts",
@@ -203,6 +195,6 @@ class Access:
     def _leave(self, lanes: Sequence[LaneStanding]) -> None:
         """Give the accounts of lanes that were dropped to the others."""
         for lane in lanes:
-            for work in self._breaker.drop(lane.index, self._clock()):
-                self._scheduler.again(work)
-        self._scheduler.lane_dropped()
+            for work in self.breaker.drop(lane.index, self.clock()):
+                self.scheduler.again(work)
+        self.scheduler.lane_dropped()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from random import Random
 from typing import assert_never
 
@@ -36,63 +37,48 @@ from harvester.tenant.request import Request, Unanswered
 from harvester.tenant.usages import Page, UsageQuery, usage_request
 
 
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Conductor:
     """Between the workers, who send, and scheduler and recorder, who keep."""
 
-    def __init__(
-        self,
-        standings: Standings,
-        scheduler: Scheduler,
-        breaker: CircuitBreaker,
-        recorder: Recorder,
-        *,
-        attempts: int,
-        max_failures: int | None,
-        check_list: bool,
-        query: UsageQuery,
-        observer: Observer,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        rng: Random,
-    ) -> None:
-        self._attempts = attempts
-        self._max_failures = max_failures
-        self._query = query
-        self.scheduler = scheduler
-        self._standings = standings
-        self._breaker = breaker
-        self._recorder = recorder
-        self._observer = observer
-        self._clock = clock
-        self._wall = wall
-        self._rng = rng
-        self.access = Access(standings, scheduler, breaker, attempts=attempts, clock=clock, rng=rng)
-        self._failed = 0
-        self._missing = 0
-        self.check_list = check_list and max_failures is None
-        """Whether it may still turn out that the list is not one of account IDs: none was answered."""
-        self._warned = False
-        self.changed = asyncio.Event()
-        """Set when the engine should look: nothing is in flight, something is due earlier, the run ends."""
-        self.work_arrived = asyncio.Event()
-        """Set when dispatchers that found no work should look again."""
-        self.page_wanted = asyncio.Event()
-        """Set when the next page of the list should be read."""
-        self.stopping: StopRun | None = None
-        """Why the run ends, if it does."""
-        self.failing_since: float | None = None
-        """Since when there has been trouble, and no useful answer."""
-        self.last_trouble: Fault | Throttled | None = None
+    standings: Standings
+    scheduler: Scheduler
+    breaker: CircuitBreaker
+    access: Access
+    recorder: Recorder
+    attempts: int
+    max_failures: int | None
+    check_list: bool
+    """Whether it may still turn out that the list is not one of account IDs: none was answered."""
+    query: UsageQuery
+    observer: Observer
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    rng: Random
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the engine should look: nothing is in flight, something is due earlier, the run ends."""
+    work_arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when workers that found no work should look again."""
+    page_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the next page of the list should be read."""
+    stopping: StopRun | None = None
+    """Why the run ends, if it does."""
+    failing_since: float | None = None
+    """Since when there has been trouble, and no useful answer."""
+    last_trouble: Fault | Throttled | None = None
+    _failed: int = 0
+    _missing: int = 0
+    _warned: bool = False
 
     # --- around a request
 
     def has_work(self, lane: LaneStanding) -> bool:
         """Whether there is anything for the lane to send."""
-        return self.scheduler.has_work(lane, self._clock())
+        return self.scheduler.has_work(lane, self.clock())
 
     def take(self, lane: LaneStanding) -> Work | None:
         """The next work for the lane, if there is any."""
-        work = self.scheduler.take(lane, self._clock())
+        work = self.scheduler.take(lane, self.clock())
         if self.scheduler.wants_page:
             self.page_wanted.set()
         return work
@@ -103,7 +89,7 @@ class Conductor:
             work.account.id,
             work.pages.offset,
             api_version=lane.lane.api_version,
-            query=self._query,
+            query=self.query,
             purpose="usage" if work.kind is Kind.ACCOUNT else "probe",
         )
 
@@ -125,7 +111,7 @@ class Conductor:
     def canceled(self, lane: LaneStanding, work: Work) -> None:
         """The request of `work` was canceled, since the run ends."""
         self.scheduler.landed(lane)
-        self._breaker.told_nothing(work)
+        self.breaker.told_nothing(work)
 
     def look(self) -> None:
         """Something may have changed: wake dispatchers that wait for work, and the engine if need be."""
@@ -155,14 +141,14 @@ class Conductor:
         """The tenant gave an answer, and not 429."""
         self.failing_since = self.last_trouble = None
         self.scheduler.answered(work)
-        breaker = self._breaker
+        breaker = self.breaker
         outage_began = breaker.tenant.suspected_at if breaker.tenant.open else None
         exhausted = breaker.alive(lane.index, sent_at)
         self._fail_all(exhausted.failed)
         for spared in exhausted.spared:
             self.scheduler.again(spared)
         if outage_began is not None and breaker.tenant.closed:
-            self._observer(OutageEnded(self._clock() - outage_began))
+            self.observer(OutageEnded(self.clock() - outage_began))
 
     def _harvested(self, lane: LaneStanding, work: Work) -> None:
         rows = work.pages.encode()
@@ -175,13 +161,13 @@ class Conductor:
         else:
             self.scheduler.answered_account = account.id
             outcome = AccountOutcome.UNREPORTED if account.unreported else AccountOutcome.EMPTY
-        self._recorder.put(Harvested(account, outcome, rows, lane.lane.label, self._wall()))
+        self.recorder.put(Harvested(account, outcome, rows, lane.lane.label, self.wall()))
         self._settled(work)
 
     def _contradicted(self, lane: LaneStanding, work: Work, found: Contradiction) -> None:
         """Pages that contradict each other: the tenant is alive, and the account starts over."""
-        fault = Fault(self._clock(), found.reason, found.detail, status=200)
-        work.pages = Pages(self._query)
+        fault = Fault(self.clock(), found.reason, found.detail, status=200)
+        work.pages = Pages(self.query)
         work.last = fault
         work.attempts += 1
         decision = self._decide(work, fault, lane)
@@ -192,7 +178,7 @@ class Conductor:
             self._warned = True
             problem = f"account {account_id} has usage rows, although its source is said to report no usage"
             hint = "its rows are kept; status and rows of the source contradict each other"
-            self._observer(Warned("unreported_with_rows", problem, hint))
+            self.observer(Warned("unreported_with_rows", problem, hint))
 
     # --- refusals and faults
 
@@ -204,15 +190,15 @@ class Conductor:
         self._consequence(lane, work, outcome)
 
     def _unanswered(self, lane: LaneStanding, work: Work, outcome: Fault | Throttled) -> None:
-        now = self._clock()
+        now = self.clock()
         self.last_trouble = outcome
         self.failing_since = now if self.failing_since is None else self.failing_since
         if isinstance(outcome, Throttled):
-            self._breaker.told_nothing(work)
-        elif (failed := self._breaker.faulted(lane.index, work, outcome, now)) is not None:
+            self.breaker.told_nothing(work)
+        elif (failed := self.breaker.faulted(lane.index, work, outcome, now)) is not None:
             self._probe_failed(failed, outcome)
         if isinstance(outcome, Throttled) or outcome.retry_after is not None:
-            self._recorder.save_soon()  # the pause must outlive a kill
+            self.recorder.save_soon()  # the pause must outlive a kill
             self.changed.set()  # and may be longer than the run
         self._consequence(lane, work, outcome)
 
@@ -229,19 +215,17 @@ class Conductor:
             self.scheduler.again(work)
         if failed.lane is None:
             if failed.outage_began:
-                self._observer(OutageBegan(fault.detail))
-            self._observer(OutageProbed(fault.detail, failed.next_in))
+                self.observer(OutageBegan(fault.detail))
+            self.observer(OutageProbed(fault.detail, failed.next_in))
         elif failed.outage_began:
-            label = self._standings.lanes[failed.lane].lane.label
+            label = self.standings.lanes[failed.lane].lane.label
             problem = f"{label} fails while others work ({fault.detail})"
-            self._observer(
-                Warned("lane_fails", problem, "its accounts go to the others until it works again")
-            )
+            self.observer(Warned("lane_fails", problem, "its accounts go to the others until it works again"))
 
     def _decide(self, work: Work, outcome: Unanswered, lane: LaneStanding) -> Decision:
-        known, others = self._standings, self.scheduler.others_answered
+        known, others = self.standings, self.scheduler.others_answered
         return policy.decide(
-            work, outcome, lane, known, attempts=self._attempts, others_answered=others, rng=self._rng
+            work, outcome, lane, known, attempts=self.attempts, others_answered=others, rng=self.rng
         )
 
     # --- decisions
@@ -256,7 +240,7 @@ class Conductor:
                 work.attempts += charged
                 self.scheduler.last(work)
             case Exhaust():
-                self._breaker.exhaust(lane.index, work, self._clock())
+                self.breaker.exhaust(lane.index, work, self.clock())
             case Hold():
                 self.access.hold(lane, work)
             case OtherLane(avoid):
@@ -270,13 +254,13 @@ class Conductor:
                 assert_never(decision)
 
     def _retry(self, work: Work, outcome: Unanswered, delay: float) -> None:
-        due = self._clock() + delay
+        due = self.clock() + delay
         if self.scheduler.next_due is None or due < self.scheduler.next_due:
             self.changed.set()
         self.scheduler.later(work, due)
         if isinstance(outcome, Fault):
             event = RetryScheduled(work.account.id, outcome.reason, work.attempts, delay, outcome.detail)
-            self._observer(event)
+            self.observer(event)
 
     def _other_lane(self, lane: LaneStanding, work: Work, outcome: Unanswered, avoid: int) -> None:
         if isinstance(outcome, Refused) and outcome.status in policy.MISSING:
@@ -299,11 +283,11 @@ class Conductor:
             self._fail(work)
 
     def _fail(self, work: Work) -> None:
-        failure = failure_of(work, self._wall())
-        self._recorder.put(failure)
+        failure = failure_of(work, self.wall())
+        self.recorder.put(failure)
         self._settled(work)
         self._failed += 1
-        limit = self._max_failures
+        limit = self.max_failures
         if limit is not None and self._failed >= limit:
             self.stop(policy.too_many_failures(self._failed))
         elif self.check_list and failure.status in policy.MISSING and work.ordinal < policy.FIRST_ACCOUNTS:
@@ -324,8 +308,8 @@ class Conductor:
             case Stall.NO_LANE:
                 self.stop(self.access.denied or InternalError("no lane is left, and no client was dropped"))
             case Stall.EXHAUSTED:
-                for index in {index for index, _ in self._breaker.exhausted()}:
-                    self._breaker.suspect(index, self._clock())
+                for index in {index for index, _ in self.breaker.exhausted()}:
+                    self.breaker.suspect(index, self.clock())
             case Stall.DENIED:
                 self.access.decide()
             case Stall.LOST:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any, Final
 
+from harvester.engine.access import Access
 from harvester.engine.circuit_breaker import CircuitBreaker
 from harvester.engine.conductor import Conductor
 from harvester.engine.limits import Limits, Trouble
@@ -63,17 +64,17 @@ class Engine:
         self._standings = Standings.of(lanes)
         self._breaker = CircuitBreaker(len(lanes), rng)
         self._scheduler = Scheduler(self._standings, self._breaker, query, ahead=ahead)
-        self._recorder = Recorder(
-            ledger, lanes, observer, clock=clock, release_behind_reader=release_behind_reader
-        )
+        self._recorder = Recorder(ledger, lanes, observer, clock, release_behind_reader)
+        access = Access(self._standings, self._scheduler, self._breaker, attempts, clock, rng)
         self._conductor = Conductor(
-            self._standings,
-            self._scheduler,
-            self._breaker,
-            self._recorder,
+            standings=self._standings,
+            scheduler=self._scheduler,
+            breaker=self._breaker,
+            access=access,
+            recorder=self._recorder,
             attempts=attempts,
             max_failures=max_failures,
-            check_list=check_list,
+            check_list=check_list and max_failures is None,
             query=query,
             observer=observer,
             clock=clock,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from harvester.event_loop import wait_for
@@ -22,31 +24,25 @@ _FACTS_EVERY: Final = 1.0
 """Seconds between two looks at the limiters' memory while no account is settled."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Recorder:
     """`run` is its task. Everything that was `put` is in the ledger when `run` returns after `finish`."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        lanes: Sequence[Lane],
-        observer: Observer,
-        *,
-        clock: Callable[[], float],
-        release_behind_reader: bool,
-    ) -> None:
-        self._ledger = ledger
-        self._lanes = lanes
-        self._observer = observer
-        self._clock = clock
-        self._release = release_behind_reader
-        self._backlog: list[Settled] = []
-        self._wanted = asyncio.Event()  # there is something to store
-        self._hurried = asyncio.Event()  # … and it must not wait for the next commit
-        self._room = asyncio.Event()
-        self._finishing = False
-        self._committed_at = clock() - COMMIT_EVERY
-        self.reader_position = -1
-        """Everything up to here has been emitted by a live output."""
+    ledger: Ledger
+    lanes: Sequence[Lane]
+    observer: Observer
+    clock: Callable[[], float]
+    release_behind_reader: bool
+    reader_position: int = -1
+    """Everything up to here has been emitted by a live output."""
+    _backlog: list[Settled] = field(default_factory=list)
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    """There is something to store …"""
+    _hurried: asyncio.Event = field(default_factory=asyncio.Event)
+    """… and it must not wait for the next commit."""
+    _room: asyncio.Event = field(default_factory=asyncio.Event)
+    _finishing: bool = False
+    _committed_at: float = -math.inf
 
     # --- the side of the workers
 
@@ -96,23 +92,23 @@ class Recorder:
     async def _until_due(self) -> None:
         """Wait for something to store, then until the last commit is long enough ago."""
         await wait_for(self._wanted, _FACTS_EVERY)
-        if (wait := self._committed_at + COMMIT_EVERY - self._clock()) > 0:
+        if (wait := self._committed_at + COMMIT_EVERY - self.clock()) > 0:
             await wait_for(self._hurried, wait)
 
     async def _commit(self) -> None:
         self._wanted.clear()
         self._hurried.clear()
         batch, self._backlog = self._backlog, []
-        began = self._committed_at = self._clock()
-        facts = {f"lane:{lane.label}": lane.limiter.memory() for lane in self._lanes}
-        release_before = self.reader_position + 1 if self._release else None
-        await self._ledger.settle(batch, facts, release_before=release_before)
+        began = self._committed_at = self.clock()
+        facts = {f"lane:{lane.label}": lane.limiter.memory() for lane in self.lanes}
+        release_before = self.reader_position + 1 if self.release_behind_reader else None
+        await self.ledger.settle(batch, facts, release_before=release_before)
         self._room.set()
         if batch:
-            self._report(batch, self._clock() - began)
+            self._report(batch, self.clock() - began)
 
     def _report(self, batch: list[Settled], seconds: float) -> None:
-        observer = self._observer
+        observer = self.observer
         rows = 0
         for settled in batch:
             account_id = settled.account.id

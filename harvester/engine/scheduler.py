@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 from itertools import count
@@ -51,46 +52,39 @@ class Stall(Enum):
     """An account is begun and nowhere to be found: a bug."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Scheduler:
     """Hands out work, takes it back, and knows when everything is settled or nothing moves any more."""
 
-    def __init__(
-        self,
-        standings: Standings,
-        breaker: CircuitBreaker,
-        query: UsageQuery,
-        *,
-        ahead: int | None,
-    ) -> None:
-        """`ahead`: how many positions the reader may be behind."""
-        self._standings = standings
-        self._breaker = breaker
-        self._query = query
-        self._ahead = ahead
-        self._fresh: deque[Account] = deque()
-        self._again: deque[Work] = deque()
-        self._throttled: deque[Work] = deque()
-        self._checks: dict[ClientStanding, Work] = {}
-        self._due: list[tuple[float, int, Work]] = []
-        self._order = count()
-        self._comparing = False
-        self._probes = 0
-        self.reader_position = -1
-        """The reader of a live output has emitted everything up to here."""
-        self.closed = False
-        self.held: dict[ClientStanding, list[Work]] = {}
-        self.known_good: str | None = None
-        """An account answered with rows, in this run or an earlier one: whoever has the right gets it."""
-        self.answered_account: str | None = None
-        """An account answered without rows, or refused, in this run or an earlier one: a tenant that is
-        alive does so again."""
-        self.others_answered = 0
-        """Accounts answered, be it with a refusal, but not with 429 or a fault."""
-        self.in_flight = 0
-        self.begun = 0
-        """Accounts begun and not settled."""
-        self.started = 0
-        self.list_ended = False
+    standings: Standings
+    breaker: CircuitBreaker
+    query: UsageQuery
+    ahead: int | None
+    """How many positions the reader of a live output may be behind."""
+    reader_position: int = -1
+    """It has emitted everything up to here."""
+    closed: bool = False
+    held: dict[ClientStanding, list[Work]] = field(default_factory=dict)
+    known_good: str | None = None
+    """An account answered with rows, in this run or an earlier one: whoever has the right gets it."""
+    answered_account: str | None = None
+    """An account answered without rows, or refused, in this run or an earlier one: a tenant that is
+    alive does so again."""
+    others_answered: int = 0
+    """Accounts answered, be it with a refusal, but not with 429 or a fault."""
+    in_flight: int = 0
+    begun: int = 0
+    """Accounts begun and not settled."""
+    started: int = 0
+    list_ended: bool = False
+    _fresh: deque[Account] = field(default_factory=deque)
+    _again: deque[Work] = field(default_factory=deque)
+    _throttled: deque[Work] = field(default_factory=deque)
+    _checks: dict[ClientStanding, Work] = field(default_factory=dict)
+    _due: list[tuple[float, int, Work]] = field(default_factory=list)
+    _order: Iterator[int] = field(default_factory=count)
+    _comparing: bool = False
+    _probes: int = 0
 
     # --- the list
 
@@ -132,8 +126,8 @@ class Scheduler:
         """Where the lane's next work comes from."""
         if self.closed:
             return None
-        if not self._breaker.lets_through(lane.index):
-            return self._probe_source(lane) if self._breaker.probe_due(lane.index, now) else None
+        if not self.breaker.lets_through(lane.index):
+            return self._probe_source(lane) if self.breaker.probe_due(lane.index, now) else None
         if self._checks and self._check_for(lane):
             return partial(self._checks.pop, lane.client)
         return None if lane.client.on_trial else self._account_source(lane)
@@ -151,16 +145,16 @@ class Scheduler:
     def _may_begin(self, lane: LaneStanding) -> bool:
         if not self._fresh or self.begun >= MOST_BEGUN or lane.version.missing >= MOST_MISSING:
             return False
-        return self._ahead is None or not self._reader_is_behind()
+        return self.ahead is None or not self._reader_is_behind()
 
     def _reader_is_behind(self) -> bool:
         """Whether the next account of the list must wait for the reader of a live output."""
-        if self._ahead is None or not self._fresh:
+        if self.ahead is None or not self._fresh:
             return False
-        return self._fresh[0].position > self.reader_position + self._ahead
+        return self._fresh[0].position > self.reader_position + self.ahead
 
     def _begin(self) -> Work:
-        work = Work(self._fresh.popleft(), Pages(self._query), ordinal=self.started)
+        work = Work(self._fresh.popleft(), Pages(self.query), ordinal=self.started)
         self.started += 1
         self.begun += 1
         return work
@@ -180,7 +174,7 @@ class Scheduler:
 
         A lane that is not proven leaves both to those that are: what it is told says nothing of them.
         """
-        if self._comparing or (not lane.proven and any(one.proven for one in self._standings.live)):
+        if self._comparing or (not lane.proven and any(one.proven for one in self.standings.live)):
             return None
         other = self.known_good or self.answered_account
         if work.compared or other is None:
@@ -201,10 +195,10 @@ class Scheduler:
 
     def _request_only(self, kind: Kind, account_id: str) -> Work:
         """A request whose answer is not stored."""
-        return Work(Account(-1, account_id), Pages(self._query), kind)
+        return Work(Account(-1, account_id), Pages(self.query), kind)
 
     def _probe_source(self, lane: LaneStanding) -> Source | None:
-        circuit = self._breaker.deciding(lane.index)
+        circuit = self.breaker.deciding(lane.index)
         source = self._probe_candidate(lane)
 
         def probe(source: Source) -> Work:
@@ -222,7 +216,7 @@ class Scheduler:
         for works in (self._again, self._throttled):
             if (work := _first(works, lane)) is not None:
                 return partial(_taken, works, work)
-        exhausted = [work.account.id for _, work in self._breaker.exhausted()]
+        exhausted = [work.account.id for _, work in self.breaker.exhausted()]
         return partial(self._probe_exhausted, exhausted) if exhausted else None
 
     def _probe_exhausted(self, exhausted: Sequence[str]) -> Work:
@@ -257,7 +251,7 @@ class Scheduler:
             self._checks[work.client] = work
             self._readmit(work, work.client)
         else:
-            if work.avoid and not self._standings.others(work.avoid):
+            if work.avoid and not self.standings.others(work.avoid):
                 work.avoid = 0
             self._again.append(work)
 
@@ -302,7 +296,7 @@ class Scheduler:
     def lane_dropped(self) -> None:
         """A lane is no longer used: what only it could have taken is left to the lanes that refused it."""
         for work in (*self._again, *self._throttled):
-            if not self._standings.others(work.avoid):
+            if not self.standings.others(work.avoid):
                 work.avoid = 0
         for client, work in self._checks.items():
             self._readmit(work, client)
@@ -317,21 +311,21 @@ class Scheduler:
         """Why nothing moves any more; None if something does, or will by itself."""
         if self.in_flight or self.finished or (self.wants_page and not self._fresh):
             return None
-        live = self._standings.live
+        live = self.standings.live
         if not live:
             return Stall.NO_LANE
         able = self.able(now)
         if able:
             return Stall.LANES if all(lane.lane.waiting_for is not None for lane in able) else None
-        probed = self._breaker.next_probe(now) is not None and not self._breaker.undecided()
+        probed = self.breaker.next_probe(now) is not None and not self.breaker.undecided()
         return None if self._due or probed else self._waiting()
 
     def able(self, now: float) -> list[LaneStanding]:
         """The lanes in use for which there is work."""
-        return [lane for lane in self._standings.live if self._source(lane, now) is not None]
+        return [lane for lane in self.standings.live if self._source(lane, now) is not None]
 
     def _waiting(self) -> Stall:
-        if any(True for _ in self._breaker.exhausted()):
+        if any(True for _ in self.breaker.exhausted()):
             return Stall.EXHAUSTED
         if self.undecided() is not None:
             return Stall.DENIED
@@ -339,7 +333,7 @@ class Scheduler:
 
     def undecided(self) -> ClientStanding | None:
         """A client that accounts are held for, or that gets none until it is decided about."""
-        on_trial = (lane.client for lane in self._standings.live if lane.client.on_trial)
+        on_trial = (lane.client for lane in self.standings.live if lane.client.on_trial)
         return next(iter(self.held), None) or next(on_trial, None)
 
 

@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -163,19 +163,17 @@ class TenantClient:
             lane.limiter.hold(retry_after, status)
 
 
+@dataclass(slots=True, eq=False)
 class Lane:
     """A client on one API version. `label` names it in logs and ledgers."""
 
-    def __init__(
-        self, label: str, client: TenantClient, api_version: str, limiter: Limiter, tenant: Tenant
-    ) -> None:
-        self.label = label
-        self.client = client
-        self.api_version = api_version
-        self.limiter = limiter
-        self.tenant = tenant
-        self._dropped = False
-        self._pause = ""
+    label: str
+    client: TenantClient
+    api_version: str
+    limiter: Limiter
+    tenant: Tenant
+    _dropped: bool = False
+    _pause: str = ""
 
     def __repr__(self) -> str:
         return f"<Lane {self.label}: {self.waiting_for or self.limiter}>"

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard
 from urllib.parse import urlencode
@@ -106,23 +107,22 @@ class ClientCredentials:
         return Fault(sent_at, reason, detail, status=response.status, permanent=nowhere)
 
 
+@dataclass(slots=True, repr=False)
 class ReadyToken:
     """A token that somebody else fetched: given as such, or in a file that is read again for each renewal."""
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._label = credentials.label
-        self._value = credentials.access_token
-        self._path = credentials.access_token_file
-        self._used: str | None = None
+    credentials: Credentials
+    _used: str | None = None
 
     async def fetch(self, _sent_at: float) -> Granted:
         """The token, if it is another than the one that was rejected."""
-        value = self._value if self._path is None else await asyncio.to_thread(_read_file, self._path)
+        path = self.credentials.access_token_file
+        value = self.credentials.access_token if path is None else await asyncio.to_thread(_read_file, path)
         if isinstance(value, AccessDenied):
             return value
         if value == self._used or not _is_token(value):
             return AccessDenied(
-                f"client {self._label!r}: its ready token "
+                f"client {self.credentials.label!r}: its ready token "
                 + ("is rejected or has expired" if value == self._used else "is not valid"),
                 "give a client ID and secret instead, so that tokens can be renewed",
             )

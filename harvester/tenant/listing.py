@@ -99,7 +99,7 @@ class _Asking:
         while True:
             lane = self._retrying.lane
             path = api_path(self._kind.api, lane.api_version)
-            request = Request(path, urlencode(query), self._kind.subject, _read_records)
+            request = Request(path, urlencode(query), self._kind.subject, read_records)
             answer = await self._retrying.ask(request)
             if isinstance(answer, Fault):
                 raise self._too_large(answer, limit)
@@ -131,7 +131,8 @@ async def _pages(fetch: FetchPage) -> AsyncGenerator[list[Record], None]:
         offset += len(page)
 
 
-def _read_records(response: Response, sent_at: float) -> Answered[list[Record]] | Unanswered:
+def read_records(response: Response, sent_at: float) -> Answered[list[Record]] | Unanswered:
+    """The records of a page, each with its ID."""
     found = document(response, sent_at, list, "the list is not an array")
     if not isinstance(found, Answered):
         return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
@@ -51,6 +52,7 @@ class Token:
         return f"<Token due={self.due}>"
 
 
+@dataclass(slots=True, eq=False)
 class Tokens:
     """The tokens of one client, fetched by a task that begins when one is first waited for. `close` ends it.
 
@@ -60,34 +62,23 @@ class Tokens:
     `hold(seconds, status)` is called if the token endpoint asks to wait.
     """
 
-    def __init__(
-        self,
-        source: Callable[[float], Awaitable[Granted]],
-        client: str,
-        *,
-        observer: Observer,
-        hold: Callable[[float, int], None],
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        rng: Random,
-    ) -> None:
-        self.denied: AccessDenied | None = None
-        self.failing_since: float | None = None
-        self.last_fault: Fault | None = None
-        self._source = source
-        self._client = client
-        self._observer = observer
-        self._hold = hold
-        self._clock = clock
-        self._sleep = sleep
-        self._rng = rng
-        self._token: Token | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._settled = asyncio.Event()
-        self._wanted = asyncio.Event()
+    source: Callable[[float], Awaitable[Granted]]
+    client: str
+    observer: Observer
+    hold: Callable[[float, int], None]
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    rng: Random
+    denied: AccessDenied | None = None
+    failing_since: float | None = None
+    last_fault: Fault | None = None
+    _token: Token | None = None
+    _task: asyncio.Task[None] | None = None
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __repr__(self) -> str:
-        return f"<Tokens of {self._client}: {self.last_problem or self._token}>"
+        return f"<Tokens of {self.client}: {self.last_problem or self._token}>"
 
     @property
     def last_problem(self) -> str | None:
@@ -112,7 +103,7 @@ class Tokens:
     async def wait(self) -> bool:
         """Wait until there is a token; False if there will be none."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"tokens of {self._client}")
+            self._task = asyncio.create_task(self._run(), name=f"tokens of {self.client}")
             self._task.add_done_callback(lambda _: self._settled.set())
         while self._token is None and self.denied is None:
             if self._task.done():
@@ -127,7 +118,7 @@ class Tokens:
             self._token = None
             self._settled.set()
             self._wanted.set()
-            self._observer(ClientDropped(self._client, str(why)))
+            self.observer(ClientDropped(self.client, str(why)))
 
     async def close(self) -> None:
         """End the task."""
@@ -142,47 +133,47 @@ class Tokens:
             token = await self._fetch()
             if token is None:
                 return
-            began = self._clock()
+            began = self.clock()
             self._token = token
             self._wanted.clear()
             self._settled.set()
             await self._until_due(token)
-            soon = self._clock() - began < _SHORT_USE
+            soon = self.clock() - began < _SHORT_USE
             rejected = rejected + 1 if soon and self._token is not token else 0
             if token.accepted:  # the tenant rejects some requests, not every token
                 rejected = min(rejected, _SOME_REJECTED)
             if rejected > 1:
-                await self._sleep(delay(rejected, self._rng))
+                await self.sleep(delay(rejected, self.rng))
 
     async def _fetch(self) -> Token | None:
         tries = 0
         while self.denied is None:
-            asked_at = self._clock()
-            result = await self._source(asked_at)
+            asked_at = self.clock()
+            result = await self.source(asked_at)
             if isinstance(result, Grant):
                 self.failing_since = self.last_fault = None
-                self._observer(TokenRenewed(self._client, result.seconds))
+                self.observer(TokenRenewed(self.client, result.seconds))
                 return Token(result.token, None if result.seconds is None else asked_at + result.seconds)
             if isinstance(result, AccessDenied):
                 self.deny(result)
                 return None
             tries += 1
-            await self._sleep(self._failed(result, tries))
+            await self.sleep(self._failed(result, tries))
         return None
 
     def _failed(self, fault: Fault, tries: int) -> float:
         """Note that the token endpoint gave none; return the seconds to wait."""
-        now = self._clock()
+        now = self.clock()
         self.ready(now)  # one that has expired meanwhile is not to be used
         self.failing_since = now if self.failing_since is None else self.failing_since
         self.last_fault = fault
-        wait = pause(tries, self._rng)
+        wait = pause(tries, self.rng)
         if fault.retry_after is not None:
             wait = max(wait, fault.retry_after)
-            self._hold(fault.retry_after, fault.status or 0)
+            self.hold(fault.retry_after, fault.status or 0)
         if fault.permanent:
             return max(wait, _WITHOUT_HOPE)  # whoever wants the token ends with this fault, and says so
-        self._observer(TokenFailed(self._client, _problem(fault), wait))
+        self.observer(TokenFailed(self.client, _problem(fault), wait))
         return wait
 
     async def _until_due(self, token: Token) -> None:
@@ -190,7 +181,7 @@ class Tokens:
         if token.due is None:
             await self._wanted.wait()
             return
-        life = max(token.due - self._clock(), 0.0)
+        life = max(token.due - self.clock(), 0.0)
         ahead = min(_RENEW_AHEAD_AT_MOST, life * _RENEW_AHEAD)
         await wait_for(self._wanted, max(life - ahead, _LEAST_LIFE))
 

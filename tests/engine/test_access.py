@@ -19,7 +19,7 @@ def access(lanes: Standings) -> tuple[Access, Scheduler, CircuitBreaker]:
     breaker = CircuitBreaker(len(lanes.lanes), Random(1))
     scheduler = Scheduler(lanes, breaker, USUAL_QUERY, ahead=None)
     scheduler.add_page([Account(i, f"a-{i}") for i in range(100)])
-    made = Access(lanes, scheduler, breaker, attempts=5, clock=lambda: 1.0, rng=Random(1))
+    made = Access(lanes, scheduler, breaker, 5, lambda: 1.0, Random(1))
     return made, scheduler, breaker
 
 

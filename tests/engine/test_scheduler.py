@@ -33,7 +33,7 @@ def scheduler(
 
 
 def take(subject: Scheduler, lane: int = 0, now: float = 0.0) -> Work | None:
-    return subject.take(subject._standings.lanes[lane], now)
+    return subject.take(subject.standings.lanes[lane], now)
 
 
 def taken(subject: Scheduler, lane: int = 0, now: float = 0.0) -> Work:
@@ -43,7 +43,7 @@ def taken(subject: Scheduler, lane: int = 0, now: float = 0.0) -> Work:
 
 
 def land(subject: Scheduler, lane: int = 0) -> None:
-    subject.landed(subject._standings.lanes[lane])
+    subject.landed(subject.standings.lanes[lane])
 
 
 def test_accounts_are_taken_in_the_order_of_the_list() -> None:
@@ -246,7 +246,7 @@ def test_nothing_is_handed_out_when_closed() -> None:
 
 def hold_tenant(subject: Scheduler) -> None:
     for i in range(9):
-        subject._breaker.faulted(0, Work(Account(100 + i, f"b-{i}"), Pages()), fault(), 0.0)
+        subject.breaker.faulted(0, Work(Account(100 + i, f"b-{i}"), Pages()), fault(), 0.0)
 
 
 @pytest.mark.parametrize("known_good", [None, "good"])
@@ -254,10 +254,10 @@ def test_a_held_tenant_is_probed_with_one_request(known_good: str | None) -> Non
     """The known-good account, if there is one; otherwise the next one of the list."""
     subject = scheduler(known_good=known_good)
     hold_tenant(subject)
-    assert subject.has_work(subject._standings.lanes[0], 0.0)
+    assert subject.has_work(subject.standings.lanes[0], 0.0)
     one = taken(subject)
     assert one.account.id == (known_good or "a-0")
-    assert subject._breaker.tenant.probe is one
+    assert subject.breaker.tenant.probe is one
     assert take(subject) is None
 
 
@@ -267,12 +267,12 @@ def test_exhausted_accounts_are_probed_in_turn_if_nothing_else_is_left() -> None
     for _ in range(3):
         one = taken(subject)
         land(subject)
-        subject._breaker.exhaust(0, one, 0.0)
-    subject._breaker.suspect(0, 0.0)
+        subject.breaker.exhaust(0, one, 0.0)
+    subject.breaker.suspect(0, 0.0)
     seen = set()
     for _ in range(3):
         seen.add(taken(subject).account.id)
-        subject._breaker.tenant.probe = None
+        subject.breaker.tenant.probe = None
     assert seen == {"a-0", "a-1", "a-2"}
 
 
@@ -319,11 +319,11 @@ def test_exhausted_and_held_accounts_stall() -> None:
     one, two = taken(subject), taken(subject)
     land(subject)
     land(subject)
-    subject._breaker.exhaust(0, one, 0.0)
-    subject.hold(subject._standings.lanes[0].client, two)
+    subject.breaker.exhaust(0, one, 0.0)
+    subject.hold(subject.standings.lanes[0].client, two)
     assert subject.stalled(0.0) is Stall.EXHAUSTED
-    subject._breaker.alive(0, 1.0)
-    subject._breaker._lanes[0].exhausted.clear()
+    subject.breaker.alive(0, 1.0)
+    subject.breaker._lanes[0].exhausted.clear()
     assert subject.stalled(0.0) is Stall.DENIED
 
 
@@ -332,9 +332,9 @@ def test_a_slow_reader_is_told_from_all_other_stalls() -> None:
     subject = scheduler(accounts=9, ahead=1)
     one = taken(subject)
     land(subject)
-    subject.hold(subject._standings.lanes[0].client, one)
+    subject.hold(subject.standings.lanes[0].client, one)
     assert subject.stalled(0.0) is Stall.DENIED
-    subject.release(subject._standings.lanes[0].client)
+    subject.release(subject.standings.lanes[0].client)
     subject.settled()
     assert subject.stalled(0.0) is Stall.READER
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 
+@dataclass(slots=True, eq=False)
 class Pause:
     """Closed until a time; then open, or half-open: one probe at a time, until one is accepted.
 
@@ -15,31 +17,28 @@ class Pause:
     nobody gets through any more.
     """
 
-    __slots__ = ("_clock", "_ended", "_half_open", "_probe", "_sleep", "until")
-
-    def __init__(self, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
-        self.until = -math.inf
-        self._clock = clock
-        self._sleep = sleep
-        self._half_open = False
-        self._probe: float | None = None
-        self._ended = asyncio.Event()
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    until: float = -math.inf
+    _half_open: bool = False
+    _probe: float | None = None
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def is_open(self) -> bool:
         """Whether a request may be sent at this instant."""
-        return self._probe is None and self._clock() >= self.until
+        return self._probe is None and self.clock() >= self.until
 
     @property
     def remaining(self) -> float:
         """Seconds until the pause ends; 0 if there is none."""
-        return max(0.0, self.until - self._clock())
+        return max(0.0, self.until - self.clock())
 
     async def wait(self) -> None:
         """Return when it is open; a pause that grows meanwhile is awaited to its new end."""
         while not self.is_open:
             if (remaining := self.remaining) > 0:
-                await self._sleep(remaining)
+                await self.sleep(remaining)
             else:
                 self._ended.clear()
                 await self._ended.wait()
@@ -61,7 +60,7 @@ class Pause:
 
     def close(self, until: float) -> float:
         """Close until `until`, or until the time planned if that is later; return the seconds added."""
-        added = max(0.0, until - max(self.until, self._clock()))
+        added = max(0.0, until - max(self.until, self.clock()))
         self.until = max(self.until, until)
         return added
 

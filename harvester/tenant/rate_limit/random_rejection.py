@@ -8,6 +8,7 @@ rate, it stays.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
 
 _VAIN: Final = 6
@@ -26,18 +27,16 @@ _IGNORED: Final = 60
 """Refusals that are ignored once the experiment has shown that they mean nothing."""
 
 
+@dataclass(slots=True, eq=False)
 class RandomRejectionDetector:
     """Judges each refusal by how many requests were accepted since the one before."""
 
-    __slots__ = ("_before", "_low", "_rates", "_stretches", "trying")
-
-    def __init__(self) -> None:
-        self.trying = False
-        """Whether an experiment is running: refusals say nothing of the limit meanwhile."""
-        self._stretches: list[float] = []
-        self._rates: list[float] = []
-        self._before = 0.0
-        self._low = 0.0
+    trying: bool = False
+    """Whether an experiment is running: refusals say nothing of the limit meanwhile."""
+    _stretches: list[float] = field(default_factory=list)
+    _rates: list[float] = field(default_factory=list)
+    _before: float = 0.0
+    _low: float = 0.0
 
     def judge(self, accepted: int, rate: float, *, harmless: bool) -> float | None:
         """The rate to continue at after a refusal at `rate`; None if it should fall as usual.
