@@ -6,6 +6,7 @@ from stdout, which may be rows.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -64,7 +65,8 @@ def _annotate(level: str, message: str, environ: Mapping[str, str]) -> None:
         # The runner undoes these three; a line break would end the command.
         line = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         with suppress(OSError, ValueError):  # a stderr that is closed or full
-            print(f"::{level} title=harvester::{line}", file=text.stderr(), flush=True)
+            sys.stderr.write(f"::{level} title=harvester::{line}\n")
+            sys.stderr.flush()
 
 
 def _escaped(words: str) -> str:

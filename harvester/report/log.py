@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
 from harvester.report.redaction import Redactor
-from harvester.report.text import columns, is_terminal, safe, safe_json, stderr, wrap
+from harvester.report.text import columns, is_terminal, safe, safe_json, wrap
 
 LOGGER: Final = logging.getLogger("harvester")
 LOGGER.addHandler(logging.NullHandler())
@@ -147,7 +148,7 @@ def logging_to(
 
     `verbosity`: -1 only warnings and errors, 0 the run in outline, 1 each retry, 2 each request.
     """
-    target = stderr() if stream is None else stream
+    target = sys.stderr if stream is None else stream
     lines = Lines(target, redact or Redactor())
     lines.setFormatter(JsonLines() if log_format == "json" else TextLines(dated=not is_terminal(target)))
     loggers = [LOGGER, *(logging.getLogger(name) for name in _OTHERS)]

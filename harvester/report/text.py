@@ -5,14 +5,12 @@ Names and details come from the tenant, and a terminal obeys what it is sent.
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, TextIO
 from unicodedata import category
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -163,18 +161,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def cut(text: str, width: int, mark: str = "…") -> str:
     """`text`, shortened to `width` columns where it is longer, which `mark` shows."""
     return text if len(text) <= width else text[: max(0, width - len(mark))].rstrip() + mark
-
-
-class _Nowhere(io.TextIOBase):
-    """A stream whose text nobody reads."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-
-def stderr() -> TextIO:
-    """Where people are told: stderr, or nowhere if it was closed before the program began (`2>&-`)."""
-    return sys.stderr if sys.stderr is not None else cast("TextIO", _Nowhere())
 
 
 def is_terminal(stream: TextIO | None) -> bool:

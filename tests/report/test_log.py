@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import logging
@@ -16,15 +15,11 @@ import pytest
 from harvester import events
 from harvester.errors import SettingError
 from harvester.model import AccountOutcome
-from harvester.report.closing import show_closing
 from harvester.report.event_log import LINES_PER_REASON, EventLog, say_error
-from harvester.report.github import tell_error
 from harvester.report.log import LOGGER, Lines, logging_to, say
-from harvester.report.progress import mode_of, progress_shown
 from harvester.report.redaction import MASK, Redactor
-from harvester.report.snapshot import Monitor
 from tests.docs.manual import table_of
-from tests.report.samples import SECRET, a_troubled_report
+from tests.report.samples import SECRET
 from tests.report.screen import terminal
 
 FAILED = AccountOutcome.FAILED
@@ -315,22 +310,6 @@ def test_a_stderr_that_is_closed_or_full_ends_nothing(tmp_path: Path) -> None:
         lines.write("unheard")
     with pytest.raises(OSError, match="No space left"):
         full.close()
-
-
-async def test_a_stderr_that_was_never_open_ends_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With `2>&-` Python has no stderr at all: nothing is said, and nothing lands in the rows on stdout."""
-    monkeypatch.setattr("sys.stderr", None)
-    report = a_troubled_report()
-    with logging_to() as lines:
-        say(logging.INFO, "progress", "unheard")
-        show_closing(report, lines)
-        tell_error("unheard", 2, {"GITHUB_ACTIONS": "true"})
-        assert mode_of("on", output="-") == "log"
-        async with progress_shown("live", Monitor(report.tally, {}), lines):
-            await asyncio.sleep(0)
-    assert capsys.readouterr().out == ""
 
 
 def test_lines_can_be_sent_elsewhere_for_a_while() -> None:
