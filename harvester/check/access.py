@@ -100,7 +100,7 @@ class Access:
         Where the tenant refuses one that exists, the next is tried: it may be an odd one. Where none are
         known, an ID that does not exist will do.
         """
-        known = [] if self.accounts is None else list(self.accounts.records)
+        known = [] if self.accounts is None else self.accounts.ids
         who = f"client {lane.client.label!r} on {lane.api_version}"
         for account_id in known or [uuid4().hex]:
             outcome = await self.asking.ask(lane, usage_request(account_id, api_version=lane.api_version))

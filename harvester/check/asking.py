@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from harvester.errors import AccessDenied
 from harvester.model import Answered, Fault, NotSent, Outcome, Refused, Throttled, TokenRejected
 from harvester.tenant.client import Lane, Tenant, TenantClient
 from harvester.tenant.connection import Response
-from harvester.tenant.listing import ACCOUNTS, Kind
-from harvester.tenant.request import Request, Unanswered, api_path, document, total_count, wrong_shape
+from harvester.tenant.listing import ACCOUNTS, Kind, read_records
+from harvester.tenant.request import Request, Unanswered, api_path, total_count
 
 T = TypeVar("T")
 
@@ -93,9 +93,9 @@ class Asking:
 
 
 class Listed(NamedTuple):
-    """The beginning of a listing: records by ID, and how many there are in all, if the tenant says so."""
+    """The beginning of a listing: IDs, and how many there are in all, if the tenant says so."""
 
-    records: dict[str, dict[str, Any]]
+    ids: list[str]
     total: int | None
 
 
@@ -116,11 +116,7 @@ def of_source(source_id: str, filters: str) -> str:
 
 
 def _read_listed(response: Response, sent_at: float) -> Answered[Listed] | Unanswered:
-    problem = "the list is not an array of objects"
-    found = document(response, sent_at, list, problem)
+    found = read_records(response, sent_at)
     if not isinstance(found, Answered):
         return found
-    if not all(isinstance(one, dict) for one in found.value):
-        return wrong_shape(sent_at, problem)
-    by_id = {one["id"]: one for one in found.value if isinstance(one.get("id"), str)}
-    return Answered(sent_at, Listed(by_id, total_count(response)))
+    return Answered(sent_at, Listed([one["id"] for one in found.value], total_count(response)))

@@ -178,8 +178,8 @@ class Saving:
         if sources is None:
             self._problem = "they could not be listed"
             return
-        self._sources = len(sources.records) if sources.total is None else sources.total
-        await self._ask_about([(source_id, None) for source_id in sources.records])
+        self._sources = len(sources.ids) if sources.total is None else sources.total
+        await self._ask_about([(source_id, None) for source_id in sources.ids])
 
     async def _ask_about(self, sources: Sequence[tuple[str, int | None]]) -> None:
         """Add up the accounts of sources that report nothing. Once there is no answer, no other is asked."""
