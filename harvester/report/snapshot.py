@@ -30,7 +30,7 @@ class Snapshot:
     requests_per_second: float
     permitted_per_second: float | None
     """What all lanes together may send."""
-    in_flight: int | None
+    in_flight: int
     retries: int
     failed: int
     seconds_left: float | None
@@ -63,7 +63,7 @@ class Snapshot:
             (self.failed, f"{self.failed:,} failed"),
             (True, plural(self.rows, "row")),
             (self.retries, f"{self.retries:,} retried"),
-            (self.in_flight is not None, f"{self.in_flight or 0:,} in flight"),
+            (True, f"{self.in_flight:,} in flight"),
         ]
         pace = rate(self.requests_per_second) + ("" if permitted is None else f" of {rate(permitted)}")
         return [pace, *(fact for known, fact in optional if known)]
@@ -94,7 +94,7 @@ class Monitor:
 
     tally: Tally
     quotas: Mapping[str, Quota | None]
-    in_flight: Callable[[], int] | None = None
+    in_flight: Callable[[], int]
     wall: Callable[[], datetime] = field(default=lambda: datetime.now(UTC), kw_only=True)
     _moments: deque[_Moment] = field(init=False)
 
@@ -114,7 +114,7 @@ class Monitor:
             rows=tally.rows,
             requests_per_second=_growth(present.granted - recent.granted, present.time - recent.time),
             permitted_per_second=self.permitted_per_second(),
-            in_flight=None if self.in_flight is None else self.in_flight(),
+            in_flight=self.in_flight(),
             retries=tally.retries,
             failed=tally.failed,
             seconds_left=None if total is None else self._left(present, total - done),

@@ -8,26 +8,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, NamedTuple
 
-from harvester.events import (
-    AccountSettled,
-    ClientDropped,
-    Committed,
-    Event,
-    LaneDropped,
-    LanePaused,
-    ListRead,
-    OutageBegan,
-    OutageEnded,
-    OutageProbed,
-    RateChanged,
-    RequestEnded,
-    Resumed,
-    RetryScheduled,
-    Stopping,
-    TokenFailed,
-    TokenRenewed,
-    Warned,
-)
+from harvester import events
+from harvester.events import AccountSettled, RequestEnded
 from harvester.model import AccountOutcome, Quota, Reason
 from harvester.report.histogram import Histogram
 
@@ -163,49 +145,49 @@ class Tally:
         self.started = self.clock()
         self._due = self.started + self.timeline.due
 
-    def observe(self, event: Event) -> None:  # noqa: C901, PLR0912  # one line for each event
+    def observe(self, event: events.Event) -> None:  # noqa: C901, PLR0912  # one line for each event
         """Count one event: the most frequent first, as there is one for each request and each account."""
         match event:
             case RequestEnded():
                 self._request_ended(event)
             case AccountSettled():
                 self._account_settled(event)
-            case RetryScheduled():
+            case events.RetryScheduled():
                 self.retries_by_reason[event.reason] += 1
-            case Committed():
+            case events.Committed():
                 self.commits += 1
                 self.commit_seconds += event.seconds
-            case LanePaused():
+            case events.LanePaused():
                 self.catch_up(self.clock())
                 self._lane(event.lane).pause(self.clock(), event.seconds)
-            case RateChanged():
+            case events.RateChanged():
                 self._lane(event.lane).rate = event.per_second
-            case LaneDropped():
+            case events.LaneDropped():
                 self._dropped[event.lane] = self.clock()
-            case ClientDropped():
+            case events.ClientDropped():
                 self._dropped[event.client] = self.clock()
                 self.token_failing.pop(event.client, None)
-            case TokenRenewed():
+            case events.TokenRenewed():
                 self.tokens += 1
                 self.token_failing.pop(event.client, None)
-            case TokenFailed():
+            case events.TokenFailed():
                 self.token_failing[event.client] = event.detail
-            case OutageBegan():
+            case events.OutageBegan():
                 self.outages += 1
                 self.outage_since, self.next_probe = self.clock(), None
-            case OutageProbed():
+            case events.OutageProbed():
                 self.next_probe = self.clock() + event.next_in
-            case OutageEnded():
+            case events.OutageEnded():
                 self._outage_seconds += event.seconds
                 self.outage_since = self.next_probe = None
-            case ListRead():
+            case events.ListRead():
                 self.distinct, self.repeated = event.distinct, event.repeated
                 self.settled_earlier = event.settled_earlier
-            case Resumed() if self.distinct is None:
+            case events.Resumed() if self.distinct is None:
                 self.settled_earlier = event.settled
-            case Warned():
+            case events.Warned():
                 self.warnings_by_code[event.code] += 1
-            case Stopping():
+            case events.Stopping():
                 self.stopping = True
 
     def _request_ended(self, event: RequestEnded) -> None:

@@ -44,7 +44,7 @@ TYPICAL = Snapshot(
 
 def monitor(run: Run, **quotas: Quota | None) -> Monitor:
     """Watches `run`; one lane under 100/10s unless said otherwise."""
-    return Monitor(run.tally, quotas or {"a": HUNDRED}, wall=run.clock.wall)
+    return Monitor(run.tally, quotas or {"a": HUNDRED}, lambda: 3, wall=run.clock.wall)
 
 
 def drawn(snapshot: Snapshot, width: int, encoding: str = "utf-8") -> list[str]:
@@ -69,7 +69,8 @@ def test_a_snapshot_has_rate_share_and_time_left() -> None:
     assert snapshot.requests_per_second == pytest.approx(10)
     assert snapshot.seconds_left == pytest.approx(80)
     assert (
-        snapshot.sentence() == "200 of 1,000 accounts (20.0%), 10.0/s of 10.0/s, 2,400 rows, 1 min 20 s left"
+        snapshot.sentence()
+        == "200 of 1,000 accounts (20.0%), 10.0/s of 10.0/s, 2,400 rows, 3 in flight, 1 min 20 s left"
     )
 
 
@@ -170,7 +171,7 @@ async def test_live_lines_and_log_do_not_garble_each_other() -> None:
                 await asyncio.sleep(0)
             shown = screen.shown()
             assert shown[-2].startswith("5 of 1,000 accounts  0%  ━")
-            assert shown[-1] == "0.0/s of 10.0/s · 60 rows"
+            assert shown[-1] == "0.0/s of 10.0/s · 60 rows · 3 in flight"
             assert [line[9:25] for line in shown[:-2:2]] == [f"warning  line {n} " for n in range(5)]
             assert "[id] :smile:" in shown[0]
         assert screen.shown() == shown[:-2]
@@ -232,7 +233,7 @@ async def test_elsewhere_a_line_is_logged_now_and_then() -> None:
     assert waits == [5, 30, 30, 30]
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in said] == ["progress"] * 3
-    assert said[0]["message"] == "0 of 10 accounts (0.0%), 0.0/s of 10.0/s, 0 rows"
+    assert said[0]["message"] == "0 of 10 accounts (0.0%), 0.0/s of 10.0/s, 0 rows, 3 in flight"
     assert (said[0]["total"], said[0]["permittedPerSecond"], said[0]["secondsLeft"]) == (10, 10.0, None)
 
 
