@@ -28,7 +28,7 @@ from harvester.export.manifest import (
 from harvester.export.output import Output, Sink
 from harvester.export.records import Content, Record, Stamper, in_parts
 from harvester.export.shards import Ledgers, merged
-from harvester.export.slices import Idleness, followed, settled
+from harvester.export.slices import followed, settled
 from harvester.export.tables.table import Harvested, TableOutput
 from harvester.files import disk_errors, partial, resolve, write_atomically
 from harvester.ledger import Entry, LedgerReader
@@ -95,8 +95,7 @@ def export(
     ledgers = Ledgers(readers, all_shards=not (unfinished or one_shard))
     slices = [settled(reader) for reader in readers]
     if follow:
-        idle = Idleness(max_outage, clock)
-        slices = [followed(reader, output.control, idle) for reader in readers]
+        slices = [followed(reader, output.control, max_outage, clock) for reader in readers]
         if not output.live:
             deque(chain.from_iterable(slices), maxlen=0)  # waits until all accounts are settled
             if not (unfinished or ledgers.is_complete()):

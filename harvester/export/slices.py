@@ -33,36 +33,17 @@ def settled(reader: LedgerReader) -> Iterator[list[Entry]]:
             yield found
 
 
-class Idleness:
-    """Bounds the wait for a harvest that no run continues: at most `most` seconds of `clock`."""
-
-    def __init__(self, most: float, clock: Callable[[], float]) -> None:
-        self._most = most
-        self._clock = clock
-        self._since: float | None = None
-
-    def check(self, reader: LedgerReader) -> None:
-        """Raise StoppedEarly once nobody has held the ledger for too long."""
-        if reader.being_written():
-            self._since = None
-            return
-        now = self._clock()
-        self._since = now if self._since is None else self._since
-        if now - self._since >= self._most:
-            raise StoppedEarly(
-                f"{reader.path}: no run has continued this harvest for {now - self._since:.0f} s",
-                "finish it with `harvester run`, then run the same command again",
-            )
-
-
-def followed(reader: LedgerReader, control: Control, idle: Idleness) -> Iterator[list[Entry]]:
+def followed(
+    reader: LedgerReader, control: Control, max_outage: float, clock: Callable[[], float]
+) -> Iterator[list[Entry]]:
     """All accounts, each slice as soon as it is settled and everything before it; waits for the next one.
 
     Ends with the last account of the list, or with the last one settled once `control` says that no more
     will be.
 
     Raises:
-        StoppedEarly: no run settles accounts for too long, or the list has changed amid its accounts.
+        StoppedEarly: no run has the ledger for `max_outage` seconds of `clock`, or the list has changed amid
+            its accounts.
     """
     after = -1
     version = reader.list_version()
@@ -82,9 +63,20 @@ def followed(reader: LedgerReader, control: Control, idle: Idleness) -> Iterator
             continue
         if no_more or (last is not None and after >= last):
             return
-        while not (reader.changed() or control.ended):
-            idle.check(reader)
-            control.wait(POLL)
+        _wait_for_change(reader, control, max_outage, clock)
+
+
+def _wait_for_change(
+    reader: LedgerReader, control: Control, max_outage: float, clock: Callable[[], float]
+) -> None:
+    held_at = clock()
+    while not (reader.changed() or control.ended):
+        if reader.being_written():
+            held_at = clock()
+        elif (seconds := clock() - held_at) >= max_outage:
+            problem = f"{reader.path}: no run has continued this harvest for {seconds:.0f} s"
+            raise StoppedEarly(problem, "finish it with `harvester run`, then run the same command again")
+        control.wait(POLL)
 
 
 def _end_of_list(reader: LedgerReader) -> int | None:
@@ -119,12 +111,11 @@ async def slices(
         StoppedEarly: nobody has settled accounts for `max_outage` seconds, or `control` stopped it.
     """
     control = control or Control()
-    idle = Idleness(max_outage, clock)
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(1, "export")
     reader = await loop.run_in_executor(thread, LedgerReader, ledger)
     try:
-        source = followed(reader, control, idle)
+        source = followed(reader, control, max_outage, clock)
         while entries := await loop.run_in_executor(thread, _next, source):
             yield entries
     finally:
