@@ -15,8 +15,8 @@ from typing import Any, Final
 from harvester.errors import InternalError, StopRun
 from harvester.model import Counts, FailureGroup, OutputFile, Quota, total_rate
 from harvester.report.histogram import Histogram
-from harvester.report.tally import LaneFigures, Tally
-from harvester.report.text import encodable, record, safe_json
+from harvester.report.tally import LaneFigures, Sample, Tally
+from harvester.report.text import plain, record, safe_json
 
 SCHEMA_VERSION: Final = 2
 
@@ -101,13 +101,15 @@ def _contradiction(problem: str, counts: Counts) -> InternalError:
 
 def summary_document(report: Report) -> dict[str, Any]:
     """The run as one JSON-ready object."""
-    return {
+    labels = dict.fromkeys([*report.quotas, *report.tally.lanes])
+    document = {
         "schemaVersion": SCHEMA_VERSION,
-        **encodable(_outcome(report)),
+        **_outcome(report),
         **_requests(report),
-        "lanes": _lanes(report),
+        "lanes": {label: _lane(report, label) for label in labels},
         "timeline": _timeline(report.tally),
     }
+    return {key: plain(value) for key, value in document.items()}
 
 
 def summary_json(report: Report, redact: Callable[[str], str]) -> str:
@@ -125,13 +127,13 @@ def _outcome(report: Report) -> dict[str, Any]:
         "runId": report.run_id,
         "version": report.version,
         "tenant": report.tenant,
-        "apiVersions": list(report.api_versions),
+        "apiVersions": report.api_versions,
         "shard": report.shard,
         "status": report.status,
         "stop": stop and {"error": type(stop).__name__, "problem": stop.problem, "hint": stop.hint},
         "start": _rfc3339(report.started),
         "end": _rfc3339(report.ended),
-        "seconds": round(report.seconds, 3),
+        "seconds": report.seconds,
         "counts": record(report.counts),
         "failuresByReason": {reason: record(one) for reason, one in report.failures_by_reason.items()},
         "repeated": report.tally.repeated,
@@ -149,51 +151,40 @@ def _requests(report: Report) -> dict[str, Any]:
     tally = report.tally
     return {
         "requests": tally.requests,
-        "requestsByPurpose": dict(tally.requests_by_purpose),
-        "unsuccessfulByReason": dict(tally.unsuccessful_by_reason),
+        "requestsByPurpose": tally.requests_by_purpose,
+        "unsuccessfulByReason": tally.unsuccessful_by_reason,
         "retries": tally.retries,
-        "retriesByReason": dict(tally.retries_by_reason),
+        "retriesByReason": tally.retries_by_reason,
         "throttled": tally.throttled,
-        "secondsPaused": round(tally.paused_seconds(), 3),
-        "grantedPerSecond": _rounded(tally.granted_per_second, 3),
-        "quotaShare": _rounded(tally.quota_share(report.quotas), 4),
-        "permittedPerSecond": _rounded(total_rate(report.quotas.values()), 6),
+        "secondsPaused": tally.paused_seconds(),
+        "grantedPerSecond": tally.granted_per_second,
+        "quotaShare": tally.quota_share(report.quotas),
+        "permittedPerSecond": total_rate(report.quotas.values()),
         "latencySeconds": _latency(tally.latency),
         "bytesReceived": tally.bytes_received,
         "bytesWritten": sum(output.bytes for output in report.outputs),
         "tokens": tally.tokens,
         "outages": tally.outages,
-        "secondsOfOutage": round(tally.outage_seconds(), 3),
-        "warnings": dict(tally.warnings_by_code),
+        "secondsOfOutage": tally.outage_seconds(),
+        "warnings": tally.warnings_by_code,
     }
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
-
-
-def _latency(histogram: Histogram) -> dict[str, float] | None:
+def _latency(histogram: Histogram) -> dict[str, float | None] | None:
     if not histogram.count:
         return None
     quantiles = {f"p{hundredth}": histogram.quantile(hundredth / 100) for hundredth in (50, 90, 95, 99)}
-    quantiles["max"] = histogram.largest
-    return {name: round(seconds, 6) for name, seconds in quantiles.items() if seconds is not None}
+    return quantiles | {"max": histogram.largest}
 
 
-def _lanes(report: Report) -> dict[str, Any]:
-    tally = report.tally
-    labels = dict.fromkeys([*report.quotas, *tally.lanes])
-    return {label: _lane(report, label, tally.lanes.get(label) or LaneFigures()) for label in labels}
-
-
-def _lane(report: Report, label: str, lane: LaneFigures) -> dict[str, Any]:
-    quota = report.quotas.get(label)
+def _lane(report: Report, label: str) -> dict[str, Any]:
+    quota, lane = report.quotas.get(label), report.tally.lanes.get(label) or LaneFigures()
     return {
         "quota": None if quota is None else str(quota),
         "requests": lane.requests,
         "throttled": lane.throttled,
-        "secondsPaused": round(lane.paused_seconds(report.tally.now), 3),
-        "requestsPerSecond": _rounded(lane.rate, 3),
+        "secondsPaused": lane.paused_seconds(report.tally.now),
+        "requestsPerSecond": lane.rate,
         "dropped": report.tally.lane_dropped(label),
     }
 
@@ -203,14 +194,10 @@ def _timeline(tally: Tally) -> dict[str, Any]:
     tally.catch_up(now)
     points = tally.timeline.increments(tally.sample(now))
     last = now - tally.started - len(tally.timeline.samples) * tally.timeline.step
-    columns = zip(*points, strict=True)
     return {
         "secondsPerPoint": tally.timeline.step,
-        "secondsOfLastPoint": round(max(0.0, last), 3),
-        **{
-            name: [round(value, 3) for value in column]
-            for name, column in zip(points[0]._fields, columns, strict=True)
-        },
+        "secondsOfLastPoint": max(0.0, last),
+        **dict(zip(Sample._fields, zip(*points, strict=True), strict=True)),
     }
 
 

@@ -79,13 +79,20 @@ def safe(text: str) -> str:
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
-def encodable(value: Any) -> Any:
-    r"""A document whose texts are valid: a byte of a path that is not UTF-8 is written out, as `\udce9`."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {key: encodable(one) for key, one in value.items()}
-    return [encodable(one) for one in value] if isinstance(value, (list, tuple)) else value
+def plain(value: Any) -> Any:
+    r"""A document as JSON has it: enums in words, six decimals, valid texts (a byte of none: `\udce9`)."""
+    match value:
+        case Enum():
+            return value.name.lower()
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case float():
+            return round(value, 6)
+        case Mapping():
+            return {key: plain(one) for key, one in value.items()}
+        case list() | tuple():
+            return [plain(one) for one in value]
+    return value
 
 
 def safe_json(document: str) -> str:
@@ -117,18 +124,12 @@ def _escaped(character: str) -> str:
 def record(figures: Any) -> dict[str, Any]:
     """What a dataclass or a named tuple has, as JSON: names like `failedAt`, enums in words."""
     names = getattr(figures, "_fields", None) or [one.name for one in fields(figures)]
-    return {_camel_case(name): _plain(getattr(figures, name)) for name in names}
+    return {_camel_case(name): plain(getattr(figures, name)) for name in names}
 
 
 def _camel_case(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(map(str.capitalize, rest))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.name.lower()
-    return round(value, 6) if isinstance(value, float) else value
 
 
 def wrap(text: str, width: int | None, indent: int = 0) -> list[str]:

@@ -15,7 +15,7 @@ import orjson
 from harvester.errors import InputError, LedgerUnreadable
 from harvester.ledger import LedgerReader, find_ledger
 from harvester.model import ListedAccount
-from harvester.report.text import encodable
+from harvester.report.text import plain
 from harvester.verify.contents import Shape, groups_of
 from harvester.verify.join import Expected, GivenList, Join, Ledgers, Verdict
 
@@ -110,7 +110,7 @@ def _by_summary(output: Path, path: Path | None, verdict: Verdict) -> _Declared:
         raise InputError(str(output), "no such output", hint)
     path = path or output.with_name(output.name + ".summary.json")
     summary = _document(path)
-    named = encodable(output.name)
+    named = plain(output.name)
     own = [one for one in summary.get("outputs", ()) if Path(one["name"]).name == named]
     if not summary:
         verdict.notes.append(f"{path}: there is no summary, so the bytes cannot be compared with it")
