@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
+
+import orjson
 
 from harvester.check.asking import Asking, Listed, first_listed
 from harvester.check.finding import (
@@ -25,7 +29,6 @@ from harvester.errors import AccessDenied
 from harvester.model import Answered, Fault, NotSent, Outcome, Reason, Refused, Throttled, TokenRejected
 from harvester.report.text import plural, span
 from harvester.tenant.client import Lane, TenantClient
-from harvester.tenant.grant import claims_of
 from harvester.tenant.listing import ACCOUNTS, IDENTITIES, SOURCES, Kind
 from harvester.tenant.usages import usage_request
 
@@ -175,6 +178,16 @@ def _without_token(client: TenantClient, problem: AccessDenied | Fault, topic: s
         hint = "something else keeps requesting tokens: stop it, or try again in a minute"
         return failed("token", f"{who}: the token endpoint answered 429", hint, UNAVAILABLE)
     return of_fault(topic, problem, who if topic == "token" else "")
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """The claims of a JWT (RFC 7519), unverified; empty if it is not one."""
+    try:
+        payload = token.split(".")[1]
+        found = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, binascii.Error, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _about_token(client: TenantClient, now: float) -> Finding:

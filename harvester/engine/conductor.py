@@ -114,7 +114,7 @@ class Conductor:
         self.breaker.told_nothing(work)
 
     def look(self) -> None:
-        """Something may have changed: wake dispatchers that wait for work, and the engine if need be."""
+        """Something may have changed: wake workers that wait for work, and the engine if need be."""
         self.work_arrived.set()
         if not self.scheduler.in_flight:
             self.changed.set()
@@ -273,7 +273,7 @@ class Conductor:
         """Hand out no more work: the run ends. The first reason counts."""
         if self.stopping is None:
             self.stopping = why
-        self.scheduler.close()
+        self.scheduler.closed = True
         self.changed.set()
 
     # --- settled

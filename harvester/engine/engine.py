@@ -162,7 +162,7 @@ class Engine:
         if why is not None and not isinstance(why, ClosedPipe):  # which ends any command quietly
             grace = self._stop_grace if self._scheduler.in_flight else 0.0
             self._observer(Stopping(why.problem, grace, isinstance(why, Interrupted)))
-        self._scheduler.close()
+        self._scheduler.closed = True
         for pool in pools:
             pool.rest()
         if workers := [task for pool in pools for task in pool.workers]:

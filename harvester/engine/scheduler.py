@@ -64,6 +64,7 @@ class Scheduler:
     reader_position: int = -1
     """It has emitted everything up to here."""
     closed: bool = False
+    """Whether nothing more is handed out."""
     held: dict[ClientStanding, list[Work]] = field(default_factory=dict)
     known_good: str | None = None
     """An account answered with rows, in this run or an earlier one: whoever has the right gets it."""
@@ -102,10 +103,6 @@ class Scheduler:
     def finished(self) -> bool:
         """Whether every account on the list is settled."""
         return self.list_ended and not self._fresh and not self.begun
-
-    def close(self) -> None:
-        """Hand out nothing more."""
-        self.closed = True
 
     # --- taking
 

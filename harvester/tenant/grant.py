@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard
+from typing import Final, NamedTuple, TypeAlias, TypeGuard
 from urllib.parse import urlencode
-
-import orjson
 
 from harvester.credentials import Credentials
 from harvester.errors import AccessDenied
@@ -153,23 +149,5 @@ def _grant_of(body: bytes, sent_at: float) -> Grant | Fault:
         return wrong_shape(sent_at, "the response of the token endpoint has no access_token")
     life = document.get("expires_in")
     if isinstance(life, bool) or not isinstance(life, (int, float)) or life <= 0:
-        life = _life_from_claims(value) or _FALLBACK_LIFE
+        life = _FALLBACK_LIFE
     return Grant(value, float(life))
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    """The claims of a JWT (RFC 7519), unverified; empty if it is not one."""
-    try:
-        payload = token.split(".")[1]
-        found = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, binascii.Error, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _life_from_claims(token: str) -> float | None:
-    claims = claims_of(token)
-    issued, expires = claims.get("iat"), claims.get("exp")
-    if isinstance(issued, (int, float)) and isinstance(expires, (int, float)) and expires > issued:
-        return float(expires - issued)
-    return None

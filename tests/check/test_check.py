@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import pytest
 
 from harvester.check import Workload
+from harvester.check.access import claims_of
 from harvester.credentials import Credentials
 from harvester.model import Quota
 from harvester.sandbox import FaultRate, Faults, Sandbox, SandboxOptions
@@ -492,3 +494,10 @@ async def test_a_check_can_be_left() -> None:
                 await checked(sandbox.url, GOOD, patience=60.0)
         await asyncio.sleep(0)
         assert not [task for task in asyncio.all_tasks() - before if task.get_name().startswith("tokens of")]
+
+
+def test_the_claims_of_a_token_are_read_if_it_has_any() -> None:
+    """A token that is no JWT has none."""
+    claims = base64.urlsafe_b64encode(json.dumps({"iat": 100, "exp": 400}).encode()).rstrip(b"=").decode()
+    assert claims_of(f"h.{claims}.s") == {"iat": 100, "exp": 400}
+    assert claims_of("none") == claims_of("a.b.c") == claims_of("a.!.c") == {}

@@ -237,7 +237,7 @@ def test_pages_are_wanted_before_the_last_one_is_used_up() -> None:
 def test_nothing_is_handed_out_when_closed() -> None:
     """The run ends."""
     subject = scheduler()
-    subject.close()
+    subject.closed = True
     assert take(subject) is None
 
 

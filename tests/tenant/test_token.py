@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import orjson
 import pytest
 
 from harvester.credentials import Credentials
@@ -16,7 +14,7 @@ from harvester.errors import AccessDenied, SettingError
 from harvester.events import ClientDropped, Event, RequestEnded, TokenFailed, TokenRenewed
 from harvester.model import Fault, Reason
 from harvester.tenant.connection import Connection
-from harvester.tenant.grant import ClientCredentials, Grant, Granted, ReadyToken, claims_of
+from harvester.tenant.grant import ClientCredentials, Grant, Granted, ReadyToken
 from harvester.tenant.token import Tokens
 from tests.tenant.servers import always, in_turn, raw_server, response
 from tests.virtual_loop import run
@@ -340,16 +338,6 @@ async def test_a_nonsensical_life_falls_back(expires_in: bytes) -> None:
     granted = await asked(response(b'{"access_token":"abc","expires_in":' + expires_in + b"}"))
     assert granted == Grant("abc", 600.0)
     assert "abc" not in repr(granted)
-
-
-async def test_the_life_comes_from_the_claims_if_need_be() -> None:
-    """A JWT knows when it expires."""
-    claims = base64.urlsafe_b64encode(orjson.dumps({"iat": 100, "exp": 400})).rstrip(b"=").decode()
-    assert await asked(response(f'{{"access_token":"h.{claims}.s"}}'.encode())) == Grant(
-        f"h.{claims}.s", 300.0
-    )
-    assert claims_of(f"h.{claims}.s") == {"iat": 100, "exp": 400}
-    assert claims_of("none") == claims_of("a.b.c") == claims_of("a.!.c") == {}
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden"])
