@@ -24,7 +24,7 @@ from harvester.errors import (
     StopRun,
     UsageError,
 )
-from harvester.events import Observer, Resumed, Stopping
+from harvester.events import Observer, Resumed, Stopping, Warned
 from harvester.export import (
     Changes,
     Control,
@@ -113,8 +113,8 @@ class Run:
 
     async def _begin(self) -> None:
         settings, ledger = self._settings, self._ledger
-        for warning in ledger.warnings:
-            self._observe(warning)
+        if await ledger.is_exclusive():
+            self._observe(_EXCLUSIVE)
         self.run_id = await ledger.begin_run({"started": time.time(), "version": VERSION})
         first = (await ledger.runs())[0]
         if settings.changes is not None:
@@ -352,6 +352,11 @@ class Run:
             return prepare_state(reader, path, self._settings.file_mode)
 
 
+_EXCLUSIVE: Final = Warned(
+    "ledger_exclusive",
+    "the ledger is on a file system without shared memory, so nobody can read it before this run has ended",
+    "put it on a local disk with --ledger to follow the harvest",
+)
 _NOT_BEGUN: Final = "No account was answered, so this page shows the run only."
 _PAGE_LATER: Final = "everything else is written: make the page with `harvester report` once that is fixed"
 

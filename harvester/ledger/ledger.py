@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial, wraps
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from harvester.errors import LedgerUnreadable
-from harvester.events import Warned
 from harvester.files import disk_errors
 from harvester.ledger import opening
 from harvester.ledger.copies import discard
@@ -62,8 +61,6 @@ class Ledger:
         self._writer = writer
         self._executor = executor
         self.path = writer.path
-        self.warnings: Sequence[Warned] = writer.warnings
-        """What a person should know of how the ledger was opened."""
         self.closed = False
         """Whether it is closed, or removed."""
 

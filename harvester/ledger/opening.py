@@ -6,7 +6,7 @@ All functions block, and are called on the thread that the ledger is to belong t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from shutil import rmtree
@@ -14,7 +14,6 @@ from tempfile import mkdtemp
 from typing import Any, Final
 
 from harvester.errors import OutputError, StopRun
-from harvester.events import Warned
 from harvester.files import disk_errors
 from harvester.ledger.copies import copy_into, open_copy, remove_sidecars, rename_copy
 from harvester.ledger.database import Database, lacks_shared_memory
@@ -29,11 +28,6 @@ _CHECKPOINT: Final = 16_000
 """Pages in the log before they are moved to the database. With the default of 1,000, adding a long list
 writes three times as much."""
 _TEMPORARY_CHECKPOINT: Final = 1_000
-_EXCLUSIVE: Final = Warned(
-    "ledger_exclusive",
-    "the ledger is on a file system without shared memory, so nobody can read it before this run has ended",
-    "put it on a local disk with --ledger to follow the harvest",
-)
 
 
 def create(
@@ -52,7 +46,7 @@ def create(
             os.fchmod(lock.fd, mode)  # whatever the umask says
             if _is_empty(lock):
                 remove_sidecars(path)
-        database, warnings = _connect(path, lock, undo)
+        database = _connect(path, lock, undo)
         if database.begun():
             hint = "resume it, or start again with --fresh"
             raise OutputError(f"{path}: there already is a harvest", hint)
@@ -63,7 +57,7 @@ def create(
             database.execute(f"PRAGMA user_version = {VERSION}")
             database.save_facts(facts or {})
         _configure(database, temporary=directory is not None)
-        writer = Writer(database, path, lock, directory=directory, warnings=warnings)
+        writer = Writer(database, path, lock, directory=directory)
         undo.pop_all()
         return writer
 
@@ -77,13 +71,13 @@ def resume(path: Path) -> Writer:
     """
     with ExitStack() as undo:
         lock = _locked(path, undo)
-        database, warnings = _connect(path, lock, undo)
+        database = _connect(path, lock, undo)
         database.check_format()
         if database.fact(FINISHED):
             hint = "name that of an unfinished one"
             raise OutputError(f"{path}: is the ledger of a finished harvest", hint)
         _configure(database, temporary=False)
-        writer = Writer(database, path, lock, warnings=warnings)
+        writer = Writer(database, path, lock)
         undo.pop_all()
         return writer
 
@@ -134,17 +128,16 @@ def _is_empty(lock: Lock) -> bool:
     return os.fstat(lock.fd).st_size == 0
 
 
-def _connect(path: Path, lock: Lock, undo: ExitStack) -> tuple[Database, Sequence[Warned]]:
+def _connect(path: Path, lock: Lock, undo: ExitStack) -> Database:
     """Connect so that others can read along or, where there is no shared memory, so that they cannot."""
-    warnings: Sequence[Warned] = ()
     try:
         database = _connect_as("NORMAL", path)
     except StopRun as error:
         if not lacks_shared_memory(error.__cause__):
             raise
-        database, warnings = _connect_exclusively(path, lock, error), (_EXCLUSIVE,)
+        database = _connect_exclusively(path, lock, error)
     undo.callback(database.close)  # before the lock is released: see lock.py
-    return database, warnings
+    return database
 
 
 def _connect_exclusively(path: Path, lock: Lock, why: StopRun) -> Database:

@@ -1,7 +1,7 @@
 """The tables and the public views of a ledger.
 
-The tables are private; `user_version` guards them. The views are documented in the package. Only
-features of SQLite 3.34 are used: some systems have nothing newer.
+The tables are private; `user_version` guards them. docs/outputs.md describes the views. Only features of
+SQLite 3.34 are used: some systems have nothing newer.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from uuid import uuid4
 import orjson
 
 from harvester.errors import InternalError
-from harvester.events import Warned
 from harvester.files import disk_errors
 from harvester.ledger.account_list import AccountList
 from harvester.ledger.copies import LedgerCopy, remove_database
@@ -57,18 +56,9 @@ class Writer(Queries):
     read to its end) and LedgerUnreadable (2).
     """
 
-    def __init__(
-        self,
-        database: Database,
-        path: Path,
-        lock: Lock,
-        *,
-        directory: Path | None = None,
-        warnings: Sequence[Warned] = (),
-    ) -> None:
+    def __init__(self, database: Database, path: Path, lock: Lock, *, directory: Path | None = None) -> None:
         super().__init__(database)
         self.path = path
-        self.warnings = warnings
         self._list = AccountList(database)
         self._lock = lock
         self._directory = directory
