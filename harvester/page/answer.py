@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from harvester.files import open_destination
-from harvester.page.elements import Bar, Chart, Table, Tile
+from harvester.page.elements import Bar, Chart, Table
+from harvester.report.closing import Figure
 from harvester.report.text import percent, plural
 from harvester.review import COLUMNS, Answer, Review, ReviewedAccount, State, Totals
 from harvester.review.lines import account_lines, csv_header
 from harvester.review.states import first_day, month_number, month_text
-from harvester.review.totals import NOT_USED
 
 _Group: TypeAlias = tuple[str, Totals]
 """The accounts of one source or manager, by its name."""
@@ -157,12 +157,9 @@ def coverage(figures: Figures) -> str:
     return "; ".join(parts) + "." if parts else ""
 
 
-def tiles(figures: Figures) -> list[Tile]:
+def tiles(figures: Figures) -> list[Figure]:
     """One for each state."""
-    return [
-        Tile(state, f"{figures.totals.states[state]:,}", words, marked=state in NOT_USED)
-        for state, words in _STATES.items()
-    ]
+    return [Figure(state, f"{figures.totals.states[state]:,}", words) for state, words in _STATES.items()]
 
 
 def tables(figures: Figures) -> list[Table]:

@@ -1,4 +1,4 @@
-"""What the page is made of: figures in large type, tables, and charts. All texts are ready to be read."""
+"""What the page is made of, besides figures: tables and charts. All texts are ready to be read."""
 
 from __future__ import annotations
 
@@ -10,16 +10,6 @@ from typing import Final
 _NUMBER: Final = re.compile(r"(?:[\d,.]+%?(?: (?:B|kB|MB|GB|TB|ms|s))?|–|)")
 _LEAST: Final = 0.8
 """Percent of the longest: a bar a thousand times shorter is drawn with this width, its figure beside it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One figure in large type. `marked` draws the eye to it."""
-
-    label: str
-    number: str
-    remark: str = ""
-    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,12 @@ from harvester.page.answer import Figures, figures_of
 from harvester.report.summary import SCHEMA_VERSION
 from harvester.report.text import safe
 from harvester.review import Question, Review
+from harvester.review.totals import NOT_USED
 
 _HERE: Final = Path(__file__).parent
 _INSTALL: Final = "pip install 'account-usage-harvester[report]'"
+_MARKED: Final = {"failed", "not attempted", *NOT_USED}
+"""Figures that the eye is drawn to."""
 _LIST_SUFFIX: Final = ".unused.csv"
 _HINT: Final = "give a ledger, or a summary that `harvester run` wrote (DEST.summary.json)"
 RUN_ONLY: Final = (
@@ -124,6 +127,7 @@ def html_page(summary: Mapping[str, Any], figures: Figures | None = None, *, not
             summary=summary,
             run=run.contents(summary),
             answer=None if figures is None else answer.contents(figures),
+            marked=_MARKED,
             note=note,
             style=style,
             style_hash=f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from harvester.page.elements import Bar, Chart, Steps, Table, Tile
+from harvester.page.elements import Bar, Chart, Steps, Table
 from harvester.report.closing import Closing, closing_of
 from harvester.report.text import percent, plural, rate, size, span
 
@@ -16,7 +16,6 @@ _MOODS: Final = {0: "good", 3: "part"}
 _SHORTEST_POINT: Final = 0.3
 """Of a step: the last point is unfinished, and a rate over less than this says nothing."""
 _HEADROOM: Final = 1.1
-_MARKED: Final = frozenset({"failed", "not attempted"})
 
 
 def contents(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def contents(summary: Mapping[str, Any]) -> dict[str, Any]:
         "mood": _MOODS.get(summary["status"], "bad"),
         "headline": closing.headline,
         "advice": closing.advice,
-        "tiles": [Tile(f.label, f.number, f.remark, marked=f.label in _MARKED) for f in closing.figures],
+        "tiles": closing.figures,
         "tables": tables(summary, closing),
         "charts": charts(summary),
     }

@@ -122,18 +122,11 @@ class Lines(logging.Handler):
     @contextmanager
     def through(self, write: Callable[[str], None]) -> Iterator[None]:
         """Send lines through `write` for a while, which adds the line end itself."""
-        self._redirect(write)
+        self._write = write
         try:
             yield
         finally:
-            self._redirect(self._write_stream)
-
-    def _redirect(self, write: Callable[[str], None]) -> None:
-        self.acquire()
-        try:
-            self._write = write
-        finally:
-            self.release()
+            self._write = self._write_stream
 
 
 @contextmanager

@@ -80,7 +80,10 @@ def safe(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    r"""A document as JSON has it: enums in words, six decimals, valid texts (a byte of none: `\udce9`)."""
+    r"""A document as JSON has it: enums in words, six decimals, valid texts.
+
+    A byte of a path that is not UTF-8 is written out, as `\udce9`.
+    """
     match value:
         case Enum():
             return value.name.lower()

@@ -26,7 +26,7 @@ from harvester.sandbox.responses import (
     spoiled,
     too_many_requests,
 )
-from harvester.sandbox.tokens import SCOPES, Tokens
+from harvester.sandbox.tokens import SCOPES, Tokens, scopes_of
 
 
 @dataclass(slots=True)
@@ -139,9 +139,9 @@ class Gateway:
     async def _answer(self, request: web.BaseRequest, call: Call, now: float) -> web.Response:
         if call.version not in self._options.versions:
             raise error(404)
-        grant = self.tokens.grant(request.headers.get("Authorization"))
-        self.tally.lanes[f"{grant.client_id}/{call.version}"].append(now)
-        key = (grant.client_id, call.version)
+        client_id = self.tokens.client_of(request.headers.get("Authorization"))
+        self.tally.lanes[f"{client_id}/{call.version}"].append(now)
+        key = (client_id, call.version)
         if (gate := self._gates.get(key)) is None:
             gate = self._gates[key] = Gate(self._quota, self._options, self._began, self._clock)
         await self._pass_gate(gate, now)
@@ -149,7 +149,7 @@ class Gateway:
             raise error(405)
         if (status := dict(self._options.broken_versions).get(call.version)) is not None:
             raise error(status)
-        if grant.scopes.isdisjoint(SCOPES[call.collection]):
+        if scopes_of(client_id).isdisjoint(SCOPES[call.collection]):
             raise error(403)
         return await self._operate(request, call, gate)
 

@@ -7,7 +7,6 @@ import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -37,15 +36,6 @@ _LIMITED = {
 _BEARER = "bearer "
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a token stands for; `expires` is monotonic seconds."""
-
-    client_id: str
-    scopes: frozenset[str]
-    expires: float
-
-
 class Tokens:
     """Hands out tokens to any client ID with the right secret, and knows them again."""
 
@@ -53,7 +43,7 @@ class Tokens:
         self._secret = secret
         self._life = life
         self._clock = clock
-        self._grants: dict[str, Grant] = {}
+        self._issued: dict[str, tuple[str, float]] = {}
 
     def answer(self, form: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a token request (RFC 6749, section 4.4), credentials in the form.
@@ -80,28 +70,28 @@ class Tokens:
         """A token for this client, good for `life` seconds (None: the usual life)."""
         seconds = self._life if life is None else life
         token = _jwt(client_id, seconds)
-        self._grants[token] = Grant(client_id, scopes_of(client_id), self._clock() + seconds)
+        self._issued[token] = client_id, self._clock() + seconds
         return token
 
-    def grant(self, authorization: str | None) -> Grant:
-        """Whose token an ``Authorization`` header carries.
+    def client_of(self, authorization: str | None) -> str:
+        """The client ID whose token an ``Authorization`` header carries.
 
         Raises:
             ErrorResponse: 401; there is none, or it is unknown or expired.
         """
         if authorization is None or authorization[:7].lower() != _BEARER:
             raise unauthorized("JWT is missing")
-        grant = self._grants.get(authorization[7:])
-        if grant is None:
+        client_id, expires = self._issued.get(authorization[7:], ("", 0.0))
+        if not client_id:
             raise unauthorized("JWT is not valid")
-        if self._clock() >= grant.expires:
+        if self._clock() >= expires:
             raise unauthorized("JWT is expired")
-        return grant
+        return client_id
 
     def expire(self) -> None:
         """Let every token handed out so far have expired."""
         now = self._clock()
-        self._grants = {token: Grant(g.client_id, g.scopes, now) for token, g in self._grants.items()}
+        self._issued = {token: (client_id, now) for token, (client_id, _) in self._issued.items()}
 
 
 def scopes_of(client_id: str) -> frozenset[str]:
