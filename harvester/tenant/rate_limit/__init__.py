@@ -4,8 +4,7 @@
 
     Limiter               what a lane asks: permit, accepted, rejected, released, hold
     ├── Pause             closed while Retry-After is running; afterwards half-open if need be
-    ├── RateController    keeps the next three in tune
-    │   ├── Pace          aiolimiter's bucket: an even pace that makes up for lateness
+    ├── RateController    an even pace that makes up for lateness, in tune with the next two
     │   ├── SentLog       the window guard: never more than N in any P seconds, exactly
     │   └── AdaptiveRate  decides how the rate changes
     │       ├── Evidence  what refusals show about the tenant's limit

@@ -1,18 +1,29 @@
-"""The rate of one lane: pace, window guard and adaptive rate kept in tune with each other."""
+"""The rate of one lane: pace, window guard and adaptive rate kept in tune with each other.
+
+aiolimiter's leaky bucket sets the pace. Its capacity is what can go out together after the program
+was held up, so it decides two things at once: lateness of up to capacity/rate seconds is made up
+for, and a tenant that allows a burst of capacity - 1 is not overrun. Two requests, or 30 ms worth of
+them if that is more, were measured to do both. The bucket starts full, since a burst at the start
+would recur in every window.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
+
+from aiolimiter import AsyncLimiter
 
 from harvester.model import Quota
 from harvester.tenant.rate_limit.adaptive import AdaptiveRate
 from harvester.tenant.rate_limit.memory import Memory
-from harvester.tenant.rate_limit.pace import Pace
 from harvester.tenant.rate_limit.sent_log import SentLog
 
+_CATCH_UP: Final = 0.030
+"""Seconds of lateness that the bucket makes up for, at rates where that is more than two requests."""
+_LEAST_CAPACITY: Final = 2
 _MARGIN: Final = 0.005
 """How much longer our window is than the tenant's: 50 ms in 10 s, for the unevenness of the network."""
 _MOST_REQUESTS: Final = 65_536
@@ -22,24 +33,19 @@ _MOST_REQUESTS: Final = 65_536
 class RateController:
     """When the next request may go, as far as the quota is concerned.
 
-    `turn`, then wait for `free_at`, then `sent`. Responses and the passing of time change `rate`; the
+    `turn`, then wait while it is `early`, then `sent`. Responses and the passing of time change `rate`; the
     methods that report them return True when they did.
     """
 
-    __slots__ = ("_adaptive", "_clock", "_log", "_pace", "_period", "_quota", "_sleep")
+    __slots__ = (
+        "_adaptive", "_bucket", "_catch_up", "_clock", "_log", "_period", "_quota", "_unpaced",
+    )  # fmt: skip  # one name a line would fill the screen
 
-    def __init__(
-        self,
-        quota: Quota,
-        burst: int,
-        known: Memory,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
+    def __init__(self, quota: Quota, burst: int, known: Memory, clock: Callable[[], float]) -> None:
+        """The first `burst` requests are not paced."""
         requests = min(quota.requests, _MOST_REQUESTS)
         self._quota = quota
         self._clock = clock
-        self._sleep = sleep
         self._period = quota.seconds * requests / quota.requests
         self._log = SentLog(requests, self._period * (1 + _MARGIN))
         for sent_at in known.sent[-requests:]:
@@ -48,7 +54,9 @@ class RateController:
             self._log.refuse(sent_at)
         self._log.known_until = max(set(known.sent) - set(known.unaccepted), default=-math.inf)
         self._adaptive = AdaptiveRate(quota, self._log, known)
-        self._pace = Pace(self.rate, self._log, burst=burst, clock=clock)
+        self._bucket: AsyncLimiter | None = None
+        self._catch_up = _CATCH_UP
+        self._unpaced = burst
         self._retune()
 
     @property
@@ -63,16 +71,16 @@ class RateController:
 
     async def turn(self) -> None:
         """Wait until the pace allows one more request."""
-        await self._pace.turn()
+        if self._unpaced:
+            self._unpaced -= 1
+            return
+        if self._bucket is None:
+            self._bucket = await self._new_bucket()
+        await self._bucket.acquire()
 
-    def free_at(self) -> float:
-        """The earliest time at which the window takes one more request."""
-        return self._log.free_at()
-
-    async def wait_for_window(self) -> None:
-        """Wait until the window takes one more request."""
-        if (early := self._log.free_at() - self._clock()) > 0:
-            await self._sleep(early)
+    def early(self) -> float:
+        """Seconds until the window takes one more request; not above 0 if it does now."""
+        return self._log.free_at() - self._clock()
 
     def sent(self, sent_at: float) -> bool:
         """Count a request as sent; True if that changed the rate."""
@@ -80,14 +88,15 @@ class RateController:
         return self._retuned(self._adaptive.sent(sent_at))
 
     def unused(self, sent_at: float) -> None:
-        """Take back a request that was counted as sent."""
+        """Take back a request that was counted as sent: the next one need not wait for its turn."""
         self._log.remove(sent_at)
-        self._pace.give_back()
+        self._unpaced = max(self._unpaced, 1)  # no more than one, or an idle lane would save up a burst
 
     def refused(self, sent_at: float, retry_after: float | None, *, proven: bool) -> None:
         """Adapt: the request sent at `sent_at` is the first to be refused since the last pause."""
         self._log.refuse(sent_at)
-        self._pace.soften()
+        self._catch_up /= 4  # the tenant may allow less of a burst than was thought
+        self._unpaced = 0
         self._adaptive.refused(sent_at, retry_after, proven=proven)
         self._retune()
 
@@ -127,4 +136,12 @@ class RateController:
 
     def _retune(self) -> None:
         self._log.limit = max(1, math.ceil(self._adaptive.window * self._period - 1e-6))
-        self._pace.set_rate(self.rate)
+        self._bucket = None
+
+    async def _new_bucket(self) -> AsyncLimiter:
+        """A bucket as full as if it had always had this rate: at most one request may go at once."""
+        capacity = max(_LEAST_CAPACITY, math.ceil(self.rate * self._catch_up))
+        bucket = AsyncLimiter(capacity, capacity / self.rate)
+        leaked = min(1.0, (self._clock() - self._log.last) * self.rate)
+        await bucket.acquire(capacity - max(0.0, leaked))
+        return bucket

@@ -70,7 +70,7 @@ class Limiter:
         known = recall(memory, quota, clock=clock(), wall=wall())
         if known.pause > 0:
             self._pause.close(clock() + known.pause)
-        self._controller = None if quota is None else RateController(quota, burst or 0, known, clock, sleep)
+        self._controller = None if quota is None else RateController(quota, burst or 0, known, clock)
         self._concurrency = ConcurrencyLimit(concurrency, unlimited=quota is None)
         self._in_flight: dict[float, None] = {}
         self._last = -math.inf
@@ -89,9 +89,10 @@ class Limiter:
                 await pause.wait()
             if controller is not None:
                 await controller.turn()
-                while not pause.is_open or controller.free_at() > self._clock():
+                while not pause.is_open or controller.early() > 0:
                     await pause.wait()
-                    await controller.wait_for_window()
+                    if (early := controller.early()) > 0:
+                        await pause.sleep(early)
             self._last = sent_at = max(self._clock(), self._last + _LEAST_STEP)
             self._in_flight[sent_at] = None
             pause.sent(sent_at)
