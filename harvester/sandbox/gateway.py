@@ -106,7 +106,7 @@ class Gateway:
         try:
             if self.absent is not None:
                 self.tally.turned_away += 1
-                return login_page() if self.absent == "html" else error(503).response()
+                return login_page() if self.absent == "html" else error(503).response
             path = request.rel_url.raw_path
             if (call := parse_call(path)) is not None:
                 return await self._counted(request, call)
@@ -114,7 +114,7 @@ class Gateway:
                 return await self._token(request)
             raise error(404)
         except ErrorResponse as response:
-            return response.response()
+            return response.response
 
     async def _counted(self, request: web.BaseRequest, call: Call) -> web.Response:
         tally, now = self.tally, self._clock()
@@ -129,7 +129,7 @@ class Gateway:
         try:
             response = await self._answer(request, call, now)
         except ErrorResponse as failed:
-            response = failed.response()
+            response = failed.response
         finally:
             tally.in_flight -= 1
         gone = request.transport is None or request.transport.is_closing()

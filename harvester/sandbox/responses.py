@@ -26,17 +26,11 @@ _NOT_SENT = 37
 
 
 class ErrorResponse(Exception):
-    """A response that is not a success: its status, body and headers."""
+    """A response that is not a success."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status)
-        self.status = status
-        self.body = body
-        self.headers = headers
-
-    def response(self) -> web.Response:
-        """The response as it is sent."""
-        return json_response(self.body, status=self.status, headers=self.headers)
+        self.response = json_response(body, status=status, headers=headers)
 
 
 def error(status: int, text: str | None = None, retry_after: str | None = None) -> ErrorResponse:
@@ -122,7 +116,7 @@ async def spoiled(  # noqa: PLR0911  # one for each kind of fault
             total = {name: value for name, value in good.headers.items() if name == "X-Total-Count"}
             return json_response(orjson.loads(body)[:-1], headers=total)
         case _:
-            return _status(int(fault.kind), fault.seconds, request).response()
+            return _status(int(fault.kind), fault.seconds, request).response
 
 
 def _status(status: int, seconds: float | None, request: web.BaseRequest) -> ErrorResponse:

@@ -94,7 +94,7 @@ async def inspect(request: web.BaseRequest, population: Population, tally: Tally
             statuses = ((one, population.hopeless(one)) for one in population.ids)
             lines = (_line({"accountId": one, "status": status}) for one, status in statuses if status)
         case _:
-            return error(404).response()
+            return error(404).response
     return await _streamed(request, lines)
 
 
