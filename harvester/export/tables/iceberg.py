@@ -32,9 +32,8 @@ class Iceberg(TableOutput):
     def __init__(self, name: str, spec: OutputSpec, retry: Retry) -> None:
         super().__init__(name, spec, retry)
         self._catalog_name, _, self._table_name = name.partition(":")
-        parts = ("", ".catalog", ".exceptions", ".expressions", ".partitioning", ".schema", ".transforms")
-        for part in (*parts, ".types", ".io.pyarrow"):
-            lake_module(f"pyiceberg{part}", "--format", "iceberg", "iceberg")
+        for part in ("catalog", "exceptions", "expressions", "io.pyarrow"):
+            lake_module(f"pyiceberg.{part}", "--format", "iceberg", "iceberg")
         self._library: Any = lake_module("pyiceberg", "--format", "iceberg", "iceberg")
         self._lake = Lake("iceberg")
 
@@ -127,14 +126,9 @@ class Iceberg(TableOutput):
                     update.union_by_name(schema)
             return transaction
         catalog.create_namespace_if_not_exists(self._table_name.rpartition(".")[0])
-        partition = self._library.partitioning.PartitionField(
-            schema.names.index(MONTH) + 1, 1000, self._library.transforms.IdentityTransform(), MONTH
-        )
-        created: Transaction = catalog.create_table_transaction(
-            self._table_name,
-            self._schema(schema),
-            partition_spec=self._library.partitioning.PartitionSpec(partition),
-        )
+        created: Transaction = catalog.create_table_transaction(self._table_name, schema)
+        with created.update_spec() as partitions:
+            partitions.add_identity(MONTH)
         return created
 
     def _rows(self, table: Table | None, month: str, found: Months) -> Any:
@@ -143,23 +137,6 @@ class Iceberg(TableOutput):
             return found.schema.empty_table()
         rows = table.scan(self._library.expressions.EqualTo(MONTH, month)).to_arrow()
         return self._lake.conform(rows, found.schema, self.name)
-
-    def _schema(self, schema: Any) -> Any:
-        """As Iceberg has it, with the fields numbered from 1."""
-        types = self._library.types
-        known = {
-            "string": types.StringType(),
-            "date32[day]": types.DateType(),
-            "int64": types.LongType(),
-            "double": types.DoubleType(),
-            "bool": types.BooleanType(),
-            "timestamp[us, tz=UTC]": types.TimestamptzType(),
-        }
-        fields = [
-            types.NestedField(number, field.name, known[str(field.type)], required=False)
-            for number, field in enumerate(schema, 1)
-        ]
-        return self._library.schema.Schema(*fields)
 
     def _plain(self, schema: Any) -> Any:
         """An Arrow schema without the large types that the library prefers, and without its metadata."""
