@@ -141,12 +141,7 @@ class Monitor:
 
     def _since(self, time: float) -> _Moment:
         """The last moment up to `time`, else the first."""
-        found = self._moments[0]
-        for moment in self._moments:
-            if moment.time > time:
-                break
-            found = moment
-        return found
+        return next((one for one in reversed(self._moments) if one.time <= time), self._moments[0])
 
     def _left(self, present: _Moment, accounts: int) -> float | None:
         if accounts <= 0:
@@ -162,7 +157,10 @@ class Monitor:
         if tally.stopping:
             return "stopping"
         if tally.outage_since is not None:
-            return _outage(now - tally.outage_since, tally.next_probe, now)
+            state = f"tenant not reachable for {round(now - tally.outage_since)} s"
+            if tally.next_probe is not None:
+                state += f", next probe in {max(0, round(tally.next_probe - now))} s"
+            return state
         if tally.token_failing:
             first, *others = tally.token_failing
             return f"{1 + len(others)} clients have no token" if others else f"client {first} has no token"
@@ -183,8 +181,3 @@ class Monitor:
 
 def _growth(number: int, seconds: float) -> float:
     return number / seconds if seconds > 0 else 0.0
-
-
-def _outage(seconds: float, next_probe: float | None, now: float) -> str:
-    probe = "" if next_probe is None else f", next probe in {max(0, round(next_probe - now))} s"
-    return f"tenant not reachable for {round(seconds)} s{probe}"
