@@ -5,6 +5,7 @@ Names and details come from the tenant, and a terminal obeys what it is sent.
 
 from __future__ import annotations
 
+import json
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -75,8 +76,10 @@ def rate(per_second: float) -> str:
 
 
 def safe(text: str) -> str:
-    r"""`text` on one line, with what could act on a terminal written out: `\x1b`, `\u202e`."""
-    return text if text.isprintable() else "".join(map(_visible, text))
+    r"""`text` on one line, with what could act on a terminal written out: `\n`, `\x1b`, `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(one.encode("unicode_escape").decode() if _acts(one) else one for one in text)
 
 
 def plain(value: Any) -> Any:
@@ -100,7 +103,9 @@ def plain(value: Any) -> Any:
 
 def safe_json(document: str) -> str:
     r"""JSON with the same characters as `\uXXXX`, which is the same document."""
-    return document if document.isprintable() else "".join(map(_escaped, document))
+    if document.isprintable():
+        return document
+    return "".join(json.dumps(one)[1:-1] if _acts(one) else one for one in document)
 
 
 def _acts(character: str) -> bool:
@@ -108,20 +113,6 @@ def _acts(character: str) -> bool:
         return character not in _JOINERS
     # Code points that Unicode never assigns: they mean nothing anywhere, and XML forbids most of them.
     return ord(character) & 0xFFFE == 0xFFFE or "\ufdd0" <= character <= "\ufdef"  # noqa: PLR2004
-
-
-def _visible(character: str) -> str:
-    if not _acts(character):
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004  # two digits
-
-
-def _escaped(character: str) -> str:
-    if not _acts(character):
-        return character
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def record(figures: Any) -> dict[str, Any]:

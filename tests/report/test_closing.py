@@ -77,7 +77,7 @@ def test_failures_are_explained_and_hold_no_secret() -> None:
     """Each reason with its number, an example and advice; escape sequences and secrets do not get through."""
     text = ended(a_troubled_report())
     assert text.splitlines()[:2] == [
-        r"1 failed: no such account (404), for example id4 (no\x0asuch \x1b[31maccount)",
+        r"1 failed: no such account (404), for example id4 (no\nsuch \x1b[31maccount)",
         "  they were deleted, or the IDs belong to identities or to another tenant",
     ]
     assert text.splitlines()[-2:] == [

@@ -237,7 +237,7 @@ def test_a_text_line_is_one_line() -> None:
         [events.AccountSettled("id", FAILED, 0, "refused", "a\nb\x1b[2J\x9b1m\u202ec")], log_format="text"
     )
     (line,) = text.splitlines()
-    assert line.endswith(r"warning  account id failed: a\x0ab\x1b[2J\x9b1m\u202ec (refused)")
+    assert line.endswith(r"warning  account id failed: a\nb\x1b[2J\x9b1m\u202ec (refused)")
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ", line)
 
 

@@ -169,12 +169,12 @@ def test_github_gets_a_page_and_an_annotation(tmp_path: Path, capsys: pytest.Cap
     tell_error("--quota: 100%\nis <b>bad</b>", 2, environ)
     page = (tmp_path / "page.md").read_text()
     assert "### ⚠️ harvester\n\nFinished in 24 s: 2 of 5 accounts failed (exit status 3).\n" in page
-    assert r"| 1 | no such account (404) | id4 (no\\x0asuch \\x1b\[31maccount) |" in page
+    assert r"| 1 | no such account (404) | id4 (no\\nsuch \\x1b\[31maccount) |" in page
     assert r"is \<b\>bad\</b\>" in page
     assert SECRET not in page
     assert capsys.readouterr().err.splitlines() == [
         f"::warning title=harvester::Finished in 24 s: 2 of 5 accounts failed. {RETRY}",
-        r"::error title=harvester::--quota: 100%25\x0ais <b>bad</b>",
+        r"::error title=harvester::--quota: 100%25\nis <b>bad</b>",
     ]
 
 

@@ -33,13 +33,13 @@ BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
     [
         ("plain", "plain"),
         ("Zoë Ångström 山田", "Zoë Ångström 山田"),
-        ("a\nb\r\tc", r"a\x0ab\x0d\x09c"),
+        ("a\nb\r\tc", r"a\nb\r\tc"),
         ("\x1b[2J\x9b1m\x7f", r"\x1b[2J\x9b1m\x7f"),
         ("abc\u202egnp.exe", r"abc\u202egnp.exe"),
         ("\u200f\u2066\u2028\ufeff", r"\u200f\u2066\u2028\ufeff"),
-        ("tag \U000e0041", r"tag \ue0041"),
+        ("tag \U000e0041", r"tag \U000e0041"),
         ("a\ud800b", r"a\ud800b"),
-        ("a\ufffeb\U0001ffff\ufdd0", r"a\ufffeb\u1ffff\ufdd0"),
+        ("a\ufffeb\U0001ffff\ufdd0", r"a\ufffeb\U0001ffff\ufdd0"),
         ("علی\u200cرضا", "علی\u200cرضا"),
     ],
 )
