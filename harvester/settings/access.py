@@ -29,7 +29,7 @@ from harvester.settings.config_file import (
     read_text,
     warn_if_exposed,
 )
-from harvester.settings.parse import BadValue, base_url, origin
+from harvester.settings.parse import BadValue, base_url
 
 NOWHERE: Final = "nowhere"
 """The origin of what was not found."""
@@ -213,7 +213,7 @@ def _use_address(access: Access, written: str, where: str) -> None:
         raise BadValue("has no usable address") from None
     if not access.base_url:
         access.base_url, access.base_url_from = address, where
-    elif origin(address) != origin(access.base_url):
+    elif address != access.base_url:
         raise BadValue(f"is for {address}")
 
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 from harvester.credentials import Credentials
@@ -104,7 +103,7 @@ def load(
     if needs_tenant:
         access.require(file.warning)
     warnings = [*filter(None, [file.warning]), *access.warnings, *_unknown_variables(environ)]
-    return Loaded(settings, MappingProxyType(origins), tuple(warnings), file.path, file.profile)
+    return Loaded(settings, origins, tuple(warnings), file.path, file.profile)
 
 
 AnyPath: TypeAlias = str | Path

@@ -227,11 +227,6 @@ def base_url(value: object) -> str:
     return f"{parts.scheme}://{where}{_VERSION_AT_END.sub('', parts.path).rstrip('/')}"
 
 
-def origin(url: str) -> str:
-    """Scheme, host and port of a checked base URL."""
-    return "/".join(url.split("/", 3)[:3])
-
-
 def _guess(written: str) -> str:
     """What somebody who wrote only a tenant's name or host probably meant."""
     if found := _TENANT_PAGE.fullmatch(written.lower()):

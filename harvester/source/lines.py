@@ -60,6 +60,7 @@ def _decoded(chunks: Iterator[bytes], name: str) -> Iterator[str]:
     if head.startswith(_SPREADSHEETS):
         raise InputError(name, "is a spreadsheet or zip archive, not text", "save it as CSV, or unpack it")
     encoding = "utf-16" if head.startswith(_UTF16_MARKS) else "utf-8-sig"
+    problem = f"is binary, or text that is not {encoding.upper().removesuffix('-SIG')}"
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
     line = 1
     ending = ((b"", True),)
@@ -67,11 +68,8 @@ def _decoded(chunks: Iterator[bytes], name: str) -> Iterator[str]:
         try:
             text = decoder.decode(data, final=final)
         except UnicodeDecodeError as error:
-            wanted = "UTF-16" if encoding == "utf-16" else "UTF-8"
-            problem = f"is binary, or text that is not {wanted}"
             raise InputError(name, problem, _HINT, line=line + _newlines_before(error)) from error
         if "\0" in text:
-            problem = "contains NUL bytes: it is binary, or UTF-16 without a byte order mark"
             raise InputError(name, problem, _HINT, line=line + text.count("\n", 0, text.index("\0")))
         line += text.count("\n")
         yield text

@@ -215,8 +215,3 @@ def test_no_address_sends_a_token_in_clear_to_another_machine(rest: str, scheme:
         r"http://(127\.\d+\.\d+\.\d+|localhost|\[[0:]*1\])(:|/|$)", checked
     )
     assert parse.base_url(checked) == checked
-
-
-def test_the_origin_has_no_path() -> None:
-    """Scheme, host and port say whose secret it is."""
-    assert parse.origin("https://a.example:8443/gateway/x") == "https://a.example:8443"

@@ -378,7 +378,7 @@ def test_any_split_reads_the_same(ids: list[str], sizes: list[int], newline: str
         (b"", "stdin: has no account ID in it"),
         (b"\n# only a comment\n", "stdin: has no account ID in it"),
         (b"id,name\n", "stdin: has no account ID in it"),
-        (b"a\nb\n\x00\n", "stdin:3: contains NUL bytes"),
+        (b"a\nb\n\x00\n", "stdin:3: is binary, or text that is not UTF-8"),
         (b"a\nb\xff\n", "stdin:2: is binary, or text that is not UTF-8"),
         (b"a\r\nb\rc\xff", "stdin:3: is binary"),
         (b"a\n\xc3", "stdin:2: is binary"),
