@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from harvester.errors import InputError, InvalidAccountId
+from harvester.report.text import cut
 from harvester.source.ids import SPREADSHEET_ERRORS, clean_id, trim
 from harvester.source.kept import kept_of_cells, places_of
 from harvester.source.lines import Block
@@ -27,7 +28,7 @@ Found: TypeAlias = list[tuple[str, bytes | None]]
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^"\s\w]?)"?', re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _WRAPPED = re.compile(r'=?"(?P<text>[^"]*)"')
-_MOST_NAMES = 8
+_WIDEST = 100
 _DELIMITERS = ",;\t"
 
 
@@ -91,11 +92,8 @@ def checked_id(text: str, name: str, line: int) -> str:
 
 
 def short_list(names: Iterable[object]) -> str:
-    """Names as a person reads them: at most eight, and none endless."""
-    shown = [str(name).strip()[:40] for name in names]
-    if not any(shown):
-        return "nothing"
-    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "")
+    """Names as a person reads them, and not endlessly many."""
+    return cut(", ".join(str(name).strip() for name in names), _WIDEST) or "nothing"
 
 
 # --- the rows
