@@ -56,7 +56,9 @@ def open_output(
     retry = Retry(dest, max_outage=max_outage, control=control, observer=observer, rng=rng, clock=clock)
     if where.format in _TABLES:
         return _table(spec, dest, retry)
-    format_ = None if where.format == _DATABASE else format_named(where.format, spec.shape)
+    if where.format == _DATABASE:
+        return SingleFile(dest, spec, None, control)
+    format_ = format_named(where.format, spec.shape)
     if spec.parted:
         return Directory(_place(spec, dest, retry), spec, format_, control)
     return SingleFile(dest, spec, format_, control)

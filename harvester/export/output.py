@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from harvester.export.control import Control
 from harvester.export.formats import Format
-from harvester.export.formats.compress import SUFFIXES
 from harvester.export.records import COLUMNS
 from harvester.files import is_stream
 from harvester.settings.destination import Destination as Where
@@ -110,11 +109,6 @@ class Output:
         self.control = control
         self.columns = tuple(name for name in COLUMNS if name in spec.columns)
         """Those of ``--columns``, in the order in which outputs have them."""
-
-    @property
-    def suffix(self) -> str:
-        """Of the names of its parts."""
-        return "" if self.format is None else self.format.suffix + SUFFIXES[self.spec.where.compression]
 
     @property
     def about(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from harvester.errors import SettingError
 from harvester.files import (
     descriptor_of,
     distinct_paths,
+    is_stream,
     open_destination,
     resolve,
     try_out,
@@ -112,16 +112,10 @@ def _lines(
 
 def _summary_path(wanted: Wanted) -> Path | None:
     """Next to a file or directory; a stream or device has no place for it."""
-    if wanted.output is None or descriptor_of(Path(wanted.output)) is not None:
+    if wanted.output is None or is_stream(Path(wanted.output)):
         return None
     path = resolve(Path(wanted.output))
-    try:
-        found = path.stat().st_mode
-    except OSError:
-        found = stat.S_IFREG
-    if not path.name or not (stat.S_ISREG(found) or stat.S_ISDIR(found)):
-        return None
-    return path.with_name(f"{path.name}.summary.json")
+    return path.with_name(f"{path.name}.summary.json") if path.name else None
 
 
 def _checked(review: Review, wanted: Wanted) -> Form:

@@ -21,6 +21,7 @@ from harvester.errors import InternalError, OutputError
 from harvester.export.control import Control
 from harvester.export.destinations.store import Store
 from harvester.export.formats import Format
+from harvester.export.formats.compress import SUFFIXES
 from harvester.export.manifest import PROGRAM, SCHEMA_VERSION, encoded
 from harvester.export.output import Output, OutputSpec, Sink
 from harvester.files import (
@@ -49,8 +50,9 @@ class Directory(Output):
     else they are visible once they are closed.
     """
 
-    def __init__(self, place: Place, spec: OutputSpec, format_: Format | None, control: Control) -> None:
+    def __init__(self, place: Place, spec: OutputSpec, format_: Format, control: Control) -> None:
         super().__init__(place.name, spec, format_, control)
+        self._suffix = format_.suffix + SUFFIXES[spec.where.compression]
         self._place = place
         self._ours: set[str] = set()
         self._begun: list[str] = []
@@ -117,7 +119,7 @@ class Directory(Output):
         self._place.discard(self._begun)
 
     def _part(self, number: int) -> str:
-        return f"part-{number:05}{self.suffix}"
+        return f"part-{number:05}{self._suffix}"
 
     def _refuse_strangers(self) -> None:
         self._ours = self._named_by(MANIFEST) | self._named_by(JOURNAL)

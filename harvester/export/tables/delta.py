@@ -21,7 +21,7 @@ from harvester.export.destinations.directory import Place
 from harvester.export.extras import lake_module
 from harvester.export.output import OutputSpec
 from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, TableOutput, stamps
+from harvester.export.tables.table import MONTH, Harvested, TableOutput, sentence, stamps
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -147,19 +147,15 @@ class Delta(TableOutput):
         except errors.CommitFailedError:
             raise Unavailable("another writer was faster") from None
         except (errors.SchemaMismatchError, errors.DeltaProtocolError) as error:
-            raise StoppedEarly(f"{self.name}: {_sentence(error)}", "see what has changed the table") from None
+            raise StoppedEarly(f"{self.name}: {sentence(error)}", "see what has changed the table") from None
         except (errors.DeltaError, errors.TableNotFoundError, OSError) as error:
             if "already exists" in str(error):
                 raise Unavailable("another writer was faster") from None
             if self._is_remote:
-                raise Unavailable(_sentence(error)) from None
+                raise Unavailable(sentence(error)) from None
             hint = "run the same command again once that is fixed"
-            raise StoppedEarly(f"{self.name}: {_sentence(error)}", hint) from None
+            raise StoppedEarly(f"{self.name}: {sentence(error)}", hint) from None
 
 
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".")[:3] if part.isdecimal())
-
-
-def _sentence(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(" .")

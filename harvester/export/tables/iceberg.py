@@ -17,7 +17,7 @@ from harvester.export.control import Retry, Unavailable
 from harvester.export.extras import lake_module
 from harvester.export.output import OutputSpec
 from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, TableOutput, stamps
+from harvester.export.tables.table import MONTH, Harvested, TableOutput, sentence, stamps
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
@@ -51,7 +51,7 @@ class Iceberg(TableOutput):
                 stream.write(b"written and removed by harvester\n")
             table.io.delete(probe)
         except Exception as error:
-            problem = f"{self.name}: {table.location()} cannot be written to ({_sentence(error)})"
+            problem = f"{self.name}: {table.location()} cannot be written to ({sentence(error)})"
             raise OutputError(problem, "check the credentials of the catalog's warehouse") from error
 
     def merge_once(self, harvested: Harvested) -> int:
@@ -108,14 +108,14 @@ class Iceberg(TableOutput):
             yield
         except self._library.exceptions.NotInstalledError as error:
             hint = "pip install 'account-usage-harvester[iceberg]'"
-            raise SettingError("--output", f"{self.name}: {_sentence(error)}", hint) from error
+            raise SettingError("--output", f"{self.name}: {sentence(error)}", hint) from error
         except StopRun:
             raise
         except Exception as error:
             hint = (
                 f"configure it with PYICEBERG_CATALOG__{self._catalog_name.upper()}__URI or ~/.pyiceberg.yaml"
             )
-            problem = f"{self.name}: the catalog {self._catalog_name!r} does not answer ({_sentence(error)})"
+            problem = f"{self.name}: the catalog {self._catalog_name!r} does not answer ({sentence(error)})"
             raise SettingError("--output", problem, hint) from error
 
     def _transaction(self, catalog: Any, table: Table | None, schema: Any) -> Transaction:
@@ -157,11 +157,9 @@ class Iceberg(TableOutput):
         except (errors.CommitFailedException, errors.ValidationException, errors.TableAlreadyExistsError):
             raise Unavailable("another writer was faster") from None
         except (errors.ValidationError, ValueError, TypeError, NotImplementedError) as error:
-            raise StoppedEarly(
-                f"{self.name}: {_sentence(error)}", "see what has changed the table"
-            ) from error
+            raise StoppedEarly(f"{self.name}: {sentence(error)}", "see what has changed the table") from error
         except Exception as error:  # of the catalog, its HTTP client or database, or the store
-            raise Unavailable(_sentence(error)) from error
+            raise Unavailable(sentence(error)) from error
 
 
 def _runs(table: Table) -> Iterator[str | None]:
@@ -184,7 +182,3 @@ def _partitions(table: Table) -> list[str]:
         else f"{field.transform} of {field.name}"
         for field in table.spec().fields
     ]
-
-
-def _sentence(error: Exception) -> str:
-    return (str(error) or type(error).__name__).partition("\n")[0].rstrip(" .")

@@ -20,7 +20,7 @@ from harvester.export.extras import lake_module
 from harvester.export.formats.columns import Kind, columns
 from harvester.export.output import OutputSpec
 from harvester.export.records import COLUMNS, Content
-from harvester.export.tables.table import MONTH, Harvested, TableOutput, misfit, stamps
+from harvester.export.tables.table import MONTH, Harvested, TableOutput, misfit, sentence, stamps
 
 if TYPE_CHECKING:
     import psycopg
@@ -115,7 +115,7 @@ class Postgres(TableOutput):
             hint = (
                 "check the server and your rights; credentials come from PGPASSWORD, ~/.pgpass or PGSERVICE"
             )
-            raise OutputError(f"{self.name}: cannot be written to ({_sentence(error)})", hint) from None
+            raise OutputError(f"{self.name}: cannot be written to ({sentence(error)})", hint) from None
 
     def merge_once(self, harvested: Harvested) -> int:
         """Change the rows that differ."""
@@ -271,11 +271,11 @@ class Postgres(TableOutput):
         try:
             yield
         except (errors.OperationalError, errors.InterfaceError) as error:
-            raise Unavailable(_sentence(error)) from None
+            raise Unavailable(sentence(error)) from None
         except (errors.DataError, errors.NotSupportedError) as error:
-            raise misfit(self.name, _sentence(error)) from None
+            raise misfit(self.name, sentence(error)) from None
         except errors.Error as error:
-            raise StoppedEarly(f"{self.name}: {_sentence(error)}", "see what has changed the table") from None
+            raise StoppedEarly(f"{self.name}: {sentence(error)}", "see what has changed the table") from None
 
 
 def _snake_case(name: str) -> str:
@@ -292,7 +292,3 @@ def _storable(blob: bytes) -> str:
     if b"\\u" in blob:
         blob = _ESCAPE.sub(lambda found: rb"\ufffd" if _NO_TEXT.fullmatch(found[0]) else found[0], blob)
     return blob.decode()
-
-
-def _sentence(error: Exception) -> str:
-    return (str(error) or type(error).__name__).strip().partition("\n")[0].rstrip(" .")

@@ -96,3 +96,8 @@ def misfit(table: str, why: object) -> StoppedEarly:
         f"{table}: what was harvested does not fit into the table ({why})",
         "the ledger is kept: export it into another table, or alter this one and run the same command again",
     )
+
+
+def sentence(error: Exception) -> str:
+    """The first line of what a library says."""
+    return (str(error) or type(error).__name__).strip().partition("\n")[0].rstrip(" .")
