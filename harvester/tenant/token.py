@@ -35,21 +35,16 @@ _WITHOUT_HOPE: Final = 30.0
 """Seconds between attempts that waiting cannot help: each may be one more wrong password for a proxy."""
 
 
+@dataclass(slots=True, eq=False)
 class Token:
     """A token as the headers that it is sent in, prepared once. It expires at `due`, in the loop's time.
 
     `accepted` says that a request with it was answered.
     """
 
-    __slots__ = ("accepted", "due", "headers")
-
-    def __init__(self, value: str, due: float | None) -> None:
-        self.accepted = False
-        self.due = due
-        self.headers = CIMultiDict({"Authorization": f"Bearer {value}"})
-
-    def __repr__(self) -> str:
-        return f"<Token due={self.due}>"
+    headers: CIMultiDict[str] = field(repr=False)
+    due: float | None
+    accepted: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -153,7 +148,8 @@ class Tokens:
             if isinstance(result, Grant):
                 self.failing_since = self.last_fault = None
                 self.observer(TokenRenewed(self.client, result.seconds))
-                return Token(result.token, None if result.seconds is None else asked_at + result.seconds)
+                headers = CIMultiDict({"Authorization": f"Bearer {result.token}"})
+                return Token(headers, None if result.seconds is None else asked_at + result.seconds)
             if isinstance(result, AccessDenied):
                 self.deny(result)
                 return None

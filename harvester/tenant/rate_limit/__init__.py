@@ -15,6 +15,5 @@
 """
 
 from harvester.tenant.rate_limit.limiter import Limiter
-from harvester.tenant.rate_limit.retry_after import parse_retry_after
 
-__all__ = ["Limiter", "parse_retry_after"]
+__all__ = ["Limiter"]

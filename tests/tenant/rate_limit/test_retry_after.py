@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.tenant.rate_limit import parse_retry_after
+from harvester.tenant.rate_limit.retry_after import parse_retry_after
 
 NOW = datetime(2026, 10, 17, 12, 0, 0, tzinfo=UTC)
 DATE = "Sat, 17 Oct 2026 12:00:00 GMT"
