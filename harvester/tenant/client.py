@@ -25,7 +25,7 @@ from harvester.model import Answered, Fault, NotSent, Outcome, Quota, Reason, Sh
 from harvester.tenant.connection import Connection
 from harvester.tenant.grant import ClientCredentials, ReadyToken
 from harvester.tenant.rate_limit import Limiter
-from harvester.tenant.request import Request
+from harvester.tenant.request import Request, Unanswered
 from harvester.tenant.token import Token, Tokens
 
 T = TypeVar("T")
@@ -170,7 +170,6 @@ class Lane:
     limiter: Limiter
     tenant: Tenant
     _dropped: bool = False
-    _pause: str = ""
 
     def __repr__(self) -> str:
         return f"<Lane {self.label}: {self.waiting_for or self.limiter}>"
@@ -198,7 +197,7 @@ class Lane:
     def waiting_for(self) -> str | None:
         """Why the lane cannot send at present, in words for a person; None if it can, or is merely paced."""
         if self.limiter.resumes_in() > 0:
-            return self._pause or "the end of a pause"
+            return self.limiter.pause_reason
         tokens = self.client.tokens
         if tokens.ready(self.tenant.clock()) is None:
             return f"a token ({tokens.last_problem})" if tokens.last_problem else "a token"
@@ -235,34 +234,32 @@ class Lane:
             self._report(request.purpose, None, "canceled", sent_at, 0)
             raise
         if isinstance(response, Fault):
-            self._report(request.purpose, response.status, self._conclude(response, token), sent_at, 0)
-            return response
-        outcome = request.read(response, sent_at)
-        reason = self._conclude(outcome, token)
-        self._report(request.purpose, response.status, reason, sent_at, len(response.body))
+            outcome: Answered[T] | Unanswered = response
+            size = 0
+        else:
+            outcome = request.read(response, sent_at)
+            size = len(response.body)
+        self._report(request.purpose, response.status, self._conclude(outcome, token), sent_at, size)
         return outcome
 
-    def _conclude(self, outcome: Outcome[T], token: Token) -> str | None:
+    def _conclude(self, outcome: Answered[T] | Unanswered, token: Token) -> str | None:
         """Tell limiter and tokens what came of the request; return the reason for the event."""
         if isinstance(outcome, Answered):
             token.accepted = True
             self.limiter.accepted(outcome.sent_at)
             return None
         if isinstance(outcome, Throttled):
-            self._pause = _pause_words(429, outcome.retry_after)
             self.limiter.rejected(outcome.sent_at, outcome.retry_after)
             return Reason.THROTTLED
         if isinstance(outcome, TokenRejected):
             self.client.tokens.reject(token)
             self.limiter.accepted(outcome.sent_at)
             return Reason.UNAUTHORIZED
-        assert not isinstance(outcome, NotSent)  # noqa: S101  # `read` gives no such value
         if isinstance(outcome, Fault) and (outcome.status is None or not outcome.connected):
             self.limiter.released(outcome.sent_at)
             return outcome.reason
         self.limiter.accepted(outcome.sent_at)
         if isinstance(outcome, Fault) and outcome.retry_after is not None:
-            self._pause = _pause_words(outcome.status, outcome.retry_after)
             self.limiter.hold(outcome.retry_after, outcome.status or 0)
         return outcome.reason
 
@@ -271,12 +268,6 @@ class Lane:
     ) -> None:
         seconds = self.tenant.clock() - sent_at
         self.tenant.observer(RequestEnded(self.label, purpose, status, reason, seconds, size))
-
-
-def _pause_words(status: int | None, retry_after: float | None) -> str:
-    if retry_after is None:
-        return f"the end of a pause (the tenant answered {status})"
-    return f"the tenant's Retry-After of {retry_after:g} s ({status})"
 
 
 def lane_label(client: str, api_version: str, api_versions: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ class Limiter:
 
     __slots__ = (
         "_clock", "_concurrency", "_controller", "_in_flight", "_label", "_last", "_observer", "_pause",
-        "_proven", "_reacted_at", "_refusals", "_reported", "_rng", "_turn", "_wall",
+        "_proven", "_reacted_at", "_refusals", "_reported", "_rng", "_turn", "_wall", "pause_reason",
     )  # fmt: skip  # one name a line would fill the screen
 
     def __init__(
@@ -67,6 +67,8 @@ class Limiter:
         self._wall = wall
         self._turn = asyncio.Lock()
         self._pause = Pause(clock, sleep)
+        self.pause_reason = "the end of a pause"
+        """What there is to wait for while it is paused, in words for a person."""
         known = recall(memory, quota, clock=clock(), wall=wall())
         if known.pause > 0:
             self._pause.close(clock() + known.pause)
@@ -198,6 +200,9 @@ class Limiter:
     def _close(self, wait: float, status: int, *, asked: bool) -> None:
         new = self.resumes_in() == 0
         added = self._pause.close(self._clock() + wait)
+        if added:
+            asks = f"the tenant's Retry-After of {wait - _SAFETY:g} s ({status})"
+            self.pause_reason = asks if asked else f"the end of a pause (the tenant answered {status})"
         if new or added >= _REPORT_PAUSE:
             self._observer(LanePaused(self._label, status, self.resumes_in(), asked))
 

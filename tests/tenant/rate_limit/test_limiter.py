@@ -116,6 +116,8 @@ def test_a_503_pauses_the_lane_and_leaves_the_rate_alone() -> None:
         await stage.waited()
         rate = stage.limiter.rate
         stage.limiter.hold(4.0, 503)
+        stage.limiter.hold(1.0, 429)
+        assert stage.limiter.pause_reason == "the tenant's Retry-After of 4 s (503)"
         assert 4.0 < await stage.waited() < 4.1
         assert stage.limiter.rate == rate
         (event,) = stage.events
