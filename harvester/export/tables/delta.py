@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -20,8 +21,8 @@ from harvester.export.destinations.cloud import allows_http
 from harvester.export.destinations.directory import Place
 from harvester.export.extras import lake_module
 from harvester.export.output import OutputSpec
-from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, TableOutput, sentence, stamps
+from harvester.export.tables.months import LakeTable, Months
+from harvester.export.tables.table import MONTH, Harvested, sentence
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -40,11 +41,11 @@ _OWN: Final = (f"{MONTH}=", "_delta_log", "_harvester_probe")
 """How the names begin of what a first merge leaves behind that was killed."""
 
 
-class Delta(TableOutput):
+class Delta(LakeTable):
     """The table at `dest`, a directory or the URL of a store; `place` is the same for other files."""
 
     def __init__(self, dest: str, place: Place, spec: OutputSpec, retry: Retry) -> None:
-        super().__init__(place.name, spec, retry)
+        super().__init__(place.name, spec, retry, "delta")
         self._url = dest
         self._place = place
         scheme = urlsplit(dest).scheme
@@ -59,7 +60,6 @@ class Delta(TableOutput):
                 f"delta needs deltalake {'.'.join(map(str, _OLDEST))}, and {self._delta.__version__} is here"
             )
             raise SettingError("--format", problem, "pip install -U 'account-usage-harvester[delta]'")
-        self._lake = Lake("delta")
 
     def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
         """Look at the table, and write and remove a small file beside it."""
@@ -76,20 +76,14 @@ class Delta(TableOutput):
         table = self._open()
         if table is not None and table.transaction_version(_APP + harvested.identity) is not None:
             return 0
-        there = None if table is None else self._lake.arrow.schema(table.schema())
-        schema = self._lake.schema(harvested.content, there)
-        with (
-            by_month(self._lake, harvested, self._last(table), schema, self.name) as found,
-            Months(self._lake, schema) as renewed,
-        ):
-            changed, ignored = 0, stamps(harvested.content)
-            for month in found.names:
-                rows, differing = self._lake.renewed(
-                    self._rows(table, month, found), found.table(month), ignored
-                )
-                if differing:
-                    renewed.add(month, rows)
-                    changed += differing
+        there = None if table is None else self.arrow.schema(table.schema())
+        schema = self.schema(harvested.content, there)
+        read = partial(self._rows, table, schema)
+        with Months(self.arrow, schema) as renewed:
+            changed = 0
+            for month, rows, differing, _ in self.renewals(harvested, self._last(table), schema, read):
+                renewed.add(month, rows)
+                changed += differing
             renewed.close()
             if changed:
                 self._commit(table, renewed, harvested.identity)
@@ -101,7 +95,7 @@ class Delta(TableOutput):
                 return None
             table: DeltaTable = self._delta.DeltaTable(self._url, storage_options=self._options)
             columns = table.metadata().partition_columns
-        self._lake.check(self.name, self._lake.arrow.schema(table.schema()), columns)
+        self.check(self.arrow.schema(table.schema()), columns)
         return table
 
     def _last(self, table: DeltaTable | None) -> str | None:
@@ -113,13 +107,12 @@ class Delta(TableOutput):
         run = next((one.get(_RUN) for one in commits if one.get("operation") not in _UPKEEP), None)
         return None if run is None else str(run)
 
-    def _rows(self, table: DeltaTable | None, month: str, found: Months) -> Any:
+    def _rows(self, table: DeltaTable | None, schema: Any, month: str) -> Any:
         """The rows of a month that are there."""
         if table is None:
-            return found.schema.empty_table()
+            return schema.empty_table()
         with self._faults():
-            rows = table.to_pyarrow_table(filters=[(MONTH, "=", month)])
-        return self._lake.conform(rows, found.schema, self.name)
+            return table.to_pyarrow_table(filters=[(MONTH, "=", month)])
 
     def _commit(self, table: DeltaTable | None, renewed: Months, identity: str) -> None:
         where = " OR ".join([f"{MONTH} = '{month}'" for month in renewed.names])

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from harvester.errors import OutputError, SettingError, StoppedEarly, StopRun
 from harvester.export.control import Retry, Unavailable
 from harvester.export.extras import lake_module
 from harvester.export.output import OutputSpec
-from harvester.export.tables.months import Lake, Months, by_month
-from harvester.export.tables.table import MONTH, Harvested, TableOutput, sentence, stamps
+from harvester.export.tables.months import LakeTable
+from harvester.export.tables.table import MONTH, Harvested, sentence
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
@@ -26,16 +27,15 @@ _RUN: Final = "harvester.run"
 _RETRIES: Final = "commit.retry.num-retries"
 
 
-class Iceberg(TableOutput):
+class Iceberg(LakeTable):
     """The table ``CATALOG:namespace.table``; the catalog is configured as pyiceberg wants it."""
 
     def __init__(self, name: str, spec: OutputSpec, retry: Retry) -> None:
-        super().__init__(name, spec, retry)
+        super().__init__(name, spec, retry, "iceberg")
         self._catalog_name, _, self._table_name = name.partition(":")
         for part in ("catalog", "exceptions", "expressions", "io.pyarrow"):
             lake_module(f"pyiceberg.{part}", "--format", "iceberg", "iceberg")
         self._library: Any = lake_module("pyiceberg", "--format", "iceberg", "iceberg")
-        self._lake = Lake("iceberg")
 
     def try_out(self, own: str | None = None, *, repeated: Sequence[str] = ()) -> None:  # noqa: ARG002  # any harvest may be merged
         """Ask the catalog for the table, and write and remove a small file where its metadata is."""
@@ -65,23 +65,24 @@ class Iceberg(TableOutput):
             return 0
         last = next(iter(runs), None)
         there = None if table is None else self._plain(table.schema().as_arrow())
-        schema = self._lake.schema(harvested.content, there)
-        with by_month(self._lake, harvested, last, schema, self.name) as found:
-            transaction = self._transaction(catalog, table, schema)
-            summary = {_RUN: harvested.identity}
-            changed = 0
-            for month in found.names:
-                before = self._rows(table, month, found)
-                rows, differing = self._lake.renewed(before, found.table(month), stamps(harvested.content))
-                if differing and before.num_rows:
-                    where = self._library.expressions.EqualTo(MONTH, month)
-                    transaction.overwrite(rows, where, snapshot_properties=summary)
-                elif differing:
-                    transaction.append(rows, snapshot_properties=summary)
-                changed += differing
-            if changed:
-                transaction.set_properties(summary)
-                transaction.commit_transaction()
+        schema = self.schema(harvested.content, there)
+        transaction = self._transaction(catalog, table, schema)
+        summary = {_RUN: harvested.identity}
+        equal = partial(self._library.expressions.EqualTo, MONTH)
+
+        def read(month: str) -> Any:
+            return schema.empty_table() if table is None else table.scan(equal(month)).to_arrow()
+
+        changed = 0
+        for month, rows, differing, replaces in self.renewals(harvested, last, schema, read):
+            if replaces:
+                transaction.overwrite(rows, equal(month), snapshot_properties=summary)
+            else:
+                transaction.append(rows, snapshot_properties=summary)
+            changed += differing
+        if changed:
+            transaction.set_properties(summary)
+            transaction.commit_transaction()
         return changed
 
     def _catalog(self) -> closing[Any]:
@@ -97,7 +98,7 @@ class Iceberg(TableOutput):
             self._library.exceptions.NoSuchNamespaceError,
         ):
             return None
-        self._lake.check(self.name, self._plain(table.schema().as_arrow()), _partitions(table))
+        self.check(self._plain(table.schema().as_arrow()), _partitions(table))
         table.metadata.properties[_RETRIES] = "0"
         return table
 
@@ -131,19 +132,11 @@ class Iceberg(TableOutput):
             partitions.add_identity(MONTH)
         return created
 
-    def _rows(self, table: Table | None, month: str, found: Months) -> Any:
-        """The rows of a month that are there."""
-        if table is None:
-            return found.schema.empty_table()
-        rows = table.scan(self._library.expressions.EqualTo(MONTH, month)).to_arrow()
-        return self._lake.conform(rows, found.schema, self.name)
-
     def _plain(self, schema: Any) -> Any:
         """An Arrow schema without the large types that the library prefers, and without its metadata."""
-        arrow = self._lake.arrow
-        text = arrow.string()
-        return arrow.schema(
-            [(one.name, text if arrow.types.is_large_string(one.type) else one.type) for one in schema]
+        text = self.arrow.string()
+        return self.arrow.schema(
+            [(one.name, text if self.arrow.types.is_large_string(one.type) else one.type) for one in schema]
         )
 
     @contextmanager

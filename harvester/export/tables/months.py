@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from harvester.errors import OutputError
+from harvester.export.control import Retry
 from harvester.export.formats.columns import Kind, columns
 from harvester.export.formats.parquet import arrow_for, arrow_type, converter
+from harvester.export.output import OutputSpec
 from harvester.export.records import Content, Record
-from harvester.export.tables.table import MONTH, Harvested, misfit
+from harvester.export.tables.table import MONTH, Harvested, TableOutput, misfit, stamps
 from harvester.files import disk_errors
 
 if TYPE_CHECKING:
@@ -24,10 +26,11 @@ _AT_ONCE: Final = 50_000
 _KEY: Final = {ID: Kind.STRING, "date": Kind.DATE, "count": Kind.INTEGER, MONTH: Kind.STRING}
 
 
-class Lake:
-    """pyarrow, and what both kinds of tables do with it; `form` is the table's."""
+class LakeTable(TableOutput):
+    """What Delta and Iceberg have in common, done with pyarrow; `form` is the format."""
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, name: str, spec: OutputSpec, retry: Retry, form: str) -> None:
+        super().__init__(name, spec, retry)
         self.arrow = arrow_for(form)
         self._compute = self.arrow.compute
 
@@ -45,19 +48,19 @@ class Lake:
             }
         return self.arrow.schema(list(types.items()))
 
-    def check(self, table: str, there: pa.Schema, partitions: Iterable[str]) -> None:
+    def check(self, there: pa.Schema, partitions: Iterable[str]) -> None:
         """Refuse a table that is not one of harvester's. Raises OutputError."""
         hint = "name another table, or one that does not exist yet"
         for name, kind in _KEY.items():
             if name not in there.names:
-                raise OutputError(f"{table}: the table has no column {name}", hint)
+                raise OutputError(f"{self.name}: the table has no column {name}", hint)
             if (found := there.field(name).type) != self._type(kind):
-                raise OutputError(f"{table}: {name} is {found}, not {self._type(kind)}", hint)
+                raise OutputError(f"{self.name}: {name} is {found}, not {self._type(kind)}", hint)
         if list(partitions) != [MONTH]:
             shown = ", ".join(partitions) or "nothing"
-            raise OutputError(f"{table}: the table is partitioned by {shown}, not by {MONTH}", hint)
+            raise OutputError(f"{self.name}: the table is partitioned by {shown}, not by {MONTH}", hint)
 
-    def conform(self, rows: pa.Table, schema: pa.Schema, table: str) -> pa.Table:
+    def _conform(self, rows: pa.Table, schema: pa.Schema) -> pa.Table:
         """Rows with the columns of `schema`. Raises StoppedEarly where a value does not fit."""
         found = []
         for field in schema:
@@ -67,7 +70,7 @@ class Lake:
             try:
                 found.append(rows[field.name].cast(field.type))
             except (self.arrow.ArrowInvalid, self.arrow.ArrowNotImplementedError) as error:
-                raise misfit(table, f"{field.name} is {field.type}: {error}") from error
+                raise misfit(self.name, f"{field.name} is {field.type}: {error}") from error
         return self.arrow.table(found, schema=schema)
 
     def renewed(self, there: pa.Table, found: pa.Table, ignored: Collection[str]) -> tuple[pa.Table, int]:
@@ -85,14 +88,36 @@ class Lake:
         whole = self.arrow.concat_tables([there.filter(compute.invert(own)), changed])
         return whole.sort_by(ID), changed.num_rows
 
-    def with_month(self, rows: pa.Table) -> pa.Table:
-        """Rows with their month, which those without a date do not have."""
-        month = self._compute.utf8_slice_codeunits(rows["date"].cast(self.arrow.string()), 0, len("2026-10"))
-        return rows.append_column(MONTH, month)
+    def renewals(
+        self, harvested: Harvested, last: str | None, schema: pa.Schema, read: Callable[[str], pa.Table]
+    ) -> Iterator[tuple[str, pa.Table, int, bool]]:
+        """Each month in which rows differ: all its rows, how many of them differ, whether it had any before.
 
-    def of_month(self, rows: pa.Table, month: str) -> pa.Table:
-        """The rows of one month."""
-        return rows.filter(self._compute.equal(rows[MONTH], month))
+        `last` is what was merged last (see `Harvested.records`); `read` gives the rows of a month that are
+        there.
+        """
+        ignored = stamps(harvested.content)
+        with self._by_month(harvested, last, schema) as found:
+            for month in found.names:
+                before = self._conform(read(month), schema)
+                rows, changed = self.renewed(before, found.table(month), ignored)
+                if changed:
+                    yield month, rows, changed, before.num_rows > 0
+
+    def _by_month(self, harvested: Harvested, last: str | None, schema: pa.Schema) -> Months:
+        """The rows of a harvest that may differ from those in the table, but for those without a date."""
+        kinds = {name: kind for name, kind in columns(harvested.content).items() if name != MONTH}
+        months = Months(self.arrow, schema)
+        convert = converter(self.arrow, kinds, harvested.content)
+        for records in _groups(harvested.records(last)):
+            rows = convert(records)
+            text = rows["date"].cast(self.arrow.string())
+            rows = rows.append_column(MONTH, self._compute.utf8_slice_codeunits(text, 0, len("2026-10")))
+            for month in rows[MONTH].unique().drop_null().to_pylist():
+                own = rows.filter(self._compute.equal(rows[MONTH], month))
+                months.add(month, self._conform(own, schema))
+        months.close()
+        return months
 
     def _equal(self, one: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.ChunkedArray:
         compute = self._compute
@@ -107,10 +132,10 @@ class Lake:
 class Months:
     """Rows by month, in temporary files without names: a kill leaves nothing behind."""
 
-    def __init__(self, lake: Lake, schema: pa.Schema) -> None:
-        self.schema = schema
-        self._lake = lake
-        self._options = lake.arrow.ipc.IpcWriteOptions(compression="zstd")
+    def __init__(self, arrow: Any, schema: pa.Schema) -> None:
+        self._arrow = arrow
+        self._schema = schema
+        self._options = arrow.ipc.IpcWriteOptions(compression="zstd")
         self._files: dict[str, Any] = {}
         self._writers: dict[str, Any] = {}
         self._stack = ExitStack()
@@ -132,7 +157,7 @@ class Months:
             if month not in self._files:
                 file = tempfile.TemporaryFile(prefix="harvester-")  # noqa: SIM115  # closed at the end
                 self._stack.enter_context(file)
-                writer = self._lake.arrow.ipc.new_stream(file, self.schema, options=self._options)
+                writer = self._arrow.ipc.new_stream(file, self._schema, options=self._options)
                 self._files[month], self._writers[month] = file, writer
             self._writers[month].write_table(rows)
 
@@ -145,30 +170,16 @@ class Months:
     def batches(self, month: str) -> Iterator[pa.RecordBatch]:
         """The rows of one month."""
         self._files[month].seek(0)
-        yield from self._lake.arrow.ipc.open_stream(self._files[month])
+        yield from self._arrow.ipc.open_stream(self._files[month])
 
     def table(self, month: str) -> pa.Table:
         """The same as one table."""
-        return self._lake.arrow.Table.from_batches(self.batches(month), self.schema)
+        return self._arrow.Table.from_batches(self.batches(month), self._schema)
 
     def reader(self) -> pa.RecordBatchReader:
         """All rows, a month after the other."""
         batches = (batch for month in self.names for batch in self.batches(month))
-        return self._lake.arrow.RecordBatchReader.from_batches(self.schema, batches)
-
-
-def by_month(lake: Lake, harvested: Harvested, last: str | None, schema: pa.Schema, table: str) -> Months:
-    """The rows of a harvest that may differ from those in the table (see `Harvested.records`)."""
-    kinds = {name: kind for name, kind in columns(harvested.content).items() if name != MONTH}
-    months = Months(lake, schema)
-    convert = converter(lake.arrow, kinds, harvested.content)
-    for records in _groups(harvested.records(last)):
-        rows = lake.with_month(convert(records))
-        for month in rows[MONTH].unique().to_pylist():
-            if month is not None:
-                months.add(month, lake.conform(lake.of_month(rows, month), schema, table))
-    months.close()
-    return months
+        return self._arrow.RecordBatchReader.from_batches(self._schema, batches)
 
 
 def _groups(those: Iterable[list[Record]]) -> Iterator[list[Record]]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from harvester.export.tables.months import Lake
+from harvester.export.tables.months import LakeTable
 from tests.export.tables.harvests import after, differing, ledger, night, usage
 from tests.export.tables.kits import DeltaKit, IcebergKit, Kit, merge
 
@@ -106,15 +106,15 @@ def test_only_what_differs_is_sent(kit: Kit, tmp_path: Path, monkeypatch: pytest
     b = ledger(tmp_path / "b.ledger", night(20, changed=3), "run-2")
     merge(kit, a)
     read = []
-    renewed = Lake.renewed
+    renewed = LakeTable.renewed
 
     def recorded(
-        lake: Lake, there: pa.Table, found: pa.Table, ignored: frozenset[str]
+        lake: LakeTable, there: pa.Table, found: pa.Table, ignored: frozenset[str]
     ) -> tuple[pa.Table, int]:
         read.append(found.num_rows)
         return renewed(lake, there, found, ignored)
 
-    monkeypatch.setattr(Lake, "renewed", recorded)
+    monkeypatch.setattr(LakeTable, "renewed", recorded)
     assert merge(kit, b, a).rows == 3
     assert read == ([] if kit.form == "postgres" else [3])
 
