@@ -75,7 +75,7 @@ def forked_command() -> Path:
 def _serve(address: str) -> None:
     """For each connection: a process that runs the program, and one that waits for it."""
     import harvester.cli as program  # noqa: PLC0415  # this is what is imported beforehand
-    from harvester.cli import accounts, display, export, run, unused, verify  # noqa: F401, PLC0415
+    from harvester.cli import accounts, export, run, unused, verify  # noqa: F401, PLC0415
 
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address + ".new")

@@ -69,8 +69,6 @@ def write_lines(found: Loaded, output: str, what: str, pages: Pages, log: EventL
 
     Raises:
         OutputError: `output` cannot be written; nothing was requested.
-        StoppedEarly: it cannot be written any more.
-        StopRun: as `listing.list_accounts`.
     """
     mode, name, control = found.settings.file_mode, f"the list of {what}", Control()
     lines = _harmless_lines if for_a_person(output) else _lines
@@ -86,11 +84,7 @@ def write_lines(found: Loaded, output: str, what: str, pages: Pages, log: EventL
 
 
 def collected(found: Loaded, what: str, pages: Pages, log: EventLog) -> list[Any]:
-    """All that is listed.
-
-    Raises:
-        StopRun: as `listing.list_accounts`.
-    """
+    """All that is listed."""
     records: list[Any] = []
     with log_shown(found.settings, found.warnings):
         run_blocking(lambda: _listed(what, pages, log, records.extend, Control()))

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from typing import Any
 
 import click
 
-from harvester.cli.display import harvest_shown
-from harvester.cli.options import DRY_RUN, INPUTS, SettingsCommand, loaded, setting_options
+from harvester.api import Harvest
+from harvester.cli.options import DRY_RUN, INPUTS, SettingsCommand, loaded, log_shown, setting_options
+from harvester.event_loop import run_blocking, signals_stopping
+from harvester.export.output import OutputSpec
+from harvester.parts import lane_quotas
 from harvester.plan import plan
-from harvester.settings import SECTIONS
+from harvester.report.closing import closing_of, show_closing
+from harvester.report.event_log import EventLog
+from harvester.report.github import tell_closing
+from harvester.report.log import Lines
+from harvester.report.progress import mode_of, progress_shown
+from harvester.report.snapshot import Monitor
+from harvester.report.summary import Report, summary_document
+from harvester.settings import SECTIONS, Loaded
+from harvester.settings.settings import Settings
 
 
 @click.command(cls=SettingsCommand, params=[INPUTS, *setting_options(*SECTIONS), DRY_RUN])
@@ -38,4 +51,42 @@ def command(*, dry_run: bool, **options: Any) -> int:
         for line in plan(found.settings).lines():
             click.echo(line)
         return 0
-    return harvest_shown(found.settings, found.warnings).status
+    return _harvest_shown(found)
+
+
+def _harvest_shown(found: Loaded) -> int:
+    """Harvest what the settings say; log, progress and closing lines go to stderr."""
+    settings = found.settings
+    with log_shown(settings, found.warnings) as lines:
+        gc.freeze()  # what is loaded by now stays: no need to look through it again and again
+        report = run_blocking(lambda: _harvest(settings, lines))
+        show_closing(report, lines, log_format=settings.log_format, verbosity=settings.verbosity)
+        tell_closing(closing_of(summary_document(report), lines.redact), os.environ)
+    return report.status
+
+
+async def _harvest(settings: Settings, lines: Lines) -> Report:
+    log = EventLog(_failures_of(settings))
+    async with Harvest(settings, log.observe) as harvest:
+        mode = mode_of(
+            settings.progress,
+            output=settings.output,
+            log_format=settings.log_format,
+            verbosity=settings.verbosity,
+        )
+        monitor = Monitor(harvest.tally, lane_quotas(settings), in_flight=lambda: harvest.in_flight)
+        with signals_stopping(harvest.stop):
+            async with progress_shown(mode, monitor, lines):
+                report = await harvest.run()
+        log.finish()
+        return report
+
+
+def _failures_of(settings: Settings) -> str | None:
+    """The failures file, in words; None where failures are only logged."""
+    if settings.failures is not None:
+        return str(settings.failures)
+    spec = OutputSpec.of(settings)
+    if spec.parted:
+        return f"_failures.ndjson in {settings.output}"
+    return f"{settings.output}.failures.ndjson" if spec.kind == "file" else None

@@ -81,7 +81,7 @@ def warm_programs(at: Tenant, cwd: Path | None = None) -> Iterator[WarmPrograms]
 def _serve() -> None:
     """For each line on stdin: fork a run, say its process ID and, once it has ended, its status."""
     from harvester import cli  # noqa: PLC0415  # this is what is warm
-    from harvester.cli import display, run  # noqa: F401, PLC0415
+    from harvester.cli import run  # noqa: F401, PLC0415
 
     while line := sys.stdin.buffer.readline():
         request = orjson.loads(line)
