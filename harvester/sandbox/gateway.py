@@ -85,7 +85,7 @@ class Gateway:
         self.population = Population(options)
         self.tally = Tally()
         self.tokens = Tokens(options.secret, options.token_life, clock)
-        self._gates: dict[tuple[str, str], Gate] = {}
+        self._gates: dict[str, Gate] = {}
         self._listed: Counter[str] = Counter()
         self._random = Random(options.seed)  # noqa: S311  # spreads latency, guards nothing
         self._draw = partial(draw, seed=options.seed, streak=options.fault_streak)
@@ -140,10 +140,10 @@ class Gateway:
         if call.version not in self._options.versions:
             raise error(404)
         client_id = self.tokens.client_of(request.headers.get("Authorization"))
-        self.tally.lanes[f"{client_id}/{call.version}"].append(now)
-        key = (client_id, call.version)
-        if (gate := self._gates.get(key)) is None:
-            gate = self._gates[key] = Gate(self._quota, self._options, self._began, self._clock)
+        lane = f"{client_id}/{call.version}"
+        self.tally.lanes[lane].append(now)
+        if (gate := self._gates.get(lane)) is None:
+            gate = self._gates[lane] = Gate(self._quota, self._options, self._began, self._clock)
         await self._pass_gate(gate, now)
         if request.method != "GET":
             raise error(405)
@@ -171,7 +171,7 @@ class Gateway:
 
     async def _operate(self, request: web.BaseRequest, call: Call, gate: Gate) -> web.Response:
         asked, subject = self.tally.asked, call.subject
-        if call.collection != USAGES:
+        if call.collection != USAGES:  # page by page
             asked, subject = self._listed, request.rel_url.raw_path_qs
         attempt = asked[subject]
         asked[subject] += 1

@@ -89,10 +89,6 @@ class Faults:
     source_status: int | None = None
 
 
-def _today() -> date:
-    return datetime.now(UTC).date()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxOptions:
     """A simulated tenant. Times are seconds; equal options give equal populations and equal faults.
@@ -106,7 +102,7 @@ class SandboxOptions:
     without_usage: float = 0.25
     """Share of the sources that report no usage: INCOMPLETE, and every account of theirs is empty."""
     seed: int = 1
-    today: date = field(default_factory=_today)
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
     """The day that usage is counted back from (UTC)."""
     rows: int | None = None
     """Every account has this many rows, months counted back from `today`, and every source reports usage
