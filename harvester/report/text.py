@@ -145,12 +145,19 @@ def wrap(text: str, width: int | None, indent: int = 0) -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, each column as wide as it must be; a cell that is very long sticks out alone."""
-    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    """Rows as lines, the first of which is the header, each column as wide as it must be.
+
+    A cell that is very long sticks out alone; figures are set flush right.
+    """
+    shapes = []
+    for number, (head, *cells) in enumerate(zip(*rows, strict=True)):
+        width = min(max(map(len, (head, *cells))), _WIDEST)
+        shapes.append(f"{'>' if number and all(map(_is_figure, cells)) else '<'}{width}")
+    return ["  ".join(map(format, row, shapes)).rstrip() for row in rows]
+
+
+def _is_figure(cell: str) -> bool:
+    return cell == "–" or cell.rstrip("%").replace(",", "").replace(".", "").isdecimal()
 
 
 def cut(text: str, width: int, mark: str = "…") -> str:

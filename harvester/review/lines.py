@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from harvester.report.text import cut, percent, plural, safe, safe_json
+from harvester.report.text import aligned, cut, percent, plural, safe, safe_json
 from harvester.review.answer import cell_text
 from harvester.review.review import ReviewedAccount, values_of
 from harvester.review.states import State
@@ -64,7 +64,7 @@ def totals_lines(by: str, groups: Groups, form: Form, *, guard: bool = True) -> 
     if form == "table":
         shown = [[cut(safe(name), _WIDEST_CELL) or "(none)" for name in names]]
         shown += [list(map(_figure, column)) for column in figures]
-        return _aligned([header, *zip(*shown, strict=True)])
+        return [f"{line}\n" for line in aligned([header, *zip(*shown, strict=True)])]
     if form == "csv":
         return [csv_header(header), *csv_lines(header, [names, *figures], guard=guard)]
     return _json_lines(header, [names, *figures])
@@ -138,7 +138,8 @@ def account_table(
     shown = list(islice(every, MOST_SHOWN))
     if shown:
         header = columns or [one for one in TABLE_COLUMNS if any(account.get(one) for account in shown)]
-        yield from _aligned([header, *([_cell(account, column) for column in header] for account in shown)])
+        rows = [[_cell(account, column) for column in header] for account in shown]
+        yield from (f"{line}\n" for line in aligned([header, *rows]))
     if more := sum(1 for _ in every):
         yield f"… and {plural(more, 'more account')}: write all of them to a file with -o unused.csv\n"
 
@@ -154,22 +155,3 @@ def _figure(number: float | None) -> str:
     if number is None:
         return "–"
     return f"{number:,}" if isinstance(number, int) else percent(number)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, each column as wide as it must be; figures are set flush right."""
-    columns = list(zip(*rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    right = [at > 0 and all(_is_figure(cell) for cell in column[1:]) for at, column in enumerate(columns)]
-    lines = []
-    for row in rows:
-        cells = (
-            cell.rjust(width) if flush else cell.ljust(width)
-            for cell, width, flush in zip(row, widths, right, strict=True)
-        )
-        lines.append("  ".join(cells).rstrip() + "\n")
-    return lines
-
-
-def _is_figure(cell: str) -> bool:
-    return cell == "–" or cell.rstrip("%").replace(",", "").replace(".", "").isdecimal()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from harvester.errors import SettingError, UsageError
+from harvester.errors import SettingError, UsageError, did_you_mean
 from harvester.ledger import AccountSummary, LedgerReader, SourceStatus
 from harvester.ledger.decode import decode
 from harvester.report.text import cut, safe
@@ -186,8 +185,7 @@ class Review:
         """Raise SettingError where there is no such column, with the nearest names."""
         known = self.columns()
         if column not in known:
-            near = get_close_matches(column, known, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"give any of {', '.join(known)}"
+            hint = did_you_mean(column, known, f"give any of {', '.join(known)}")
             raise SettingError(setting, f"{column!r} is not a column", hint)
 
     # --- in two steps, for whoever counts all accounts and shows few
