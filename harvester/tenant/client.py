@@ -23,10 +23,10 @@ from harvester.errors import AccessDenied
 from harvester.events import LaneDropped, Observer, RequestEnded
 from harvester.model import Answered, Fault, NotSent, Outcome, Quota, Reason, Shard, Throttled, TokenRejected
 from harvester.tenant.connection import Connection
-from harvester.tenant.grant import ClientCredentials, ReadyToken
+from harvester.tenant.grant import ClientCredentials, ReadyToken, Token
 from harvester.tenant.rate_limit import Limiter
 from harvester.tenant.request import Request, Unanswered
-from harvester.tenant.token import Token, Tokens
+from harvester.tenant.token import Tokens
 
 T = TypeVar("T")
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias, TypeGuard
+from typing import Final, TypeAlias, TypeGuard
 from urllib.parse import urlencode
+
+from multidict import CIMultiDict
 
 from harvester.credentials import Credentials
 from harvester.errors import AccessDenied
@@ -23,17 +25,24 @@ _DENIED: Final = frozenset({400, 401, 403})
 _NO_ENDPOINT: Final = frozenset({404, 405, 410})
 
 
-class Grant(NamedTuple):
-    """A token and how long it lives, in seconds (None: unknown)."""
+@dataclass(slots=True, eq=False)
+class Token:
+    """A token as the headers that it is sent in, prepared once. It expires at `due`, in the loop's time.
 
-    token: str
-    seconds: float | None
+    `due` is None where that is not known; `accepted` says that a request with the token was answered.
+    """
 
-    def __repr__(self) -> str:
-        return f"<Grant seconds={self.seconds}>"
+    headers: CIMultiDict[str] = field(repr=False)
+    due: float | None
+    accepted: bool = False
+
+    @classmethod
+    def of(cls, value: str, due: float | None) -> Token:
+        """A bearer token."""
+        return cls(CIMultiDict({"Authorization": f"Bearer {value}"}), due)
 
 
-Granted: TypeAlias = Grant | AccessDenied | Fault
+Granted: TypeAlias = Token | AccessDenied | Fault
 """A token; why there is none to be had; or what may pass."""
 
 
@@ -81,7 +90,7 @@ class ClientCredentials:
     def _read(self, response: Response, sent_at: float) -> Granted:
         if response.status == OK:
             granted = _grant_of(response.body, sent_at)
-            self._worked = self._worked or isinstance(granted, Grant)
+            self._worked = self._worked or isinstance(granted, Token)
             return granted
         if response.status in _DENIED:
             return AccessDenied(
@@ -123,7 +132,7 @@ class ReadyToken:
                 "give a client ID and secret instead, so that tokens can be renewed",
             )
         self._used = value
-        return Grant(value, None)
+        return Token.of(value, None)
 
 
 def _read_file(path: Path) -> str | AccessDenied:
@@ -139,7 +148,7 @@ def _is_token(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value) and value.isascii() and value.isprintable()
 
 
-def _grant_of(body: bytes, sent_at: float) -> Grant | Fault:
+def _grant_of(body: bytes, sent_at: float) -> Token | Fault:
     try:
         document = loads(body)
     except NotJson as error:
@@ -150,4 +159,4 @@ def _grant_of(body: bytes, sent_at: float) -> Grant | Fault:
     life = document.get("expires_in")
     if isinstance(life, bool) or not isinstance(life, (int, float)) or life <= 0:
         life = _FALLBACK_LIFE
-    return Grant(value, float(life))
+    return Token.of(value, sent_at + life)

@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from multidict import CIMultiDict
-
 from harvester.errors import AccessDenied
 from harvester.event_loop import wait_for
 from harvester.events import ClientDropped, Observer, TokenFailed, TokenRenewed
 from harvester.model import Fault
-from harvester.tenant.grant import Grant, Granted
+from harvester.tenant.grant import Granted, Token
 from harvester.waiting import delay, pause
 
 _RENEW_AHEAD: Final = 0.3
@@ -33,18 +31,6 @@ _SOME_REJECTED: Final = 2
 """As if so many had been, where they serve for a while: up to a second between two of them."""
 _WITHOUT_HOPE: Final = 30.0
 """Seconds between attempts that waiting cannot help: each may be one more wrong password for a proxy."""
-
-
-@dataclass(slots=True, eq=False)
-class Token:
-    """A token as the headers that it is sent in, prepared once. It expires at `due`, in the loop's time.
-
-    `accepted` says that a request with it was answered.
-    """
-
-    headers: CIMultiDict[str] = field(repr=False)
-    due: float | None
-    accepted: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -145,11 +131,11 @@ class Tokens:
         while self.denied is None:
             asked_at = self.clock()
             result = await self.source(asked_at)
-            if isinstance(result, Grant):
+            if isinstance(result, Token):
                 self.failing_since = self.last_fault = None
-                self.observer(TokenRenewed(self.client, result.seconds))
-                headers = CIMultiDict({"Authorization": f"Bearer {result.token}"})
-                return Token(headers, None if result.seconds is None else asked_at + result.seconds)
+                life = None if result.due is None else round(result.due - asked_at, 3)
+                self.observer(TokenRenewed(self.client, life))
+                return result
             if isinstance(result, AccessDenied):
                 self.deny(result)
                 return None

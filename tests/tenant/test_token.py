@@ -14,7 +14,7 @@ from harvester.errors import AccessDenied, SettingError
 from harvester.events import ClientDropped, Event, RequestEnded, TokenFailed, TokenRenewed
 from harvester.model import Fault, Reason
 from harvester.tenant.connection import Connection
-from harvester.tenant.grant import ClientCredentials, Grant, Granted, ReadyToken
+from harvester.tenant.grant import ClientCredentials, Granted, ReadyToken, Token
 from harvester.tenant.token import Tokens
 from tests.tenant.servers import always, in_turn, raw_server, response
 from tests.virtual_loop import run
@@ -39,7 +39,7 @@ class Mint:
         if self.others:
             return self.others.pop(0)
         self.made += 1
-        return Grant(f"token-{self.made}", self.life)
+        return Token.of(f"token-{self.made}", None if self.life is None else sent_at + self.life)
 
 
 class Bench:
@@ -297,6 +297,13 @@ def test_a_client_that_is_dropped_needs_no_more_tokens() -> None:
 # --- the token endpoint
 
 
+def bearer(granted: Granted) -> tuple[str, float | None]:
+    """A token, and for how long it lives from now."""
+    assert isinstance(granted, Token)
+    life = None if granted.due is None else granted.due - asyncio.get_running_loop().time()
+    return granted.headers["Authorization"].removeprefix("Bearer "), life and round(life)
+
+
 async def asked(*payloads: bytes, events: list[Event] | None = None) -> Granted:
     clock = asyncio.get_running_loop().time
     granted: Granted | None = None
@@ -318,7 +325,7 @@ async def test_the_grant_is_the_one_of_the_api() -> None:
     async with raw_server(always(response(b'{"access_token":"abc","expires_in":749}'))) as server:
         connection = Connection(server.url + "/gateway", environ={})
         source = ClientCredentials(CLIENT, connection, events.append, clock)
-        assert await source.fetch(clock()) == Grant("abc", 749.0)
+        assert bearer(await source.fetch(clock())) == ("abc", 749.0)
         await connection.close()
     request = server.requests[0]
     assert request.head.startswith("POST /gateway/oauth/token HTTP/1.1")
@@ -336,7 +343,7 @@ async def test_the_grant_is_the_one_of_the_api() -> None:
 async def test_a_nonsensical_life_falls_back(expires_in: bytes) -> None:
     """Where expires_in makes no sense, a careful life is assumed."""
     granted = await asked(response(b'{"access_token":"abc","expires_in":' + expires_in + b"}"))
-    assert granted == Grant("abc", 600.0)
+    assert bearer(granted) == ("abc", 600.0)
     assert "abc" not in repr(granted)
 
 
@@ -416,7 +423,7 @@ async def test_a_canceled_request_for_a_token_is_counted() -> None:
 async def test_a_ready_token_serves_until_it_is_rejected() -> None:
     """Given as such, it is used once; when a new one is wanted, there is none."""
     source = ReadyToken(Credentials(access_token=" abc\n".strip()))
-    assert await source.fetch(0) == Grant("abc", None)
+    assert bearer(await source.fetch(0)) == ("abc", None)
     denied = await source.fetch(0)
     assert isinstance(denied, AccessDenied)
     assert "rejected or has expired" in str(denied)
@@ -428,9 +435,9 @@ async def test_a_token_file_is_read_again_for_each_renewal(tmp_path: Path) -> No
     path = tmp_path / "token"
     path.write_text("abc\n")
     source = ReadyToken(Credentials(access_token_file=path))
-    assert await source.fetch(0) == Grant("abc", None)
+    assert bearer(await source.fetch(0)) == ("abc", None)
     path.write_text("def")
-    assert await source.fetch(0) == Grant("def", None)
+    assert bearer(await source.fetch(0)) == ("def", None)
     assert isinstance(await source.fetch(0), AccessDenied)
 
 
