@@ -17,7 +17,7 @@ from harvester.events import Observer, RequestEnded
 from harvester.model import Fault, Reason, Throttled, TokenRejected
 from harvester.tenant.connection import Connection, Response
 from harvester.tenant.exact_json import NotJson, loads
-from harvester.tenant.request import OK, explain, not_json, refusal, wrong_shape
+from harvester.tenant.request import OK, as_fault, explain, not_json, refusal, wrong_shape
 
 _FALLBACK_LIFE: Final = 600.0
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -99,11 +99,8 @@ class ClientCredentials:
                 "check client ID and secret, and that the personal access token still exists",
             )
         refused = refusal(response, sent_at)
-        if isinstance(refused, Fault):
-            return refused
-        if isinstance(refused, Throttled):
-            wait = refused.retry_after
-            return Fault(sent_at, Reason.THROTTLED, refused.detail, status=response.status, retry_after=wait)
+        if isinstance(refused, (Fault, Throttled)):
+            return as_fault(refused)
         detail = refused.detail
         nowhere = response.status in _NO_ENDPOINT and not self._worked
         if nowhere:

@@ -79,6 +79,14 @@ def refusal(response: Response, sent_at: float) -> Unanswered:
     return Fault(sent_at, reason, detail, status=status, tracking_id=tracking_id, retry_after=wait)
 
 
+def as_fault(outcome: Fault | Throttled) -> Fault:
+    """A 429 as a fault like others, for whoever treats it as one."""
+    if isinstance(outcome, Fault):
+        return outcome
+    detail, wait = outcome.detail, outcome.retry_after
+    return Fault(outcome.sent_at, Reason.THROTTLED, detail, status=429, retry_after=wait)
+
+
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait as the headers ask, None where they say nothing that makes sense."""
     return parse_retry_after(headers.get("Retry-After"), headers.get("Date"), datetime.now(UTC))

@@ -10,7 +10,7 @@ from harvester.errors import AccessDenied, StoppedEarly, StopRun, UsageError
 from harvester.events import OutageBegan, OutageEnded, OutageProbed
 from harvester.model import Answered, Fault, Outcome, Reason, Refused, Throttled, TokenRejected
 from harvester.tenant.client import Lane
-from harvester.tenant.request import Request
+from harvester.tenant.request import Request, as_fault
 from harvester.waiting import UnavailableUntil, delay
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class Retrying:
                 failures += 1
                 if tries is not None and (isinstance(outcome, Throttled) or outcome.connected):
                     if failures >= tries:
-                        return _as_fault(outcome)
+                        return as_fault(outcome)
                     seconds = delay(failures, self._tenant.rng)
                 else:
                     seconds = self._unavailable(outcome, failures)
@@ -155,9 +155,3 @@ class Retrying:
             f"(401: {rejected.detail})",
             "check client ID, secret and base URL; a ready token must belong to this tenant",
         )
-
-
-def _as_fault(outcome: Fault | Throttled) -> Fault:
-    if isinstance(outcome, Fault):
-        return outcome
-    return Fault(outcome.sent_at, Reason.THROTTLED, outcome.detail or "HTTP 429", status=429)
