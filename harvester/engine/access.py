@@ -117,7 +117,7 @@ class Access:
 
     def judge(self, lane: LaneStanding) -> None:
         """Decide about a lane that is not proven, and about its client, once there is enough to go by."""
-        found = policy.verdict(lane, known_good=self._has_known_good)
+        found = policy.verdict(lane, known_good=self.scheduler.known_good is not None)
         if found is not None:
             self._carry_out(lane, found)
 
@@ -128,7 +128,7 @@ class Access:
             return
         found = policy.undecided(
             client,
-            known_good=self._has_known_good,
+            known_good=self.scheduler.known_good is not None,
             others_proven=any(lane.proven for lane in self.standings.live if lane.client is not client),
         )
         self._carry_out(client.lanes[0], found)
@@ -152,10 +152,6 @@ class Access:
             for lane in client.lanes:
                 work.avoid |= lane.bit
             self.scheduler.again(work)
-
-    @property
-    def _has_known_good(self) -> bool:
-        return self.scheduler.known_good is not None
 
     # --- dropping
 
