@@ -33,21 +33,32 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     """
     for coding in reversed([part.strip().lower() for part in encoding.split(",")]):
         if coding in ("gzip", "x-gzip", "deflate"):
-            body = _unpack(body, limit)
+            # "deflate" is the zlib format, but some servers send the bare stream
+            bare = coding == "deflate" and not _has_header(body)
+            body = _unpack(body, limit, -zlib.MAX_WBITS if bare else _ANY_HEADER)
         elif coding and coding != "identity":
             detail = f"the response is encoded as {coding[:20]!r}, which was not asked for"
             raise BadBody(Reason.NOT_JSON, detail)
     return body
 
 
-def _unpack(body: bytes, limit: int) -> bytes:
+def _has_header(body: bytes) -> bool:
+    """Whether it begins as RFC 1950 says: method 8, and a checksum of two bytes."""
+    return body[:1] != b"" and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0  # noqa: PLR2004
+
+
+def _unpack(body: bytes, limit: int, wbits: int) -> bytes:
     plain = bytearray()
     member = None
+    ended = False
     for start in range(0, len(body), _STEP):
         data = body[start : start + _STEP]
         while data:
             if member is None:
-                member = zlib.decompressobj(_ANY_HEADER)
+                data = data.lstrip(b"\0") if ended else data  # padding, which gzip ignores, too
+                if not data:
+                    break
+                member = zlib.decompressobj(wbits)
             try:
                 plain += member.decompress(data, limit + 1 - len(plain))
             except zlib.error as error:
@@ -56,7 +67,7 @@ def _unpack(body: bytes, limit: int) -> bytes:
                 raise too_large(limit)
             data = member.unused_data
             if member.eof:
-                member = None
+                member, ended = None, True
     if member is not None or not body:
         raise BadBody(Reason.TRUNCATED, "the compressed response is cut off")
     return bytes(plain)

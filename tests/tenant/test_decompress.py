@@ -80,7 +80,11 @@ def test_damaged_and_unknown_codings_are_told(body: bytes, coding: str, reason: 
     assert caught.value.reason == reason
 
 
-def test_stacked_codings_are_undone() -> None:
-    """In reverse order."""
+def test_stacked_bare_and_padded_codings_are_undone() -> None:
+    """Codings are undone in reverse order; a bare deflate stream and zero padding are understood."""
     assert decompress(gzip.compress(zlib.compress(b"[]"), mtime=0), "deflate, x-gzip", 100) == b"[]"
+    bare = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    assert decompress(bare.compress(b"[]") + bare.flush(), "deflate", 100) == b"[]"
+    padded = gzip.compress(b"[", mtime=0) + bytes(9000) + gzip.compress(b"]", mtime=0)
+    assert decompress(padded, "gzip", 100) == b"[]"
     assert decompress(b"[]", "identity, ", 100) == b"[]"
