@@ -39,12 +39,19 @@ def explain(error: BaseException, status: int) -> None:
     """Say on stderr what ended the command, in a sentence; on GitHub Actions, on the run's page too."""
     if isinstance(error, _SILENT):
         return
-    if isinstance(error, click.ClickException):
-        error.show()
-        sentence = error.format_message()
-    else:
-        sentence = str(error) or "there is not enough memory"
-        click.echo(f"harvester: {sentence}", err=True)
+    sentence = _usage(error) if isinstance(error, click.ClickException) else str(error)
+    sentence = sentence or "there is not enough memory"
+    click.echo(f"harvester: {sentence}", err=True)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         github = importlib.import_module("harvester.report.github")  # for nobody else
         github.tell_error(sentence, status, os.environ)
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with the command line, and where to look."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    problem = error.format_message()
+    if context is None:
+        return problem
+    end = "" if problem.endswith((".", "?")) else "."
+    return f"{problem}{end} See `{context.command_path} --help`"

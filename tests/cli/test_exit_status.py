@@ -54,8 +54,8 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full
         (BrokenPipeError(32, "Broken pipe"), 141, ""),
         (KeyboardInterrupt(), 130, ""),
         (click.exceptions.Abort(), 130, ""),
-        (click.UsageError("not so"), 2, "Error: not so\n"),
-        (click.FileError("x", "gone"), 2, "Error: Could not open file 'x': gone\n"),
+        (click.UsageError("not so"), 2, "harvester: not so\n"),
+        (click.FileError("x", "gone"), 2, "harvester: Could not open file 'x': gone\n"),
         (InvalidAccountId("'' is empty"), 2, "harvester: '' is empty\n"),
         (InternalError("sums differ"), 1, "harvester: sums differ\n"),
         (
@@ -95,6 +95,28 @@ def test_github_shows_what_ended_a_command(
     assert cli._run(["rnu-nothing"]) == 2
     assert "::error" in capsys.readouterr().err
     assert "(exit status 2)" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["run", "--nosuch"],
+            "No such option '--nosuch'. Did you mean '--no-fresh'? See `harvester run --help`",
+        ),
+        (["unused"], "Missing argument 'LEDGER'. See `harvester unused --help`"),
+        (["unused", "x", "--grace", "y"], "Invalid value for '--grace': 'y' is not a duration"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_one_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says what is wrong and where to look, on one line."""
+    assert cli._run(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"harvester: {sentence}")
+    assert said.count("\n") == 1
 
 
 def test_a_bug_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
