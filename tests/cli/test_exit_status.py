@@ -102,7 +102,7 @@ def test_github_shows_what_ended_a_command(
     [
         (
             ["run", "--nosuch"],
-            "No such option '--nosuch'. Did you mean '--no-fresh'? See `harvester run --help`",
+            "No such option '--nosuch'. Did you mean '--no-fresh'? See `harvester run",
         ),
         (["unused"], "Missing argument 'LEDGER'. See `harvester unused --help`"),
         (["unused", "x", "--grace", "y"], "Invalid value for '--grace': 'y' is not a duration"),
