@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, Final, TypeAlias
 
 from harvester import parts
 from harvester.engine import Engine
+from harvester.engine.limits import deadline_passed
 from harvester.errors import StopRun
 from harvester.events import ListChanged, ListRead, Observer, Warned
 from harvester.ledger import Ledger, ListSummary
@@ -108,20 +109,44 @@ class Fetching:
             self._settings, observer=self._observe, memory=memory, spare=spare
         ) as tenant:
             await ledger.save_lanes({lane.label: lane.api_version for lane in tenant.lanes})
-            return await self._request(tenant, ledger, own_list, ahead, release)
+            began = tenant.clock()
+            async with _memory_saved(tenant, ledger):
+                with self._stopped_at_the_deadline():
+                    await self._prepare(tenant, ledger, own_list)
+            spent = tenant.clock() - began
+            return await self._request(tenant, ledger, spent, ahead, release)
 
-    async def _request(
-        self, tenant: Tenant, ledger: Ledger, own_list: bool, ahead: int | None, release: bool
-    ) -> StopRun | None:
+    async def _prepare(self, tenant: Tenant, ledger: Ledger, own_list: bool) -> None:
+        """Find out what there is to request."""
         if own_list:
             await self._list(tenant, ledger)
         await self._ask_sources(tenant, ledger)
         if self._settings.skip_unreported:
             await ledger.settle_unreported()
+
+    @contextmanager
+    def _stopped_at_the_deadline(self) -> Iterator[None]:
+        """As long as there is no engine, which looks after it itself."""
+        deadline = self._settings.deadline
+        if deadline is None:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(deadline, self.stop, deadline_passed())
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    async def _request(
+        self, tenant: Tenant, ledger: Ledger, spent: float, ahead: int | None, release: bool
+    ) -> StopRun | None:
+        """Request the accounts; `spent` seconds of the time until the deadline have passed."""
+        deadline = self._settings.deadline
         engine = Engine(
             tenant.lanes,
             ledger,
             **parts.engine_options(self._settings),
+            deadline=None if deadline is None else max(0.0, deadline - spent),
             ahead=ahead,
             release_behind_reader=release,
             observer=self._observe,
@@ -154,8 +179,7 @@ class Fetching:
         """Add the tenant's own accounts; what is learned about sources and quotas is saved with them."""
         usage = SourceUsage(tenant.lanes, await ledger.sources())
         await ledger.save_facts({_LISTING: None})
-        async with _memory_saved(tenant, ledger):
-            await self._read(ledger, self._listed(tenant, ledger, usage))
+        await self._read(ledger, self._listed(tenant, ledger, usage))
         await ledger.save_facts({_LISTING: _listing_fact(self._settings)})
 
     async def _listed(self, tenant: Tenant, ledger: Ledger, usage: SourceUsage) -> Batches:

@@ -285,7 +285,6 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     """What `engine.Engine` takes of the settings."""
     return {
         "attempts": settings.attempts,
-        "deadline": settings.deadline,
         "max_failures": settings.max_failures,
         "max_outage": settings.max_outage,
         "stop_grace": settings.stop_grace,

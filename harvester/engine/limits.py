@@ -36,7 +36,7 @@ class Limits:
     def exceeded(self, now: float, lanes: Sequence[LaneStanding], trouble: Trouble | None) -> StopRun | None:
         """Why the run must end now, if it must. `lanes` are those in use."""
         if self.deadline is not None and now >= self.deadline:
-            return StoppedEarly("the deadline has passed", RESUMABLE)
+            return deadline_passed()
         for lane in lanes:
             if (fault := lane.lane.permanent_fault) is not None:
                 return UsageError(fault.detail)
@@ -62,6 +62,11 @@ class Limits:
             return None
         what = lane.waiting_for or "a pause"
         return StoppedEarly(f"waiting for {what} would take {resumes_in:.0f} s, beyond {limit}", RESUMABLE)
+
+
+def deadline_passed() -> StoppedEarly:
+    """The time that `--deadline` gives is over."""
+    return StoppedEarly("the deadline has passed", RESUMABLE)
 
 
 def _unavailable(seconds: float, trouble: Trouble) -> StoppedEarly:

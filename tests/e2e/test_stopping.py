@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 from typing import IO
@@ -90,6 +91,21 @@ def harvest(there: Tenant, ids: Path, output: Path, stderr: IO[bytes]) -> subpro
         stdin=subprocess.DEVNULL,
         stderr=stderr,
     )
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own list", "list with sources"])
+def test_the_deadline_holds_before_the_first_account(own: bool, tmp_path: Path) -> None:
+    """While the tenant is asked for its accounts, or about the sources of a list."""
+    with tenant("--accounts", "5", "--latency", "60s") as there:
+        listed, output = tmp_path / "ids.ndjson", tmp_path / "usages.ndjson"
+        listed.write_text('{"id":"a","sourceId":"s"}\n')
+        what = ("--list",) if own else (listed,)
+        began = time.monotonic()
+        status, said = run("run", *what, "-o", output, "--deadline", "2s", at=there)
+        assert status == 5, said.err
+        assert time.monotonic() - began < 20
+        assert "the deadline has passed" in said.err
+        assert not output.exists()
 
 
 @pytest.mark.parametrize("lines", [0, 3], ids=["nothing has come", "some has come"])
