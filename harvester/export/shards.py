@@ -134,10 +134,10 @@ def merged(shards: Sequence[Iterator[list[Entry]]]) -> Iterator[list[Entry]]:
 def _before(bound: int, waiting: dict[int, list[Entry]]) -> list[Entry]:
     """Take the entries up to this position, in order."""
     found: list[Entry] = []
-    for entries in waiting.values():
+    for index, entries in waiting.items():
         end = bisect_right(entries, bound, key=lambda entry: entry.position)
         found += entries[:end]
-        del entries[:end]
+        waiting[index] = entries[end:]  # a slice is its reader's, too, and stays as it is
     found.sort(key=lambda entry: entry.position)
     for one, next_one in pairwise(found):
         if one.position == next_one.position:

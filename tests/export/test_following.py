@@ -14,8 +14,18 @@ import pytest
 from harvester.errors import InputError, StoppedEarly, StopRun
 from harvester.export import Control, Exported, Output, decoded, slices
 from harvester.ledger import Ledger, LedgerReader
-from harvester.model import ListedAccount, Settled
-from tests.export.ledgers import BEGUN, FACTS, accounts, finished, settled, unfinished, write
+from harvester.model import ListedAccount, Settled, Shard
+from tests.export.ledgers import (
+    BEGUN,
+    FACTS,
+    accounts,
+    finished,
+    in_shard,
+    settled,
+    shards,
+    unfinished,
+    write,
+)
 from tests.export.outputs import (
     content,
     expected,
@@ -38,14 +48,14 @@ def shuffled(seed: int) -> Callable[[list[Settled]], Iterable[Settled]]:
 class Exporting:
     """An export on a thread of its own; `positions` are those it told."""
 
-    def __init__(self, ledger: Path, output: Output, **options: Any) -> None:
+    def __init__(self, ledger: Path | list[Path], output: Output, **options: Any) -> None:
         self.positions: list[int] = []
         self.exported: Exported | None = None
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._export, args=(ledger, output), kwargs=options)
         self._thread.start()
 
-    def _export(self, ledger: Path, output: Output, **options: Any) -> None:
+    def _export(self, ledger: Path | list[Path], output: Output, **options: Any) -> None:
         try:
             self.exported = written(ledger, output, follow=True, on_position=self.positions.append, **options)
         except StopRun as error:
@@ -93,6 +103,24 @@ def test_a_followed_output_equals_a_repeated_one(tmp_path: Path, name: str) -> N
         assert live == (tmp_path / f"repeated-{name}").read_bytes()
         assert rows_in(name, live) == expected(LISTED)
     assert not list(tmp_path.glob("live-*.partial"))
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.parquet"])
+def test_shards_can_be_followed(tmp_path: Path, name: str) -> None:
+    """One that is finished, and one that has not read its list yet: as if one run had harvested both."""
+    made(finished(tmp_path / "whole", LISTED), f"{tmp_path}/whole-{name}")
+    one, two = shards(tmp_path, LISTED, 2)[0], tmp_path / "two"
+
+    async def main() -> None:
+        async with await Ledger.create(two, facts=FACTS | {"shard": "2/2"}) as ledger:
+            await ledger.begin_run({"id": "run-2", "started": BEGUN, "version": "2"})
+            exporting = Exporting([one, two], opened(f"{tmp_path}/{name}"))
+            await write(ledger, LISTED, keep=in_shard(Shard(2, 2)), order=shuffled(1), begin=False)
+            await asyncio.to_thread(exporting.end)
+            assert exporting.error is None
+
+    asyncio.run(main())
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
 
 
 async def partly(path: Path, settle: Iterable[int]) -> Ledger:
