@@ -100,7 +100,7 @@ class TokenRejected:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An answer that repeating the request would not change: 400, 403, 404, 410, a redirect and the like."""
+    """An answer that repeating the request would not change: 400, 403, 404, 410 and the like."""
 
     sent_at: float
     reason: Reason
@@ -111,7 +111,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of the network or the tenant that may pass: no answer, 408, 5xx, a body that is not sound.
+    """What may pass, of the network or the tenant: no answer, 408, 5xx, a redirect, a body that is not sound.
 
     `connected` is False where not even a connection came about. `retry_after` is in seconds (503).
     `permanent` marks what waiting cannot fix as long as nothing has ever answered: an unknown host,

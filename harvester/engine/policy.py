@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from harvester.engine.standing import DENIALS, ClientStanding, LaneStanding, Standings
 from harvester.engine.work import Work
 from harvester.errors import AccessDenied, StoppedEarly, StopRun, UsageError
-from harvester.model import Fault, Reason, Refused, Throttled, TokenRejected
+from harvester.model import Fault, Refused, Throttled, TokenRejected
 from harvester.tenant.request import Unanswered
 from harvester.waiting import delay
 
@@ -161,11 +161,11 @@ def _missing(work: Work, lane: LaneStanding, standings: Standings) -> Decision:
 def proves(refusal: Refused, lane: LaneStanding) -> bool:
     """Whether only a client that has the right is refused in this way.
 
-    A version that is not served says 404 to everybody, and a redirect leads to a page for logging in.
+    A version that is not served says 404 to everybody.
     """
-    if refusal.status == FORBIDDEN or refusal.reason is Reason.REDIRECTED:
-        return False
-    return lane.version.proven or refusal.status not in MISSING
+    if refusal.status in MISSING:
+        return lane.version.proven
+    return refusal.status != FORBIDDEN
 
 
 # --- clients and lanes

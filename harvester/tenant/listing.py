@@ -101,9 +101,9 @@ class _Asking:
             path = api_path(self._kind.api, lane.api_version)
             request = Request(path, urlencode(query), self._kind.subject, read_records)
             answer = await self._retrying.ask(request)
-            if isinstance(answer, Fault):
+            if isinstance(answer, Fault) and answer.reason is Reason.TOO_LARGE:
                 raise self._too_large(answer, limit)
-            if not isinstance(answer, Refused):
+            if not isinstance(answer, (Refused, Fault)):
                 return answer
             self._pass_over(lane, answer)
 
@@ -112,7 +112,7 @@ class _Asking:
             return PageTooLarge()
         return StoppedEarly(f"the list of {self._kind.subject} cannot be read: {fault.detail}", "try again")
 
-    def _pass_over(self, lane: Lane, refused: Refused) -> None:
+    def _pass_over(self, lane: Lane, refused: Refused | Fault) -> None:
         """Go on with the next lane: another client may have the right, another version the listing."""
         error = _refused(refused, self._kind, lane, self._filters)
         if isinstance(error, SettingError):
@@ -143,7 +143,7 @@ def read_records(response: Response, sent_at: float) -> Answered[list[Record]] |
     return found
 
 
-def _refused(refused: Refused, kind: Kind, lane: Lane, filters: str) -> StopRun:
+def _refused(refused: Refused | Fault, kind: Kind, lane: Lane, filters: str) -> StopRun:
     host, status = lane.tenant.host, refused.status
     detail = refused.detail.removeprefix(f"{status} ")  # some texts of the tenant begin with it
     if refused.reason == Reason.FORBIDDEN:

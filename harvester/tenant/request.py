@@ -23,7 +23,13 @@ Reader: TypeAlias = Callable[[Response, float], Answered[T] | Unanswered]
 OK: Final = 200
 _UNAVAILABLE: Final = 503
 _FINAL: Final = {400: Reason.BAD_REQUEST, 403: Reason.FORBIDDEN, 404: Reason.NOT_FOUND}
-_PASSING_4XX: Final = frozenset({408, 425})
+_PASSING_4XX: Final = {
+    407: Reason.REFUSED,
+    408: Reason.TIMEOUT,
+    421: Reason.REFUSED,
+    425: Reason.TIMEOUT,
+}
+"""What is never the answer to one request: a proxy in between, or a connection, does not pass it on."""
 _MAX_DETAIL: Final = 300
 _LONGEST_TOTAL: Final = 18  # digits
 _DOTS: Final = {".": "%2E", "..": "%2E%2E"}
@@ -66,7 +72,7 @@ def refusal(response: Response, sent_at: float) -> Unanswered:
     if status == 429:  # noqa: PLR2004  # RFC 6585
         return Throttled(sent_at, retry_after_of(response.headers), explain(response).detail)
     if 300 <= status < 400:  # noqa: PLR2004  # RFC 9110, 15.4
-        return Refused(sent_at, Reason.REDIRECTED, status, _redirection(response))
+        return Fault(sent_at, Reason.REDIRECTED, _redirection(response), status=status)
     tracking_id, detail = explain(response)
     if status == 401:  # noqa: PLR2004  # RFC 9110, 15.5.2
         return TokenRejected(sent_at, detail)
@@ -74,7 +80,7 @@ def refusal(response: Response, sent_at: float) -> Unanswered:
         return Refused(sent_at, _FINAL.get(status, Reason.REFUSED), status, detail, tracking_id)
     if status < 400:  # noqa: PLR2004  # RFC 9110, 15.3: 204, 206 and the like have no rows
         return wrong_shape(sent_at, f"the tenant answered {status}, not 200", status=status)
-    reason = Reason.TIMEOUT if status in _PASSING_4XX else Reason.SERVER_ERROR
+    reason = _PASSING_4XX.get(status, Reason.SERVER_ERROR)
     wait = retry_after_of(response.headers) if status == _UNAVAILABLE else None
     return Fault(sent_at, reason, detail, status=status, tracking_id=tracking_id, retry_after=wait)
 

@@ -23,7 +23,14 @@ _REPORTED: Final = 3
 """Faults in a row after which the tenant counts as unavailable, and it is reported."""
 _LOOK_EVERY: Final = 0.5
 """Seconds between looks at what a request waits for before it can be sent."""
-_UNAVAILABLE: Final = frozenset({Reason.CONNECT, Reason.CONNECTION_LOST, Reason.TIMEOUT, Reason.SERVER_ERROR})
+_ELSEWHERE: Final = frozenset({Reason.REDIRECTED, Reason.REFUSED})
+"""Faults which say, as long as nothing has been answered, that the API is somewhere else."""
+_UNAVAILABLE: Final = _ELSEWHERE | {
+    Reason.CONNECT,
+    Reason.CONNECTION_LOST,
+    Reason.TIMEOUT,
+    Reason.SERVER_ERROR,
+}
 
 
 class Retrying:
@@ -37,6 +44,7 @@ class Retrying:
         self._subject = subject
         tenant = lanes[0].tenant
         self._tenant = tenant
+        self._answered = False
         self._availability = UnavailableUntil(
             tenant.host, most=tenant.max_outage, clock=tenant.clock, rng=tenant.rng
         )
@@ -65,9 +73,9 @@ class Retrying:
     async def ask(self, request: Request[T], *, tries: int | None = None) -> T | Refused | Fault:
         """The answer, or the refusal that repeating the request would not change.
 
-        A response that is too large is a `Fault` which repeating would not change either. With `tries`, so
-        is a fault or a 429 that stays: it is returned after so many, and is not an outage, unless the tenant
-        cannot even be connected to.
+        A response that is too large is a `Fault` which repeating would not change either, and so is a
+        redirect before anything was answered. With `tries`, so is a fault or a 429 that stays: it is
+        returned after so many, and is not an outage, unless the tenant cannot even be connected to.
 
         Raises:
             AccessDenied: the client's credentials are refused, or its tokens are.
@@ -80,9 +88,7 @@ class Retrying:
             if isinstance(outcome, Answered):
                 self._recovered()
                 return outcome.value
-            if isinstance(outcome, Refused) or (
-                isinstance(outcome, Fault) and outcome.reason is Reason.TOO_LARGE
-            ):
+            if isinstance(outcome, Refused) or (isinstance(outcome, Fault) and self._stays(outcome)):
                 return outcome
             if isinstance(outcome, TokenRejected):
                 rejections += 1
@@ -98,6 +104,10 @@ class Retrying:
                     seconds = self._unavailable(outcome, failures)
                 if isinstance(outcome, Fault):  # after a 429, the lane itself waits
                     await self._tenant.sleep(seconds)
+
+    def _stays(self, fault: Fault) -> bool:
+        """Whether repeating the request would not change it."""
+        return fault.reason is Reason.TOO_LARGE or (fault.reason in _ELSEWHERE and not self._answered)
 
     async def _send(self, request: Request[T]) -> Outcome[T]:
         """Send once, looking meanwhile whether what it waits for is worth the wait."""
@@ -145,6 +155,7 @@ class Retrying:
         return seconds
 
     def _recovered(self) -> None:
+        self._answered = True
         if self._availability.attempts >= _REPORTED:
             self._tenant.observer(OutageEnded(self._availability.seconds))
         self._availability.recovered()

@@ -67,7 +67,7 @@ def fault(reason: Reason = Reason.SERVER_ERROR, *, connected: bool = True, perma
 
 
 def refused(status: int) -> Refused:
-    reasons = {400: Reason.BAD_REQUEST, 403: Reason.FORBIDDEN, 404: Reason.NOT_FOUND, 302: Reason.REDIRECTED}
+    reasons = {400: Reason.BAD_REQUEST, 403: Reason.FORBIDDEN, 404: Reason.NOT_FOUND}
     return Refused(0.0, reasons.get(status, Reason.REFUSED), status, "no")
 
 

@@ -82,6 +82,7 @@ REJECTED = Reply(401, b'{"error":"JWT validation failed"}')
 SILENT = Reply(fault=Reason.TIMEOUT, latency=30.0)
 REFUSED = Reply(fault=Reason.CONNECT, latency=0.001, connected=False)
 GARBLED = Reply(body=b"<html>")
+REDIRECTED = Reply(302, b"")
 
 
 @dataclass(frozen=True)

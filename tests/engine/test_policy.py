@@ -167,7 +167,7 @@ def test_a_third_version_is_asked_if_two_have_never_answered() -> None:
     assert decide(work(avoid=0b011), refused(404), lanes, lane=2) == Fail()
 
 
-@pytest.mark.parametrize("status", [302, 400, 405, 422])
+@pytest.mark.parametrize("status", [400, 405, 422])
 def test_any_other_refusal_fails_the_account(status: int) -> None:
     """Repeating the request would not change it."""
     assert decide(work(), refused(status), standings(versions=2)) == Fail()
@@ -181,7 +181,6 @@ def test_any_other_refusal_fails_the_account(status: int) -> None:
     [
         (400, False, True),
         (403, True, False),
-        (302, True, False),
         (404, False, False),
         (404, True, True),
         (410, False, False),
@@ -190,7 +189,7 @@ def test_any_other_refusal_fails_the_account(status: int) -> None:
 def test_only_a_client_with_the_right_is_refused_so(
     status: int, version_proven: bool, expected: bool
 ) -> None:
-    """Denials, redirects and the 404 of a version that may not be served say nothing about the right."""
+    """Denials and the 404 of a version that may not be served say nothing about the right."""
     lane = standings().lanes[0]
     lane.version.proven = version_proven
     assert policy.proves(refused(status), lane) is expected

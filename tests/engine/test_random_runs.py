@@ -22,6 +22,7 @@ from tests.engine.fakes import (
     GARBLED,
     GOOD,
     MISSING,
+    REDIRECTED,
     REFUSED,
     REJECTED,
     SILENT,
@@ -59,7 +60,13 @@ EXPECTED = {
 }
 FINAL = {"bad": BAD, "missing": MISSING, "forbidden": FORBIDDEN}
 PASSING = {"broken": BROKEN, "garbled": GARBLED, "throttled": THROTTLED}
-AWAY = {"unavailable": UNAVAILABLE, "refused": REFUSED, "silent": SILENT, "throttled": THROTTLED}
+AWAY = {
+    "unavailable": UNAVAILABLE,
+    "refused": REFUSED,
+    "silent": SILENT,
+    "throttled": THROTTLED,
+    "redirected": REDIRECTED,
+}
 PAUSES = (None, 0.0, 1.0, 30.0)
 
 
@@ -100,7 +107,7 @@ class Plan:
             return FORBIDDEN
         if client == "rejected":
             return REJECTED
-        return {"not served": MISSING, "down": UNAVAILABLE}.get(version)
+        return {"not served": MISSING, "down": UNAVAILABLE, "elsewhere": REDIRECTED}.get(version)
 
     def _account_reply(self, kind: str, account: str, offset: int, rng: Random) -> Reply:
         if kind in FINAL:
@@ -140,7 +147,7 @@ class Plan:
 
 
 CLIENTS = ["good"] * 4 + ["no right", "rejected", "no token", "late token", "refused"]
-VERSIONS = ["good"] * 4 + ["not served", "forbidden", "down"]
+VERSIONS = ["good"] * 4 + ["not served", "forbidden", "down", "elsewhere"]
 
 plans = st.builds(
     Plan,
@@ -227,7 +234,7 @@ def _assert_outcomes(world: World, plan: Plan) -> None:
 
 def _shared_causes(plan: Plan) -> bool:
     """Whether an account may fail through no fault of its own: noise, or versions that all say no."""
-    return bool(plan.noise) or not {"good", "down"} & set(plan.versions)
+    return bool(plan.noise) or not {"good", "down", "elsewhere"} & set(plan.versions)
 
 
 @settings(max_examples=200)

@@ -89,7 +89,7 @@ async def test_a_good_response_is_answered_and_reported() -> None:
     ("payload", "kind", "reason"),
     [
         (response(b"", "404 Not Found"), Refused, "not_found"),
-        (response(b"", "302 Found"), Refused, "redirected"),
+        (response(b"", "302 Found"), Fault, "redirected"),
         (response(b"", "500 Oops"), Fault, "server_error"),
         (response(b"<html>"), Fault, "not_json"),
         (response(b"", "429 Slow down", headers="Retry-After: 9\r\n"), Throttled, "throttled"),

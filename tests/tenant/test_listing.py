@@ -202,6 +202,19 @@ async def test_what_stays_wrong_ends_the_listing_with_its_reason(
         assert words in str(caught.value)
 
 
+async def test_a_redirect_in_the_middle_of_a_listing_is_waited_for() -> None:
+    """A tenant that has answered is where it should be: it is away, however it says so."""
+    away = [response(b"", status) for status in ["302 No"] * 6 + ["407 No", "421 No"]]
+
+    def answer(_path: str, query: Mapping[str, str]) -> bytes:
+        return away.pop() if away and query["offset"] != "0" else records(300)(_path, query)
+
+    async with stage(answer) as on:
+        assert await on.listed() == IDS[:300]
+        assert sum(isinstance(event, OutageBegan) for event in on.events) == 1
+    assert not away
+
+
 async def test_tokens_that_are_all_rejected_end_the_listing() -> None:
     """A tenant that issues tokens and accepts none is not asked for ever."""
 
@@ -248,6 +261,17 @@ async def test_another_lane_goes_on_where_one_is_dropped() -> None:
         on.tenant.lanes[1].drop("not served")
         with pytest.raises(UsageError, match="serves none of the API versions"):
             await on.listed()
+
+
+async def test_a_version_that_redirects_gives_way_to_the_next() -> None:
+    """It has never answered, so it is not waited for."""
+
+    def answer(path: str, query: Mapping[str, str]) -> bytes:
+        return response(b"", "302 No") if path.startswith("/v3") else records(3)(path, query)
+
+    async with stage(answer, api_versions=("v3", "v2025")) as on:
+        assert await on.listed() == IDS[:3]
+        assert sum("/v3/" in request.target for request in on.server.requests) == 1
 
 
 # --- sources and their usage

@@ -42,10 +42,17 @@ def test_what_repeating_would_not_change_is_refused(status: int, reason: Reason)
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(500, Reason.SERVER_ERROR), (502, Reason.SERVER_ERROR), (408, Reason.TIMEOUT), (425, Reason.TIMEOUT)],
+    [
+        (500, Reason.SERVER_ERROR),
+        (502, Reason.SERVER_ERROR),
+        (408, Reason.TIMEOUT),
+        (425, Reason.TIMEOUT),
+        (407, Reason.REFUSED),
+        (421, Reason.REFUSED),
+    ],
 )
 def test_what_may_pass_is_a_fault(status: int, reason: Reason) -> None:
-    """5xx, 408 and 425 may be different next time."""
+    """5xx, 408 and 425 may be different next time; 407 and 421 are never one account's answer."""
     assert meaning(status) == Fault(1.0, reason, f"HTTP {status}", status=status)
 
 
@@ -89,9 +96,10 @@ def test_401_rejects_the_token() -> None:
     ],
 )
 def test_a_redirect_names_no_more_than_the_place(location: str, place: str) -> None:
-    """Redirects are refusals; of the target only the origin is shown."""
+    """Redirects are faults; of the target only the origin is shown."""
     outcome = meaning(302, Location=location)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Fault)
+    assert outcome.status == 302
     assert outcome.reason == Reason.REDIRECTED
     assert outcome.detail == f"the tenant redirects{place}, which is not followed: check --base-url"
 
