@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -62,11 +62,19 @@ class AccountUsages:
 class Harvest:
     """One harvest with one set of settings: an async context, inside the running loop.
 
-    `observers` get every event, in the loop's thread. `tally` has the figures as they grow.
+    `observers` get every event, in the loop's thread. `tally` has the figures as they grow. `log_fault` is
+    asked at the end whether the caller's log could be written: if it says why not, everything is published,
+    and the run ends with that.
     """
 
-    def __init__(self, settings: Settings, *observers: Observer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *observers: Observer,
+        log_fault: Callable[[], StopRun | None] = lambda: None,
+    ) -> None:
         self.settings = settings
+        self._log_fault = log_fault
         self.tally = Tally()
         self._observe = fan_out(self.tally.observe, *observers)
         self._running: Run | Fetching | None = None
@@ -184,7 +192,7 @@ class Harvest:
                 await metrics.end(report.status, report.counts)
         except StopRun as error:
             return error
-        return None
+        return self._log_fault()
 
     def _start(self, running: Run | Fetching) -> None:
         self._running = running

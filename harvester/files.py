@@ -15,7 +15,8 @@ from typing import Final, Self
 
 from harvester.errors import ClosedPipe, OutputError, SettingError, StoppedEarly, StopRun
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""How the system says that there is no room."""
 _STDOUT: Final = 1
 _LOOK_FOR_READER: Final = 0.1
 _AT_ONCE: Final = 1 << 20
@@ -37,7 +38,7 @@ def disk_error(error: OSError, path: Path | str, what: str, *, started: bool) ->
     about the destination is wrong (2).
     """
     why = error.strerror or str(error)
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return StoppedEarly(
             f"{path}: no space left for {what} ({why})", "free some space and run the same command again"
         )

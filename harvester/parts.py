@@ -16,6 +16,7 @@ from harvester.events import Observer, RunStarted, Warned
 from harvester.export.output import OutputSpec
 from harvester.files import descriptor_of, distinct_paths, partial, resolve, try_out
 from harvester.ledger import Ledger, LedgerPaths, ledger_paths
+from harvester.ledger.copies import sidecars
 from harvester.model import Quota
 from harvester.page.page import list_beside, require_drawing
 from harvester.settings.settings import Settings
@@ -128,8 +129,11 @@ def _on_the_way(named: Mapping[str, Path], ledger: LedgerPaths | None) -> dict[s
     }
     for name in ("the ledger", "the unfinished ledger"):
         found.pop(f"what {name} is written as", None)
-    if ledger is not None and ledger.copy not in found.values():
-        found["what the ledger is written as"] = ledger.copy
+    if ledger is not None:
+        if ledger.copy not in found.values():
+            found["what the ledger is written as"] = ledger.copy
+        own = [*sidecars(ledger.partial), *sidecars(ledger.copy)]
+        found |= {f"SQLite's own {path.name}": path for path in own}
     return found
 
 

@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 
 from harvester.cli.exit_status import explain, status_of
 from harvester.cli.help import Group
-from harvester.cli.streams import settle_stdout, take_over_streams
+from harvester.cli.streams import settle_stdout, stderr_fault, take_over_streams
 from harvester.errors import did_you_mean
 from harvester.version import VERSION
 
@@ -41,6 +41,7 @@ _MODULES = {"help": "manual"}
 """Modules whose name is another one than the command's."""
 
 
+_FINISHED = (0, 3)
 _COLLECT_AFTER = (20_000, 20, 20)
 """When to look for cycles of garbage: seldom. Nearly all that a harvest creates is freed by reference
 counting, and with Python's own thresholds a tenth of the CPU time went into looking in vain."""
@@ -114,11 +115,15 @@ def _run(arguments: list[str] | None) -> int:
     try:
         result: Any = harvester.main(arguments, prog_name="harvester", standalone_mode=False)
         sys.stdout.flush()
-    except BaseException as error:
+    except BaseException as caught:
+        # Ctrl-C in the middle of an import may come out as something else
+        error = caught.__cause__ if isinstance(caught.__cause__, KeyboardInterrupt) else caught
         status = status_of(error)
         if status is None:
             raise
         settle_stdout()
         explain(error, status)
         return status
-    return result if isinstance(result, int) else 0
+    status = result if isinstance(result, int) else 0
+    fault = stderr_fault()
+    return status if fault is None or status not in _FINISHED else fault.exit_status

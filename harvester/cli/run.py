@@ -10,6 +10,7 @@ import click
 
 from harvester.api import Harvest
 from harvester.cli.options import DRY_RUN, INPUTS, SettingsCommand, loaded, log_shown, setting_options
+from harvester.cli.streams import stderr_fault
 from harvester.event_loop import run_blocking, signals_stopping
 from harvester.export.output import OutputSpec
 from harvester.parts import lane_quotas
@@ -67,7 +68,7 @@ def _harvest_shown(found: Loaded) -> int:
 
 async def _harvest(settings: Settings, lines: Lines) -> Report:
     log = EventLog(_failures_of(settings))
-    async with Harvest(settings, log.observe) as harvest:
+    async with Harvest(settings, log.observe, log_fault=stderr_fault) as harvest:
         mode = mode_of(
             settings.progress,
             output=settings.output,

@@ -1,7 +1,8 @@
-"""Standard streams that fail cleanly: stdout with an error that has an exit status, stderr not at all.
+"""Standard streams that fail cleanly: stdout with an error that has an exit status, stderr only at the end.
 
-A command whose output cannot be written has failed, whatever it was; one whose log cannot be written has
-not. Both streams can print any text, also names of files that are not UTF-8.
+A command whose output cannot be written has failed, whatever it was. One whose log meets a full disk does
+its work, and its exit status tells that something was not said (`stderr_fault`). Both streams can print any
+text, also names of files that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from errno import EBADF
 from typing import TYPE_CHECKING, Any
 
 from harvester.errors import ClosedPipe, StoppedEarly, StopRun
+from harvester.files import FULL
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -42,12 +44,15 @@ class _Stdout(io.FileIO):
 
 
 class _Stderr(io.FileIO):
-    """Takes what it is given, whether or not somebody can read it."""
+    """Takes what it is given, whether or not somebody can read it. `full`: a disk had no room for it."""
+
+    full = False
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
             written: int | None = super().write(data)
-        except OSError:
+        except OSError as error:
+            self.full = self.full or error.errno in FULL
             written = None
         return memoryview(data).nbytes if written is None else written
 
@@ -59,6 +64,16 @@ def take_over_streams() -> None:
     sys.stderr = _text(_Stderr(2, "w", closefd=False), sys.stderr)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # lives as long as the process
+
+
+def stderr_fault() -> StoppedEarly | None:
+    """What there was no room for on stderr is lost: the error to end with, if there was such."""
+    raw = getattr(getattr(sys.stderr, "buffer", None), "raw", None)
+    if isinstance(raw, _Stderr) and raw.full:
+        return StoppedEarly(
+            "stderr cannot be written (no space left): log lines are lost", "make room for it"
+        )
+    return None
 
 
 def settle_stdout() -> None:

@@ -79,7 +79,7 @@ def rename_copy(copy: Path, path: Path) -> None:
 
 def remove_sidecars(path: Path) -> None:
     """Remove what is left of a database that is not there any more. Raises OSError."""
-    for sidecar in _sidecars(path):
+    for sidecar in sidecars(path):
         sidecar.unlink(missing_ok=True)
 
 
@@ -121,13 +121,13 @@ def make_replaceable(path: Path) -> None:
     remove_sidecars(path)
 
 
-def _sidecars(path: Path) -> list[Path]:
+def sidecars(path: Path) -> list[Path]:
     """The files that SQLite keeps next to the database at `path`."""
     return [path.with_name(path.name + suffix) for suffix in _SIDECARS]
 
 
 def _has_sidecars(path: Path) -> bool:
-    return any(sidecar.exists() for sidecar in _sidecars(path))
+    return any(sidecar.exists() for sidecar in sidecars(path))
 
 
 def _empty_log(path: Path) -> bool:

@@ -36,6 +36,9 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _output(settings)
     yield from _changes(settings)
     yield from _resuming(settings)
+    if settings.metrics is not None and settings.metrics.suffix != ".prom":
+        problem = f"{settings.metrics} would never be read: the collector looks for names that end in .prom"
+        yield "metrics", problem, "name it FILE.prom"
     ids = Counter(client.client_id for client in settings.clients if client.client_id)
     for client_id, times in ids.items():
         if times > 1:

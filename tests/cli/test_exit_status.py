@@ -41,6 +41,12 @@ FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
 
 
+def _interrupted_import() -> RuntimeError:
+    error = RuntimeError("Error calling __set_name__")
+    error.__cause__ = KeyboardInterrupt()
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
@@ -53,6 +59,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full
         (ClosedPipe("gone"), 141, ""),
         (BrokenPipeError(32, "Broken pipe"), 141, ""),
         (KeyboardInterrupt(), 130, ""),
+        (_interrupted_import(), 130, ""),
         (click.exceptions.Abort(), 130, ""),
         (click.UsageError("not so"), 2, "harvester: not so\n"),
         (click.FileError("x", "gone"), 2, "harvester: Could not open file 'x': gone\n"),
@@ -183,10 +190,11 @@ def test_a_closed_stdout_that_is_not_needed(tmp_path: Path) -> None:
 
 
 @needs_full
-def test_a_full_disk_behind_stderr_changes_nothing(tmp_path: Path) -> None:
-    """The log is lost, the output is not: the status is that of the output."""
+def test_a_full_disk_behind_stderr(tmp_path: Path) -> None:
+    """The command does its work; that something was not said is status 5, unless it failed anyway."""
     with FULL.open("wb") as full:
-        assert harvester("config", "init", "x.toml", folder=tmp_path, stderr=full).returncode == 0
+        assert harvester("config", "init", "x.toml", folder=tmp_path, stderr=full).returncode == 5
+        assert (tmp_path / "x.toml").exists()
         assert harvester("config", "init", "x.toml", folder=tmp_path, stderr=full).returncode == 2
         assert harvester("rnu", folder=tmp_path, stderr=full).returncode == 2
         assert harvester("config", "show", folder=tmp_path, stdout=full, stderr=full).returncode == 5

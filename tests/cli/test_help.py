@@ -160,6 +160,6 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
         [sys.executable, "-c", line],
         env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip  # one call
-    own = {"cli", "cli.exit_status", "cli.help", "cli.streams", "errors", "version"}
+    own = {"cli", "cli.exit_status", "cli.help", "cli.streams", "errors", "files", "version"}
     assert set(done.stderr.split()) == {f"harvester.{name}" for name in own}
     assert "Commands:" in done.stdout

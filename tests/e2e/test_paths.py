@@ -23,6 +23,9 @@ DERIVED = (
     "failures.ndjson.partial",
     "summary.json",
     "summary.json.partial",
+    "ledger.partial-wal",
+    "ledger.partial-shm",
+    "ledger.partial-journal",
 )
 """What a run makes next to DEST, for good or on the way."""
 OWN = {"--failures": "failures.ndjson", "--summary": "summary.json", "--ledger": "ledger"}

@@ -101,6 +101,7 @@ def test_none_is_a_value() -> None:
         ({"changes": "x", "shape": "accounts"}, "changes: rows change, not accounts"),
         ({"fresh": True, "retry_failed": True, "output": "a"}, "retry_failed: continues the harvest that"),
         ({"retry_failed": True}, "retry_failed: stdout has no finished harvest"),
+        ({"metrics": "m.txt"}, "metrics: m.txt would never be read"),
         ({"output": "a.db", "keep_ledger": False}, "keep_ledger: the ledger is the output itself"),
     ],
 )

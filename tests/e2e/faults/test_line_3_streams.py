@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.faults.conftest import Commands
+from tests.e2e.processes import PROGRAM, surroundings, tenant
+from tests.e2e.truth import truth_of
 
 PRINTING = [
     ("accounts",),
@@ -39,6 +44,22 @@ def test_a_full_disk_behind_stdout(commands: Commands, command: tuple[str, ...])
     done = commands(*command, stdout="/dev/full")
     assert done.status == 5, done.said
     assert "stdout" in done.said.splitlines()[-1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("wrong", [True, False], ids=["some fail", "none fails"])
+def test_a_full_disk_behind_stderr(wrong: bool, tmp_path: Path) -> None:
+    """Status 5, also in the summary, as log lines are lost; the output is complete."""
+    hopeless = ("--hopeless", "3:404") if wrong else ()
+    with tenant("--accounts", "30", *hopeless) as there, Path("/dev/full").open("w") as full:
+        ids, output = there.list_file(tmp_path), tmp_path / "u.ndjson"
+        surrounded: dict[str, Any] = {"stderr": full, "env": surroundings(there)}
+        command = [*PROGRAM, "run", str(ids), "--quota", "none"]
+        assert subprocess.run([*command, "-o", output], check=False, **surrounded).returncode == 5
+        assert output.read_bytes() == truth_of(there)
+        assert json.loads(Path(f"{output}.summary.json").read_text())["status"] == 5
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, **surrounded)
+        assert (done.returncode, done.stdout) == (5, output.read_bytes())
 
 
 @every_command
