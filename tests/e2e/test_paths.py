@@ -140,6 +140,8 @@ def test_a_path_that_the_run_itself_would_make(
         path.write_bytes(list_.read_bytes())
         if derived.removesuffix(".partial") == OWN.get(option):
             continue
+        if option == "--ledger" and "-" in derived:  # then SQLite's own are elsewhere
+            continue
         said, status = refused(programs, there, place, {option: f"{place.name}/{path.name}"}, log)
         if status != 2:
             problems.append((derived, status, said))
