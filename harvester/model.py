@@ -100,13 +100,17 @@ class TokenRejected:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An answer that repeating the request would not change: 400, 403, 404, 410 and the like."""
+    """An answer that repeating the request would not change: 400, 403, 404, 410 and the like.
+
+    `page` says that it came as HTML, which the API itself never sends.
+    """
 
     sent_at: float
     reason: Reason
     status: int
     detail: str
     tracking_id: str | None = None
+    page: bool = False
 
 
 @dataclass(frozen=True, slots=True)

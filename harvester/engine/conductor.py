@@ -27,6 +27,7 @@ from harvester.model import (
     Answered,
     Fault,
     Harvested,
+    NotSent,
     Outcome,
     Refused,
     Throttled,
@@ -96,12 +97,14 @@ class Conductor:
     def handle(self, lane: LaneStanding, work: Work, outcome: Outcome[Page]) -> None:
         """See to the consequences of a request that ended."""
         self.scheduler.landed(lane)
-        if type(outcome) is Answered:
+        if isinstance(outcome, Answered):
             self._answered(lane, work, outcome)
-        elif isinstance(outcome, (Fault, Throttled)):
-            self._unanswered(lane, work, outcome)
-        elif isinstance(outcome, (TokenRejected, Refused)):
-            self._refused(lane, work, outcome)
+        elif not isinstance(outcome, NotSent):
+            outcome = policy.weighed(outcome, lane)
+            if isinstance(outcome, (Fault, Throttled)):
+                self._unanswered(lane, work, outcome)
+            else:
+                self._refused(lane, work, outcome)
         if work.kind is Kind.COMPARISON:
             self.scheduler.compared(answered=isinstance(outcome, (Answered, Refused)))
         if not lane.proven and lane.live:

@@ -15,7 +15,7 @@ from harvester.engine.standing import DENIALS, ClientStanding, LaneStanding, Sta
 from harvester.engine.work import Work
 from harvester.errors import AccessDenied, StoppedEarly, StopRun, UsageError
 from harvester.model import Fault, Refused, Throttled, TokenRejected
-from harvester.tenant.request import Unanswered
+from harvester.tenant.request import Unanswered, as_fault
 from harvester.waiting import delay
 
 OTHERS_ANSWERED: Final = 10
@@ -89,6 +89,16 @@ class Verdict(Enum):
 
 
 # --- accounts
+
+
+def weighed(outcome: Unanswered, lane: LaneStanding) -> Unanswered:
+    """The outcome, as a fault if it is not the account's own.
+
+    The API's refusals are JSON: a page from a version that has answered before is from something in between.
+    """
+    if isinstance(outcome, Refused) and outcome.page and lane.version.proven:
+        return as_fault(outcome)
+    return outcome
 
 
 def decide(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from harvester.engine.standing import ClientStanding, LaneStanding, VersionStanding
-from harvester.model import Account, Failure, Fault, Reason, Refused, Throttled, TokenRejected
+from harvester.model import Account, Failure
 from harvester.tenant.paging import Pages
-from harvester.tenant.request import Unanswered
+from harvester.tenant.request import Unanswered, as_fault
 
 
 class Kind(Enum):
@@ -64,21 +64,14 @@ class Work:
 
 def failure_of(work: Work, failed_at: float) -> Failure:
     """The line of the failures file for an account that is given up."""
-    status: int | None = None
-    reason, tracking_id = Reason.THROTTLED, None
-    match work.last:
-        case Fault() | Refused() as last:
-            status, reason, tracking_id = last.status, last.reason, last.tracking_id
-        case TokenRejected():
-            status, reason = 401, Reason.UNAUTHORIZED
-        case Throttled():
-            status = 429
+    assert work.last is not None  # noqa: S101  # for the type checker: something went wrong
+    last = as_fault(work.last)
     return Failure(
         account=work.account,
-        status=status,
-        reason=reason,
-        detail="" if work.last is None else work.last.detail,
-        tracking_id=tracking_id,
+        status=last.status,
+        reason=last.reason,
+        detail=last.detail,
+        tracking_id=last.tracking_id,
         attempts=max(work.attempts, 1),
         failed_at=failed_at,
     )

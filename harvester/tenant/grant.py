@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeAlias, TypeGuard
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from harvester.credentials import Credentials
 from harvester.errors import AccessDenied
 from harvester.events import Observer, RequestEnded
-from harvester.model import Fault, Reason, Throttled, TokenRejected
+from harvester.model import Fault, Reason
 from harvester.tenant.connection import Connection, Response
 from harvester.tenant.exact_json import NotJson, loads
 from harvester.tenant.request import OK, as_fault, explain, not_json, refusal, wrong_shape
@@ -98,15 +98,11 @@ class ClientCredentials:
                 f"({response.status}: {explain(response).detail})",
                 "check client ID and secret, and that the personal access token still exists",
             )
-        refused = refusal(response, sent_at)
-        if isinstance(refused, (Fault, Throttled)):
-            return as_fault(refused)
-        detail = refused.detail
-        nowhere = response.status in _NO_ENDPOINT and not self._worked
-        if nowhere:
+        fault = as_fault(refusal(response, sent_at))
+        if response.status in _NO_ENDPOINT and not self._worked:
             detail = f"{self._connection.route.host} has no token endpoint: check --base-url"
-        reason = Reason.UNAUTHORIZED if isinstance(refused, TokenRejected) else refused.reason
-        return Fault(sent_at, reason, detail, status=response.status, permanent=nowhere)
+            return replace(fault, detail=detail, permanent=True)
+        return fault
 
 
 @dataclass(slots=True, repr=False)

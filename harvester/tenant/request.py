@@ -77,7 +77,8 @@ def refusal(response: Response, sent_at: float) -> Unanswered:
     if status == 401:  # noqa: PLR2004  # RFC 9110, 15.5.2
         return TokenRejected(sent_at, detail)
     if 400 <= status < 500 and status not in _PASSING_4XX:  # noqa: PLR2004  # RFC 9110, 15.5
-        return Refused(sent_at, _FINAL.get(status, Reason.REFUSED), status, detail, tracking_id)
+        reason = _FINAL.get(status, Reason.REFUSED)
+        return Refused(sent_at, reason, status, detail, tracking_id, page=_is_page(response))
     if status < 400:  # noqa: PLR2004  # RFC 9110, 15.3: 204, 206 and the like have no rows
         return wrong_shape(sent_at, f"the tenant answered {status}, not 200", status=status)
     reason = _PASSING_4XX.get(status, Reason.SERVER_ERROR)
@@ -85,12 +86,22 @@ def refusal(response: Response, sent_at: float) -> Unanswered:
     return Fault(sent_at, reason, detail, status=status, tracking_id=tracking_id, retry_after=wait)
 
 
-def as_fault(outcome: Fault | Throttled) -> Fault:
-    """A 429 as a fault like others, for whoever treats it as one."""
-    if isinstance(outcome, Fault):
-        return outcome
-    detail, wait = outcome.detail, outcome.retry_after
-    return Fault(outcome.sent_at, Reason.THROTTLED, detail, status=429, retry_after=wait)
+def _is_page(response: Response) -> bool:
+    return response.headers.get("Content-Type", "").lower().startswith("text/html")
+
+
+def as_fault(outcome: Unanswered) -> Fault:
+    """Any other outcome as a fault, for whoever treats it as one."""
+    sent_at, detail = outcome.sent_at, outcome.detail
+    match outcome:
+        case Throttled(retry_after=wait):
+            return Fault(sent_at, Reason.THROTTLED, detail, status=429, retry_after=wait)
+        case TokenRejected():
+            return Fault(sent_at, Reason.UNAUTHORIZED, detail, status=401)
+        case Refused(reason=reason, status=status, tracking_id=tracking_id):
+            detail += ", with a web page in place of JSON" if outcome.page else ""
+            return Fault(sent_at, reason, detail, status=status, tracking_id=tracking_id)
+    return outcome
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:

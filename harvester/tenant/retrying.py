@@ -16,7 +16,7 @@ from harvester.waiting import UnavailableUntil, delay
 T = TypeVar("T")
 
 _ATTEMPTS: Final = 5
-"""For what time does not usually cure, such as a garbled response."""
+"""For what time does not usually cure: a garbled response."""
 _REJECTIONS: Final = 3
 """Answers 401 in a row, each to another token, after which the client is denied."""
 _REPORTED: Final = 3
@@ -25,12 +25,7 @@ _LOOK_EVERY: Final = 0.5
 """Seconds between looks at what a request waits for before it can be sent."""
 _ELSEWHERE: Final = frozenset({Reason.REDIRECTED, Reason.REFUSED})
 """Faults which say, as long as nothing has been answered, that the API is somewhere else."""
-_UNAVAILABLE: Final = _ELSEWHERE | {
-    Reason.CONNECT,
-    Reason.CONNECTION_LOST,
-    Reason.TIMEOUT,
-    Reason.SERVER_ERROR,
-}
+_GARBLED: Final = frozenset({Reason.TRUNCATED, Reason.NOT_JSON, Reason.WRONG_SHAPE})
 
 
 class Retrying:
@@ -118,7 +113,10 @@ class Retrying:
                 await asyncio.wait({sending}, timeout=_LOOK_EVERY)
                 if not sending.done():
                     self._check(lane)
-            return sending.result()
+            outcome = sending.result()
+            if isinstance(outcome, Refused) and outcome.page and self._answered:
+                return as_fault(outcome)
+            return outcome
         finally:
             if not sending.done():
                 sending.cancel()
@@ -142,7 +140,7 @@ class Retrying:
         if isinstance(outcome, Fault):
             if outcome.permanent:
                 raise UsageError(outcome.detail)
-            if outcome.reason not in _UNAVAILABLE and failures >= _ATTEMPTS:
+            if outcome.reason in _GARBLED and failures >= _ATTEMPTS:
                 raise StoppedEarly(
                     f"{self._subject} cannot be read: {outcome.detail}",
                     "check --base-url and any proxy in between, then try again",

@@ -66,9 +66,9 @@ def fault(reason: Reason = Reason.SERVER_ERROR, *, connected: bool = True, perma
     return Fault(0.0, reason, "HTTP 500", status=500, connected=connected, permanent=permanent)
 
 
-def refused(status: int) -> Refused:
+def refused(status: int, *, page: bool = False) -> Refused:
     reasons = {400: Reason.BAD_REQUEST, 403: Reason.FORBIDDEN, 404: Reason.NOT_FOUND}
-    return Refused(0.0, reasons.get(status, Reason.REFUSED), status, "no")
+    return Refused(0.0, reasons.get(status, Reason.REFUSED), status, "no", page=page)
 
 
 REJECTED = TokenRejected(0.0, "JWT is expired")

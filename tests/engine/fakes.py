@@ -54,9 +54,12 @@ class Reply:
     fault: Reason | None = None
     connected: bool = True
     permanent: bool = False
+    content_type: str = "application/json"
 
     def response(self) -> Response:
-        headers = {} if self.retry_after is None else {"Retry-After": f"{self.retry_after:g}"}
+        headers = {"Content-Type": self.content_type}
+        if self.retry_after is not None:
+            headers["Retry-After"] = f"{self.retry_after:g}"
         return Response(self.status, headers, self.body)
 
 
@@ -83,6 +86,8 @@ SILENT = Reply(fault=Reason.TIMEOUT, latency=30.0)
 REFUSED = Reply(fault=Reason.CONNECT, latency=0.001, connected=False)
 GARBLED = Reply(body=b"<html>")
 REDIRECTED = Reply(302, b"")
+PAGE = Reply(404, b"<html>default backend", content_type="text/html; charset=utf-8")
+WALL = Reply(403, b"<html>blocked", content_type="Text/HTML")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from harvester.errors import StoppedEarly
 from harvester.events import OutageBegan, Warned
 from harvester.model import AccountOutcome, Reason
-from tests.engine.fakes import GOOD, REDIRECTED, FakeLane, Reply, World, harvest
+from tests.engine.fakes import GOOD, MISSING, PAGE, REDIRECTED, WALL, Reply, World, harvest
 
 PROXY = Reply(407, b"")
 MISDIRECTED = Reply(421, b"")
@@ -53,14 +53,44 @@ def test_a_version_that_redirects_everything_holds_its_own_lane() -> None:
     assert sum(sent.lane == "c0/v3" for sent in world.sent) < 60
 
 
-def test_an_account_that_is_always_redirected_fails_alone() -> None:
-    """After all its attempts, with the reason and the status that it met."""
-
-    def reply(_lane: FakeLane, account: str, *_: object) -> Reply:
-        return REDIRECTED if account == "a-3" else GOOD
-
-    world = World(reply, accounts=2000)
+@pytest.mark.parametrize("reply", [PAGE, WALL])
+def test_an_outage_of_pages_costs_no_account_anything(reply: Reply) -> None:
+    """Once the version has answered, a page is not what the API says about an account."""
+    world = away(reply, after=2.0, until=300.0)
     assert harvest(world).stop is None
-    failure = world.ledger.failures()["a-3"]
-    assert (failure.status, failure.reason, failure.attempts) == (302, Reason.REDIRECTED, 5)
+    assert set(world.ledger.outcomes().values()) == {AccountOutcome.HARVESTED}
+    assert len(world.of(OutageBegan)) == 1
+    assert len(world.sent) < 300 + 60
+
+
+@pytest.mark.parametrize(("reply", "status"), [(WALL, 4), (PAGE, 5)])
+def test_pages_from_the_very_first_request_are_the_tenants_own_answer(reply: Reply, status: int) -> None:
+    """No right, or a list of no accounts: nothing shows that the API is there at all."""
+    result = harvest(away(reply, after=0.0))
+    assert result.stop is not None
+    assert result.stop.exit_status == status
+    assert result.seconds < 60
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "reason", "requests"),
+    [
+        (REDIRECTED, 302, Reason.REDIRECTED, 5),
+        (PAGE, 404, Reason.NOT_FOUND, 5),
+        (WALL, 403, Reason.FORBIDDEN, 5),
+        (MISSING, 404, Reason.NOT_FOUND, 1),
+    ],
+)
+def test_an_account_that_is_always_answered_so_fails_alone(
+    reply: Reply, status: int, reason: Reason, requests: int
+) -> None:
+    """After all its attempts, with the reason and the status that it met; at once, if it is its own."""
+    world = World(
+        lambda _lane, account, *_: reply if account == "a-300" else GOOD,
+        accounts=2000,
+    )
+    assert harvest(world).stop is None
+    failure = world.ledger.failures()["a-300"]
+    assert (failure.status, failure.reason, failure.attempts) == (status, reason, requests)
+    assert len(world.requests_for("a-300")) == requests
     assert len(world.ledger.failures()) == 1

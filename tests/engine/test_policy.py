@@ -25,6 +25,7 @@ from harvester.engine.policy import (
 from harvester.engine.standing import LaneStanding, Standings
 from harvester.engine.work import Work
 from harvester.errors import UsageError
+from harvester.model import Fault
 from tests.engine.build import REJECTED, THROTTLED, fault, plain, refused, standings, work
 
 
@@ -76,6 +77,24 @@ def test_a_permanent_fault_stops_the_run() -> None:
     assert isinstance(decision, Stop)
     assert isinstance(decision.why, UsageError)
     assert "HTTP 500" in decision.why.problem
+
+
+# --- whose matter an outcome is
+
+
+@pytest.mark.parametrize("is_proven", [False, True])
+@pytest.mark.parametrize("page", [False, True])
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+def test_a_page_from_a_proven_version_is_a_fault(status: int, page: bool, is_proven: bool) -> None:
+    """It keeps status and reason; JSON, and a page from a version that may not be served, are as before."""
+    lanes = proven(standings(), 0) if is_proven else standings()
+    outcome = refused(status, page=page)
+    weighed = policy.weighed(outcome, lanes.lanes[0])
+    if page and is_proven:
+        assert isinstance(weighed, Fault)
+        assert (weighed.status, weighed.reason) == (status, outcome.reason)
+    else:
+        assert weighed is outcome
 
 
 # --- 429

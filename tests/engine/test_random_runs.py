@@ -6,13 +6,16 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 from random import Random
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harvester.engine.standing import LaneStanding
 from harvester.errors import AccessDenied, Interrupted, StoppedEarly
 from harvester.events import LaneDropped
 from harvester.model import AccountOutcome, Reason, Settled
+from harvester.tenant.client import Lane
 from harvester.tenant.usages import UsageQuery
 from tests.engine.fakes import (
     BAD,
@@ -22,12 +25,14 @@ from tests.engine.fakes import (
     GARBLED,
     GOOD,
     MISSING,
+    PAGE,
     REDIRECTED,
     REFUSED,
     REJECTED,
     SILENT,
     THROTTLED,
     UNAVAILABLE,
+    WALL,
     FakeLane,
     Reply,
     World,
@@ -47,6 +52,7 @@ KINDS = [
     "forbidden",
     "broken",
     "garbled",
+    "page",
     "throttled",
     "flaky",
     "slow",
@@ -59,13 +65,14 @@ EXPECTED = {
     "flaky": {AccountOutcome.HARVESTED, AccountOutcome.FAILED},
 }
 FINAL = {"bad": BAD, "missing": MISSING, "forbidden": FORBIDDEN}
-PASSING = {"broken": BROKEN, "garbled": GARBLED, "throttled": THROTTLED}
+PASSING = {"broken": BROKEN, "garbled": GARBLED, "page": PAGE, "throttled": THROTTLED}
 AWAY = {
     "unavailable": UNAVAILABLE,
     "refused": REFUSED,
     "silent": SILENT,
     "throttled": THROTTLED,
     "redirected": REDIRECTED,
+    "wall": WALL,
 }
 PAUSES = (None, 0.0, 1.0, 30.0)
 
@@ -90,7 +97,9 @@ class Plan:
         """What the tenant answers at this moment."""
         rng = Random(f"{self.seed}{len(world.sent)}")
         if self.outage is not None and self.outage[1] <= world.now() < self.outage[2]:
-            return AWAY[self.outage[0]]
+            manner = self.outage[0]
+            if manner != "wall" or _standing(world, lane).version.proven:
+                return AWAY[manner]
         lane_says = self._lane_reply(lane)
         if lane_says is not None:
             return lane_says
@@ -144,6 +153,12 @@ class Plan:
         if read < world.accounts - 1:
             delay = rng.uniform(0, self.reader)
             asyncio.get_running_loop().call_later(delay, self._read, world, rng, read)
+
+
+def _standing(world: World, lane: FakeLane) -> LaneStanding:
+    """What the engine knows of a lane: before it has proven itself, some answers mean something else."""
+    standings = world.engine._standings.lanes  # it tells nobody else
+    return next(standing for standing in standings if standing.lane is cast(Lane, lane))
 
 
 CLIENTS = ["good"] * 4 + ["no right", "rejected", "no token", "late token", "refused"]
@@ -248,6 +263,7 @@ def test_outages_and_bad_clients_cost_no_account_anything(plan: Plan) -> None:
         "forbidden": {Reason.FORBIDDEN},
         "broken": {Reason.SERVER_ERROR},
         "garbled": {Reason.NOT_JSON},
+        "page": {Reason.NOT_FOUND},
         "throttled": {Reason.THROTTLED},
     }
     outage = plan.outage is not None

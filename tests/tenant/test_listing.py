@@ -205,6 +205,7 @@ async def test_what_stays_wrong_ends_the_listing_with_its_reason(
 async def test_a_redirect_in_the_middle_of_a_listing_is_waited_for() -> None:
     """A tenant that has answered is where it should be: it is away, however it says so."""
     away = [response(b"", status) for status in ["302 No"] * 6 + ["407 No", "421 No"]]
+    away += [response(b"<html>", "403 No", headers="Content-Type: text/html\r\n")] * 6
 
     def answer(_path: str, query: Mapping[str, str]) -> bytes:
         return away.pop() if away and query["offset"] != "0" else records(300)(_path, query)

@@ -41,6 +41,17 @@ def test_what_repeating_would_not_change_is_refused(status: int, reason: Reason)
 
 
 @pytest.mark.parametrize(
+    ("kind", "page"),
+    [("text/html", True), ("Text/HTML; charset=utf-8", True), ("application/json", False), ("", False)],
+)
+def test_a_refusal_says_whether_it_is_a_page(kind: str, page: bool) -> None:
+    """The API's own errors are JSON."""
+    outcome = meaning(403, Content_Type=kind)
+    assert isinstance(outcome, Refused)
+    assert outcome.page is page
+
+
+@pytest.mark.parametrize(
     ("status", "reason"),
     [
         (500, Reason.SERVER_ERROR),
