@@ -27,8 +27,8 @@ from harvester.export.manifest import (
 )
 from harvester.export.output import Output, Sink
 from harvester.export.records import Content, Record, Stamper, in_parts
-from harvester.export.shards import Ledgers, merged
-from harvester.export.slices import followed, settled
+from harvester.export.shards import Ledgers
+from harvester.export.slices import followed
 from harvester.export.tables.table import Harvested, TableOutput
 from harvester.files import disk_errors, partial, resolve, write_atomically
 from harvester.ledger import Entry, LedgerReader
@@ -93,16 +93,18 @@ def export(
         ClosedPipe: nobody reads stdout any more.
     """
     ledgers = Ledgers(readers, all_shards=not (unfinished or one_shard))
-    slices = [settled(reader) for reader in readers]
+    slices = ledgers.settled()
     if follow:
-        slices = [followed(reader, output.control, max_outage, clock) for reader in readers]
-        if not output.live:
-            deque(chain.from_iterable(slices), maxlen=0)  # waits until all accounts are settled
+        live = {reader.path: followed(reader, output.control, max_outage, clock) for reader in readers}
+        if output.live:
+            slices = ledgers.in_order(live)
+        else:
+            deque(chain.from_iterable(live.values()), maxlen=0)  # waits until all accounts are settled
             if not (unfinished or ledgers.is_complete()):
                 return Exported((), 0, 0, complete=False)
-            slices = [settled(reader) for reader in readers]
     elif not unfinished:
         ledgers.refuse_unfinished()
+    ledgers.refuse_other_lists()
     if isinstance(output, TableOutput):
         return _merge(ledgers, output, earlier=earlier, failures=failures, observer=observer)
     if output.format is None:
@@ -118,7 +120,7 @@ def export(
     exporter = Exporter(output, output.format, content, make_records)
     unwritten: StopRun | None = None
     try:
-        exporter.write(merged(slices), on_position)
+        exporter.write(slices, on_position)
         complete = ledgers.is_complete()
         if complete or unfinished:
             unwritten = _write_failures(ledgers, output, failures)

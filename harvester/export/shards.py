@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,9 +14,11 @@ from harvester.errors import InputError
 from harvester.export.formats.columns import merged as merged_columns
 from harvester.export.slices import settled
 from harvester.ledger import Entry, LedgerReader
+from harvester.ledger.shards import other_list
 from harvester.model import Failure
 
 _MUST_MATCH: Final = ("base_url", "since", "sorters", "shard")
+_ONE_LIST: Final = "harvest all shards with the same list"
 
 
 class Ledgers:
@@ -66,9 +69,27 @@ class Ledgers:
                     "use --unfinished for the accounts settled so far, or --follow to wait for the rest",
                 )
 
+    def refuse_other_lists(self) -> None:
+        """Raise InputError if all shards are there, but are not of one list, as far as it is read by now."""
+        if len(self.readers) > 1 and (reader := other_list(self.readers)) is not None:
+            raise InputError(str(reader.path), "this shard and the others are not of one list", _ONE_LIST)
+
+    def in_order(self, slices: Mapping[Path, Iterator[list[Entry]]]) -> Iterator[list[Entry]]:
+        """The accounts of the ledgers at these paths, in the order of the list.
+
+        Raises:
+            InputError: they are not shards of one list.
+        """
+        found = merged(slices)
+        first = next(found, None)  # by now each of them has read its list, or never will
+        self.refuse_other_lists()
+        if first is not None:
+            yield first
+            yield from found
+
     def settled(self) -> Iterator[list[Entry]]:
         """The accounts that are settled by now, in the order of the list."""
-        return merged([settled(reader) for reader in self.readers])
+        return self.in_order({reader.path: settled(reader) for reader in self.readers})
 
     def failures(self) -> Iterator[Failure]:
         """All failed accounts, in the order of the list."""
@@ -110,40 +131,47 @@ def _refuse_missing(named: Sequence[str]) -> None:
         )
 
 
-def merged(shards: Sequence[Iterator[list[Entry]]]) -> Iterator[list[Entry]]:
-    """The accounts of all shards in the order of the whole list.
+def merged(shards: Mapping[Path, Iterator[list[Entry]]]) -> Iterator[list[Entry]]:
+    """The accounts of all shards, whose ledgers are at these paths, in the order of the whole list.
 
     Raises:
         InputError: two of them have an account at the same position: they are not shards of one list.
     """
     if len(shards) == 1:
-        yield from shards[0]
+        yield from next(iter(shards.values()))
         return
-    waiting: dict[int, list[Entry]] = {index: [] for index in range(len(shards))}
+    waiting: dict[Path, list[Entry]] = {path: [] for path in shards}
     while True:
-        for index in [index for index, entries in waiting.items() if not entries]:
-            if entries := next(shards[index], None):
-                waiting[index] = entries
+        for path in [path for path, entries in waiting.items() if not entries]:
+            if entries := next(shards[path], None):
+                waiting[path] = entries
             else:
-                del waiting[index]
+                del waiting[path]
         if not waiting:
             return
         yield _before(min([entries[-1].position for entries in waiting.values()]), waiting)
 
 
-def _before(bound: int, waiting: dict[int, list[Entry]]) -> list[Entry]:
+def _before(bound: int, waiting: dict[Path, list[Entry]]) -> list[Entry]:
     """Take the entries up to this position, in order."""
     found: list[Entry] = []
-    for index, entries in waiting.items():
+    taken = dict(waiting)
+    for path, entries in taken.items():
         end = bisect_right(entries, bound, key=lambda entry: entry.position)
         found += entries[:end]
-        waiting[index] = entries[end:]  # a slice is its reader's, too, and stays as it is
+        waiting[path] = entries[end:]  # a slice is its reader's, too, and stays as it is
     found.sort(key=lambda entry: entry.position)
     for one, next_one in pairwise(found):
         if one.position == next_one.position:
-            raise InputError(
-                "the ledgers",
-                f"two of them have an account at position {one.position}",
-                "name shards of one list",
-            )
+            raise _collision(one.position, taken)
     return found
+
+
+def _collision(position: int, taken: Mapping[Path, list[Entry]]) -> InputError:
+    one, other = [
+        path for path, entries in taken.items() if any(entry.position == position for entry in entries)
+    ][:2]
+    problem = (
+        f"this shard and {other} both have an account at position {position}, so they are not of one list"
+    )
+    return InputError(str(one), problem, _ONE_LIST)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
 import orjson
@@ -18,6 +19,7 @@ from harvester.ledger.database import Database
 from harvester.ledger.reader import LIST_COMPLETE, LIST_VERSION, LedgerReader
 from harvester.ledger.records import ListSummary
 from harvester.ledger.schema import TABLES
+from harvester.ledger.shards import POSITIONS, Positions
 from harvester.model import ListedAccount
 
 _Row: TypeAlias = tuple[int, str, str | None, str | None]
@@ -54,7 +56,7 @@ class AccountList:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._is_new = not database.fact(LIST_COMPLETE)
-        self._last = -1
+        self._positions = Positions()
         self._given = 0
         self._distinct = 0
         self._unsaved = 0
@@ -67,10 +69,11 @@ class AccountList:
 
     def add(self, batch: Sequence[ListedAccount]) -> None:
         """Take the next accounts of the list, repeats and all, with growing positions."""
-        for account in batch:
-            if account.position <= self._last:
-                raise InternalError(f"position {account.position} of the list comes after {self._last}")
-            self._last = account.position
+        positions = [account.position for account in batch]
+        for before, position in pairwise((self._positions.last, *positions)):
+            if position <= before:
+                raise InternalError(f"position {position} of the list comes after {before}")
+        self._positions = self._positions.and_of(positions)
         table = "entry" if self._is_new else "listed"
         self._database.begin()
         self._distinct += self._database.bulk(
@@ -95,7 +98,8 @@ class AccountList:
         added, dropped, shared = self._distinct, 0, 0
         if self._is_new:
             with self._database.transaction(full_sync=True):
-                self._database.save_facts({LIST_COMPLETE: True, LIST_VERSION: 1})
+                self._database.save_facts({LIST_COMPLETE: True})
+                self._save_version()
         else:
             known, shared = self._follow()
             added, dropped = self._distinct - shared, known - shared
@@ -107,7 +111,8 @@ class AccountList:
         database = self._database
         database.commit()
         known: int = database.value("SELECT count(*) FROM entry")
-        if known == self._distinct == database.value(_SAME):
+        repeats_agree = database.fact(POSITIONS) == [*self._positions]
+        if repeats_agree and known == self._distinct == database.value(_SAME):
             return known, known
         shared: int = database.value("SELECT count(*) FROM listed JOIN entry USING (id)")
         if shared * 2 < known:
@@ -135,7 +140,11 @@ class AccountList:
             f"INSERT INTO entry {_COLUMNS} SELECT position, id, kept, sourceId FROM listed"  # noqa: S608
             " WHERE id NOT IN (SELECT id FROM entry)"
         )
-        database.save_facts({LIST_VERSION: (database.fact(LIST_VERSION) or 0) + 1})
+        self._save_version()
+
+    def _save_version(self) -> None:
+        version = (self._database.fact(LIST_VERSION) or 0) + 1
+        self._database.save_facts({LIST_VERSION: version, POSITIONS: [*self._positions]})
 
 
 def _row(position: int, id_: str, kept: bytes | None) -> _Row:

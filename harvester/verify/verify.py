@@ -14,6 +14,7 @@ import orjson
 
 from harvester.errors import InputError, LedgerUnreadable
 from harvester.ledger import LedgerReader, find_ledger
+from harvester.ledger.shards import other_list
 from harvester.model import ListedAccount
 from harvester.report.text import plain
 from harvester.verify.contents import Shape, groups_of
@@ -66,7 +67,10 @@ def verify(
     with ExitStack() as stack:
         expected: Expected | None = None
         if named:
-            expected = Ledgers([stack.enter_context(LedgerReader(path)) for path in named])
+            readers = [stack.enter_context(LedgerReader(path)) for path in named]
+            expected = Ledgers(readers)
+            if (other := other_list(readers)) is not None:
+                verdict.add(other.path, "this shard and the others are not of one list")
         elif accounts is not None:
             expected = GivenList(stack.enter_context(closing(sqlite3.connect(""))), accounts)
         for one in declared[:-1]:  # the ledger is that of the latest

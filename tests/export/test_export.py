@@ -104,6 +104,29 @@ def test_some_shards_are_enough_if_that_is_accepted(tmp_path: Path) -> None:
     assert (tmp_path / "two.ndjson").read_bytes() == expected_ndjson(both)
 
 
+def of_another_list(path: Path) -> Path:
+    """The third of three shards, of a shorter list."""
+    facts = FACTS | {"shard": "3/3"}
+    return finished(path, accounts(200), facts=facts, keep=in_shard(Shard(3, 3)), run_id="run-4")
+
+
+@pytest.mark.parametrize("options", [{}, {"unfinished": True}, {"follow": True}])
+@pytest.mark.parametrize("name", ["-", "out.ndjson", "out.parquet", "out/"])
+def test_shards_of_different_lists_are_refused(
+    tmp_path: Path, name: str, options: dict[str, Any], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Or accounts would be missing; nothing is written then."""
+    one, two, _ = shards(tmp_path, LISTED, 3)
+    three = of_another_list(tmp_path / "three.ledger")
+    output = opened(name if name == "-" else f"{tmp_path}/{name}")
+    problem = r"shard-\d\.ledger: this shard and the others are not of one list: harvest all shards with"
+    with pytest.raises(InputError, match=problem):
+        written([one, two, three], output, failures=tmp_path / "out.failures", **options)
+    assert not list(tmp_path.glob("out*"))
+    assert capfdbinary.readouterr().out == b""
+    written([one, three], opened(f"{tmp_path}/some.ndjson"), unfinished=True)  # it cannot be told
+
+
 def entry(position: int) -> Entry:
     return Entry(position, f"id-{position}", AccountOutcome.EMPTY, b"[]", 0, 0.0, None, None, None, None)
 
@@ -111,18 +134,21 @@ def entry(position: int) -> Entry:
 @given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 9))
 def test_merging_keeps_the_order_of_the_list(owners: list[int], size: int) -> None:
     """Whatever slices the shards come in."""
-    streams = []
+    streams = {}
     for shard in range(4):
         mine = [entry(position) for position, owner in enumerate(owners) if owner == shard]
-        streams.append(iter([mine[begin : begin + size] for begin in range(0, len(mine), size)]))
+        slices = [mine[begin : begin + size] for begin in range(0, len(mine), size)]
+        streams[Path(str(shard))] = iter(slices)
     found = [one.position for slice_ in merged(streams) for one in slice_]
     assert found == list(range(len(owners)))
 
 
 def test_one_position_in_two_shards_is_refused() -> None:
     """They are of different lists."""
-    with pytest.raises(InputError, match="an account at position 2"):
-        list(merged([iter([[entry(1), entry(2)]]), iter([[entry(2), entry(3)]])]))
+    one, two = iter([[entry(1), entry(2)]]), iter([[entry(2), entry(3)]])
+    problem = r"a: this shard and b both have an account at position 2, .*: harvest all shards with the same"
+    with pytest.raises(InputError, match=problem):
+        list(merged({Path("a"): one, Path("b"): two}))
 
 
 # --- provenance, kept with each account

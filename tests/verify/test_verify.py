@@ -107,6 +107,11 @@ def test_merged_shards(tmp_path: Path) -> None:
     assert (problems(verdict), verdict.listed) == ([], COUNT)
     alone = verify(tmp_path / "all.ndjson", ledgers=shards[:1])
     assert "is not on the list" in problems(alone)[0]
+    shorter = dict(list(LIST.items())[:80])
+    facts = {**FACTS, "shard": "2/2"}
+    other = finished(tmp_path / "other.ledger", shorter, facts=facts, keep=in_shard(Shard(2, 2)))
+    verdict = verify(tmp_path / "all.ndjson", ledgers=[shards[0], other])
+    assert problems(verdict)[0].endswith("shard-1.ledger: this shard and the others are not of one list")
 
 
 def test_a_night_of_changes(tmp_path: Path) -> None:
