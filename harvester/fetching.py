@@ -41,6 +41,8 @@ class Fetching:
         self._stop: StopRun | None = None
         self.list_read = asyncio.Event()
         """Set once the list is in the ledger: its order is settled from then on."""
+        self.tenant_asked = False
+        """Whether requests have begun: from then on, whatever ends the run has a summary."""
 
     @property
     def in_flight(self) -> int:
@@ -108,6 +110,7 @@ class Fetching:
         async with parts.open_tenant(
             self._settings, observer=self._observe, memory=memory, spare=spare
         ) as tenant:
+            self.tenant_asked = True
             await ledger.save_lanes({lane.label: lane.api_version for lane in tenant.lanes})
             began = tenant.clock()
             async with _memory_saved(tenant, ledger):

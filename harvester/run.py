@@ -181,7 +181,7 @@ class Run:
         """Fetch, export and publish everything but summary and ledger; return why it ended early, if it did.
 
         Raises:
-            UsageError: something was wrong before anything was answered; nothing was written.
+            UsageError: something was wrong before the tenant was asked anything; nothing was written.
         """
         live = self._output.live and self._earlier is None and not await self._ledger.is_exclusive()
         exporting = asyncio.create_task(self._export(follow=True)) if live else None
@@ -200,7 +200,7 @@ class Run:
         self.figures = await self._read_figures()
         if isinstance(stop, UsageError | AccessDenied) and self._nothing_gained(self.figures.counts):
             await self._abandon()
-            if isinstance(stop, UsageError):
+            if isinstance(stop, UsageError) and not self.fetching.tenant_asked:
                 raise stop
         return stop
 

@@ -149,6 +149,17 @@ def test_a_resumed_run_that_wants_another_list_reads_it(there: Tenant, tmp_path:
     assert there.requested < first + len(reporting(there))
 
 
+def test_a_list_that_is_refused_has_a_summary(there: Tenant, tmp_path: Path) -> None:
+    """The tenant was asked, so the run has a summary, with the status; nothing else is left of it."""
+    output = tmp_path / "usages.ndjson"
+    status, said = run("run", "--list", "--filters", "id like x", "-o", output, *FAST, at=there)
+    assert status == 2, said.err
+    summary = tmp_path / "usages.ndjson.summary.json"
+    assert list(tmp_path.iterdir()) == [summary]
+    found = orjson.loads(summary.read_bytes())
+    assert (found["status"], found["stop"]["error"], found["ledger"]) == (2, "SettingError", None)
+
+
 def test_a_client_that_may_not_know_harvests_all_the_same(there: Tenant, tmp_path: Path) -> None:
     """Neither usage nor managers are known: one warning each, and no account is left out."""
     output = tmp_path / "usages.ndjson"
