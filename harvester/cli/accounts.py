@@ -29,9 +29,9 @@ _PARAMS = [
     OUTPUT,
     *setting_options(
         *TENANT_OPTIONS,
-        filters="Which accounts, in the API's filter language.",
-        with_usage="Only the accounts of sources that report usage.",
-        add="Add usageStatus and usageSince (usage), managerName and managerEmail (manager).",
+        filters={"help": "Which accounts, in the API's filter language."},
+        with_usage={"help": "Only the accounts of sources that report usage."},
+        add={"help": "Add usageStatus and usageSince (usage), managerName and managerEmail (manager)."},
         api_version=API_VERSION,
     ),
 ]

@@ -12,14 +12,26 @@ from harvester.cli.options import SettingsCommand, loaded, log_shown, setting_op
 from harvester.exporting import export_ledgers
 from harvester.report.event_log import EventLog
 from harvester.report.text import plural
+from harvester.settings.parse import path_text
+from harvester.settings.setting import Kind
 
-_SETTINGS = (
-    "output", "format", "shape", "compress", "part_rows", "partition_by", "columns", "failures", "file_mode",
-    "replace", "max_outage", "log_format",
-)  # fmt: skip  # one name a line would fill the screen
+_PARAMS = setting_options(
+    "output",
+    "replace",
+    "max_outage",
+    "log_format",
+    changes={
+        "kind": Kind("LEDGER", path_text),
+        "help": "Write only rows that are new, changed or gone since LEDGER, which stays as it is.",
+    },
+    failures={
+        "help": "Write the accounts that failed to FILE, too; a valid INPUT of a run.",
+        "unset": "_failures.ndjson in a directory, else none",
+    },
+)
 
 
-@click.command(cls=SettingsCommand, params=setting_options(*_SETTINGS))
+@click.command(cls=SettingsCommand, params=_PARAMS)
 @click.argument("ledgers", metavar="LEDGER...", nargs=-1, required=True)
 @click.option("--unfinished", is_flag=True, help="Accept an unfinished harvest, and missing shards.")
 @click.option("--follow", is_flag=True, help="Wait for the rest of an unfinished harvest.")

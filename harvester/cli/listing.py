@@ -30,10 +30,10 @@ Pages: TypeAlias = AsyncGenerator[Sequence[Any], None]
 TENANT_OPTIONS: Final = (
     "base_url", "clients", "ca_bundle", "timeout", "quota", "burst", "max_outage", "file_mode", "log_format",
 )  # fmt: skip  # one name a line would fill the screen
-API_VERSION: Final = (
-    "API version to list with; of several, the first that is not refused. Listing takes nothing "
+API_VERSION: Final = {
+    "help": "API version to list with; of several, the first that is not refused. Listing takes nothing "
     "from a harvest's quota if that uses another version."
-)
+}
 _OF_A_HARVEST: Final = ("input", "request", "output", "resume")
 _LISTED_BY: Final = ("filters", "with_usage", "add", "file_mode")
 _AGAIN: Final = "run the same command again"

@@ -7,8 +7,9 @@ it, is decided in one place for flags, environment and file alike.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -138,22 +139,18 @@ _QUIET = GroupedOption(
 )
 
 
-def setting_options(*wanted: str, **helps: str) -> list[click.Parameter]:
+def setting_options(*wanted: str, **details: Mapping[str, Any]) -> list[click.Parameter]:
     """Options of the table, by section or by name, and those that every command has.
 
-    `helps` are the names of more options, with what they mean for this command in particular.
+    `details` are the names of more options, with the fields that differ for this command in particular.
     """
-    chosen = [one for one in TABLE if one.flag and {one.section, one.name} & {*wanted, *helps}]
-    made = (_option(one, helps.get(one.name, one.help)) for one in chosen)
+    chosen = [one for one in TABLE if one.flag and {one.section, one.name} & {*wanted, *details}]
+    made = (_option(replace(one, **details.get(one.name, {}))) for one in chosen)
     return [_CONFIG, _PROFILE, *made, _VERBOSE, _QUIET]
 
 
-def _option(one: Setting, text: str) -> GroupedOption:
-    described: dict[str, Any] = {
-        "group": SECTIONS[one.section],
-        "common": one.common,
-        "help": _help(one, text),
-    }
+def _option(one: Setting) -> GroupedOption:
+    described: dict[str, Any] = {"group": SECTIONS[one.section], "common": one.common, "help": _help(one)}
     if one.switch:
         return GroupedOption([one.name, f"{one.flag}/{one.negative}"], default=None, **described)
     return GroupedOption(
@@ -166,16 +163,16 @@ def _option(one: Setting, text: str) -> GroupedOption:
     )
 
 
-def _help(one: Setting, text: str) -> str:
+def _help(one: Setting) -> str:
     if one.switch:
-        return f"{text}  [default: {one.flag}]" if one.default else text
+        return f"{one.help}  [default: {one.flag}]" if one.default else one.help
     shown = one.show(one.default)
-    return text if one.default == () and not one.unset else f"{text}  [default: {shown}]"
+    return one.help if one.default == () and not one.unset else f"{one.help}  [default: {shown}]"
 
 
 def _completion(one: Setting) -> Callable[..., list[CompletionItem]] | None:
     """What a shell offers: the words of a choice, or files."""
-    if one.kind.metavar in ("FILE", "DEST", "last|LEDGER"):
+    if one.kind.metavar in ("FILE", "DEST", "LEDGER", "last|LEDGER"):
         return _complete_files
 
     def words(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
