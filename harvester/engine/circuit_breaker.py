@@ -92,12 +92,17 @@ class _Lane:
     troubled: bool = False
     """Whether a sign of life would change anything."""
 
-    def refund(self) -> list[Work]:
-        """Take the provisional charges back; return the exhausted accounts that may be requested again."""
+    def refund(self, lives: int) -> list[Work]:
+        """Take the provisional charges back; return the exhausted accounts that may be requested again.
+
+        `lives` counts the tenant's signs of life: lanes that fail one by one without any are one outage.
+        """
         released: list[Work] = []
         for work, attempts in self.charges.items():
-            if work.refunds < MOST_REFUNDS:
-                work.refunds += 1
+            same = work.refunded_at == lives
+            if same or work.refunds < MOST_REFUNDS:
+                work.refunds += not same
+                work.refunded_at = lives
                 work.attempts = max(0, work.attempts - attempts)
                 if self.exhausted.pop(work, None) is not None:
                     released.append(work)
@@ -135,6 +140,7 @@ class CircuitBreaker:
         self.tenant = Circuit()
         self._lanes = [_Lane() for _ in range(lanes)]
         self._rng = rng
+        self._lives = 0
 
     def lets_through(self, lane: int) -> bool:
         """Whether the lane may send as work comes; if not, only a probe, when one is due."""
@@ -187,7 +193,7 @@ class CircuitBreaker:
         self, lane: int | None, affected: list[_Lane], circuit: Circuit, now: float, fault: Fault
     ) -> ProbeFailed:
         next_in, began = circuit.probe_failed(now, self._rng, connected=fault.connected)
-        refunded = [work for each in affected for work in each.refund()] if began else []
+        refunded = [work for each in affected for work in each.refund(self._lives)] if began else []
         return ProbeFailed(lane, next_in, began, refunded)
 
     def exhaust(self, lane: int, work: Work, now: float) -> None:
@@ -203,6 +209,7 @@ class CircuitBreaker:
         here = self._lanes[lane]
         if not (here.troubled or self.tenant.row or self.tenant.suspected_at is not None):
             return _NONE
+        self._lives += 1
         self.tenant.alive(sent_at)
         here.circuit.alive(sent_at)
         decided = [work for work, at in here.exhausted.items() if at <= sent_at]
@@ -234,7 +241,7 @@ class CircuitBreaker:
         """The lane is not used any more. Returns its exhausted accounts, refunded: others may have them."""
         here = self._lanes[lane]
         here.live = False
-        released = here.refund() + list(here.exhausted)
+        released = here.refund(self._lives) + list(here.exhausted)
         here.exhausted.clear()
         self._hold_tenant(now)
         return released

@@ -100,7 +100,8 @@ class Conductor:
         if isinstance(outcome, Answered):
             self._answered(lane, work, outcome)
         elif not isinstance(outcome, NotSent):
-            outcome = policy.weighed(outcome, lane)
+            probing = not self.breaker.lets_through(lane.index)
+            outcome = policy.weighed(outcome, work, lane, probing=probing)
             if isinstance(outcome, (Fault, Throttled)):
                 self._unanswered(lane, work, outcome)
             else:
@@ -186,7 +187,8 @@ class Conductor:
     # --- refusals and faults
 
     def _refused(self, lane: LaneStanding, work: Work, outcome: Refused | TokenRejected) -> None:
-        self._alive(lane, work, outcome.sent_at)
+        if isinstance(outcome, Refused) or not lane.client.proven:
+            self._alive(lane, work, outcome.sent_at)  # that a token has expired says nothing
         self._fail_all(self.access.refused(lane, work, outcome))
         if isinstance(outcome, Refused):
             self.scheduler.answered_account = work.account.id

@@ -8,7 +8,7 @@ from typing import Final
 
 from harvester.engine.standing import LaneStanding
 from harvester.errors import RESUMABLE, StoppedEarly, StopRun, UsageError
-from harvester.model import Fault, Throttled
+from harvester.model import Fault, Reason, Throttled
 
 _TOLERANCE: Final = 1.0
 """Seconds by which a pause may be longer than allowed: limiters add a little to a `Retry-After`."""
@@ -70,11 +70,16 @@ def deadline_passed() -> StoppedEarly:
 
 
 def _unavailable(seconds: float, trouble: Trouble) -> StoppedEarly:
-    if trouble.waiting_for is not None:
+    last = trouble.last
+    if (
+        isinstance(last, Fault) and last.reason is Reason.UNAUTHORIZED
+    ):  # there may be no new token for a while
+        problem = f"the tenant has refused every token for {seconds:.0f} s ({last.detail})"
+    elif trouble.waiting_for is not None:
         problem = f"waited {seconds:.0f} s for {trouble.waiting_for}"
-    elif isinstance(trouble.last, Throttled):
+    elif isinstance(last, Throttled):
         problem = f"every request was answered with 429 for {seconds:.0f} s"
     else:
-        detail = f" ({trouble.last.detail})" if trouble.last is not None else ""
+        detail = f" ({last.detail})" if last is not None else ""
         problem = f"the tenant has not been available for {seconds:.0f} s{detail}"
     return StoppedEarly(problem, RESUMABLE)

@@ -91,13 +91,17 @@ class Verdict(Enum):
 # --- accounts
 
 
-def weighed(outcome: Unanswered, lane: LaneStanding) -> Unanswered:
-    """The outcome, as a fault if it is not the account's own.
+def weighed(outcome: Unanswered, work: Work, lane: LaneStanding, *, probing: bool) -> Unanswered:
+    """The outcome, as a fault if it is not the account's own. `probing`: the lane sends nothing but probes.
 
     The API's refusals are JSON: a page from a version that has answered before is from something in between.
+    A token may have expired, but not the next one, too, if the client has been answered before.
     """
-    if isinstance(outcome, Refused) and outcome.page and lane.version.proven:
-        return as_fault(outcome)
+    match outcome:
+        case Refused(page=True) if lane.version.proven:
+            return as_fault(outcome)
+        case TokenRejected() if lane.client.proven and (work.rejections or probing):
+            return as_fault(outcome)
     return outcome
 
 
@@ -145,9 +149,7 @@ def _throttled(work: Work, attempts: int, others_answered: int) -> Decision:
 
 
 def _rejected(work: Work, lane: LaneStanding, attempts: int) -> Decision:
-    if work.rejections < attempts:
-        return Again()
-    return Fail() if lane.client.proven else Hold()
+    return Again() if lane.client.proven or work.rejections < attempts else Hold()
 
 
 def _denied(work: Work, lane: LaneStanding, standings: Standings) -> Decision:

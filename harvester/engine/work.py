@@ -37,11 +37,13 @@ class Work:
     """Attempts used up since there was progress. Outages cost none."""
     refunds: int = 0
     """Outages that its attempts were refunded for."""
+    refunded_at: int = -1
+    """How many signs of life the tenant had given at the last of them."""
     furthest: int = 0
     """The highest offset reached: only beyond it is there progress, or pages that contradict each other
     would be requested forever."""
     rejections: int = 0
-    """Answers 401 in a row, each with another token."""
+    """Answers 401 in a row, each with another token, that counted as no faults."""
     throttled_at: int | None = None
     """How many other accounts had been answered at its last 429."""
     compared: bool = True

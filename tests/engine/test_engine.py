@@ -157,11 +157,12 @@ def test_a_token_that_is_rejected_now_and_then_costs_nothing() -> None:
 
 
 def test_an_account_that_is_always_unauthorized_fails_alone() -> None:
-    """A proven client: the account that always gets 401 fails after its attempts."""
-    world = all_but(GOOD, {"a-15": REJECTED})
+    """A proven client: the account that always gets 401 fails after a new token and its attempts."""
+    world = all_but(GOOD, {"a-15": REJECTED}, accounts=2000)
     assert harvest(world).stop is None
-    assert world.ledger.failures()["a-15"].reason == Reason.UNAUTHORIZED
-    assert len(world.requests_for("a-15")) == 5
+    failure = world.ledger.failures()["a-15"]
+    assert (failure.status, failure.reason, failure.attempts) == (401, Reason.UNAUTHORIZED, 5)
+    assert len(world.requests_for("a-15")) == 6
 
 
 # --- 429
@@ -592,6 +593,21 @@ def test_an_outage_costs_no_account_its_attempts(reply: Reply, accounts: int) ->
     assert result.stop is None
     assert set(world.ledger.outcomes().values()) == {AccountOutcome.HARVESTED}
     assert len(world.sent) < accounts + 40 + 700 / 10
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_outage_that_begins_lane_by_lane_is_one(seed: int) -> None:
+    """With few accounts and many lanes, these are held one after the other: that uses up no refunds."""
+    world = World(
+        lambda *_: UNAVAILABLE if world.now() < 100 else GOOD,
+        accounts=1,
+        clients=2,
+        versions=("v1", "v2024"),
+        concurrency=1,
+        seed=seed,
+    )
+    assert harvest(world).stop is None
+    assert not world.ledger.failures()
 
 
 def test_an_outage_is_probed_by_one_request_at_a_time() -> None:

@@ -7,7 +7,8 @@ import pytest
 from harvester.engine.limits import Limits, Trouble
 from harvester.errors import StoppedEarly, UsageError
 from harvester.model import Throttled
-from tests.engine.build import fault, plain, standings
+from harvester.tenant.request import as_fault
+from tests.engine.build import REJECTED, fault, plain, standings
 
 LIMITS = Limits(deadline=None, max_outage=100.0)
 
@@ -30,6 +31,7 @@ def test_the_deadline_passes() -> None:
         (Trouble(0.0, Throttled(0.0, None), None), "every request was answered with 429 for 100 s"),
         (Trouble(0.0, fault(), None), "not been available for 100 s (HTTP 500)"),
         (Trouble(0.0, None, "a token (HTTP 503)"), "waited 100 s for a token (HTTP 503)"),
+        (Trouble(0.0, as_fault(REJECTED), "a token"), "refused every token for 100 s (JWT is expired)"),
         (Trouble(0.0, None, None), "not been available for 100 s"),
     ],
 )

@@ -7,15 +7,27 @@ import pytest
 from harvester.errors import StoppedEarly
 from harvester.events import OutageBegan, Warned
 from harvester.model import AccountOutcome, Reason
-from tests.engine.fakes import GOOD, MISSING, PAGE, REDIRECTED, WALL, Reply, World, harvest
+from tests.engine.fakes import (
+    EMPTY,
+    GOOD,
+    MISSING,
+    PAGE,
+    REDIRECTED,
+    REJECTED,
+    WALL,
+    FakeLane,
+    Reply,
+    World,
+    harvest,
+)
 
 PROXY = Reply(407, b"")
 MISDIRECTED = Reply(421, b"")
 
 
-def away(reply: Reply, *, after: float, until: float = 1e9, accounts: int = 300) -> World:
+def away(reply: Reply, *, after: float, until: float = 1e9, good: Reply = GOOD, clients: int = 1) -> World:
     """A tenant that answers with `reply` for a while."""
-    world = World(lambda *_: reply if after <= world.now() < until else GOOD, accounts=accounts)
+    world = World(lambda *_: reply if after <= world.now() < until else good, accounts=300, clients=clients)
     return world
 
 
@@ -61,6 +73,54 @@ def test_an_outage_of_pages_costs_no_account_anything(reply: Reply) -> None:
     assert set(world.ledger.outcomes().values()) == {AccountOutcome.HARVESTED}
     assert len(world.of(OutageBegan)) == 1
     assert len(world.sent) < 300 + 60
+
+
+@pytest.mark.parametrize("good", [GOOD, EMPTY])
+@pytest.mark.parametrize("clients", [1, 2])
+def test_a_tenant_that_refuses_every_token_costs_no_account_anything(good: Reply, clients: int) -> None:
+    """After good answers, it is an outage like any other, probed and refunded."""
+    world = away(REJECTED, after=1.0, until=300.0, good=good, clients=clients)
+    assert harvest(world).stop is None
+    assert not world.ledger.failures()
+    assert len(world.of(OutageBegan)) == 1
+    assert len(world.sent) < 300 + 80
+
+
+def test_a_tenant_that_refuses_every_token_for_good_ends_the_run_after_max_outage() -> None:
+    """No account fails, and the sentence says what was refused."""
+    world = away(REJECTED, after=2.0)
+    result = harvest(world, max_outage=60)
+    assert isinstance(result.stop, StoppedEarly)
+    assert "the tenant has refused every token for 6" in result.stop.problem
+    assert 61 < result.seconds < 65
+    assert not world.ledger.failures()
+
+
+def test_a_client_whose_tokens_are_all_refused_holds_its_own_lane() -> None:
+    """Its accounts go to the clients that work, and none of them fails."""
+    world = World(
+        lambda lane, *_: REJECTED if lane.client.label == "c0" and world.now() > 2 else GOOD,
+        accounts=2000,
+        clients=2,
+    )
+    assert harvest(world).stop is None
+    assert not world.ledger.failures()
+    assert [event.code for event in world.of(Warned)] == ["lane_fails"]
+
+
+def test_a_token_that_expires_in_every_request_at_once_is_no_outage() -> None:
+    """One 401 for each account is answered by a new token, and costs no attempt."""
+    seen: set[str] = set()
+
+    def reply(_lane: FakeLane, account: str, *_: object) -> Reply:
+        first = account not in seen and int(account[2:]) >= 100
+        seen.add(account)
+        return REJECTED if first else GOOD
+
+    world = World(reply, accounts=300)
+    assert harvest(world, attempts=1).stop is None
+    assert not world.ledger.failures()
+    assert not world.of(OutageBegan)
 
 
 @pytest.mark.parametrize(("reply", "status"), [(WALL, 4), (PAGE, 5)])

@@ -25,7 +25,7 @@ from harvester.engine.policy import (
 from harvester.engine.standing import LaneStanding, Standings
 from harvester.engine.work import Work
 from harvester.errors import UsageError
-from harvester.model import Fault
+from harvester.model import Fault, Reason
 from tests.engine.build import REJECTED, THROTTLED, fault, plain, refused, standings, work
 
 
@@ -89,7 +89,7 @@ def test_a_page_from_a_proven_version_is_a_fault(status: int, page: bool, is_pro
     """It keeps status and reason; JSON, and a page from a version that may not be served, are as before."""
     lanes = proven(standings(), 0) if is_proven else standings()
     outcome = refused(status, page=page)
-    weighed = policy.weighed(outcome, lanes.lanes[0])
+    weighed = policy.weighed(outcome, work(), lanes.lanes[0], probing=False)
     if page and is_proven:
         assert isinstance(weighed, Fault)
         assert (weighed.status, weighed.reason) == (status, outcome.reason)
@@ -125,10 +125,30 @@ def test_a_429_counts_once_ten_others_were_answered(
 @pytest.mark.parametrize("is_proven", [False, True])
 @pytest.mark.parametrize("rejections", range(1, 8))
 def test_a_rejected_token_is_renewed_up_to_the_attempts(rejections: int, is_proven: bool) -> None:
-    """Then a proven client's account fails, and another's is held."""
+    """Then the account of a client that is not proven is held."""
     lanes = proven(standings(), 0) if is_proven else standings()
     decision = decide(work(rejections=rejections), REJECTED, lanes)
-    assert decision == (Again() if rejections < 5 else Fail() if is_proven else Hold())
+    assert decision == (Again() if is_proven or rejections < 5 else Hold())
+
+
+@pytest.mark.parametrize(
+    ("rejections", "probing", "is_proven", "is_fault"),
+    [
+        (0, False, True, False),
+        (1, False, True, True),
+        (0, True, True, True),
+        (4, True, False, False),
+    ],
+)
+def test_the_second_rejected_token_in_a_row_is_a_fault(
+    rejections: int, probing: bool, is_proven: bool, is_fault: bool
+) -> None:
+    """On a client that has been answered; the first one, too, if it is the answer to a probe."""
+    lanes = proven(standings(), 0) if is_proven else standings()
+    weighed = policy.weighed(REJECTED, work(rejections=rejections), lanes.lanes[0], probing=probing)
+    assert isinstance(weighed, Fault) is is_fault
+    if isinstance(weighed, Fault):
+        assert (weighed.status, weighed.reason) == (401, Reason.UNAUTHORIZED)
 
 
 # --- 403

@@ -50,6 +50,7 @@ KINDS = [
     "bad",
     "missing",
     "forbidden",
+    "unauthorized",
     "broken",
     "garbled",
     "page",
@@ -65,7 +66,13 @@ EXPECTED = {
     "flaky": {AccountOutcome.HARVESTED, AccountOutcome.FAILED},
 }
 FINAL = {"bad": BAD, "missing": MISSING, "forbidden": FORBIDDEN}
-PASSING = {"broken": BROKEN, "garbled": GARBLED, "page": PAGE, "throttled": THROTTLED}
+PASSING = {
+    "broken": BROKEN,
+    "garbled": GARBLED,
+    "page": PAGE,
+    "throttled": THROTTLED,
+    "unauthorized": REJECTED,
+}
 AWAY = {
     "unavailable": UNAVAILABLE,
     "refused": REFUSED,
@@ -73,6 +80,7 @@ AWAY = {
     "throttled": THROTTLED,
     "redirected": REDIRECTED,
     "wall": WALL,
+    "rejected": REJECTED,
 }
 PAUSES = (None, 0.0, 1.0, 30.0)
 
@@ -97,8 +105,8 @@ class Plan:
         """What the tenant answers at this moment."""
         rng = Random(f"{self.seed}{len(world.sent)}")
         if self.outage is not None and self.outage[1] <= world.now() < self.outage[2]:
-            manner = self.outage[0]
-            if manner != "wall" or _standing(world, lane).version.proven:
+            manner, standing = self.outage[0], _standing(world, lane)
+            if {"wall": standing.version.proven, "rejected": standing.client.proven}.get(manner, True):
                 return AWAY[manner]
         lane_says = self._lane_reply(lane)
         if lane_says is not None:
@@ -264,6 +272,7 @@ def test_outages_and_bad_clients_cost_no_account_anything(plan: Plan) -> None:
         "broken": {Reason.SERVER_ERROR},
         "garbled": {Reason.NOT_JSON},
         "page": {Reason.NOT_FOUND},
+        "unauthorized": {Reason.UNAUTHORIZED},
         "throttled": {Reason.THROTTLED},
     }
     outage = plan.outage is not None
