@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -302,11 +303,12 @@ def _activity(rows: bytes, as_of: int) -> _Activity:
 
 
 def _day(text: Any) -> date | None:
-    """The date with which a timestamp begins; None where it does not begin with one."""
-    try:
-        return date.fromisoformat(text[:10]) if isinstance(text, str) else None
-    except ValueError:
-        return None
+    """The day (UTC) of a timestamp, or the date that a text begins with; None where it begins with none."""
+    for part in (text, text[: len("2026-10-01")]) if isinstance(text, str) else ():
+        with suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(part)
+            return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date()
+    return None
 
 
 @lru_cache(maxsize=1024)

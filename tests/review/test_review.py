@@ -225,6 +225,25 @@ def test_odd_properties_of_a_list_do_no_harm(tmp_path: Path) -> None:
         assert states(Review(reader, Question())) == {"odd": "unknown: source_not_known"}
 
 
+@pytest.mark.parametrize(
+    ("created", "state"),
+    [
+        ("2026-08-01T01:00:00+05:00", "never"),  # in July
+        ("2026-07-31T23:00:00-05:00", "new"),  # in August
+        ("2026-08-01T00:00:00.123456789Z", "new"),
+        ("2026-08-01", "new"),
+        ("2026-08-01 at noon", "new"),
+        ("2026-07-31T23:59:59", "never"),
+        ("9999-12-31T23:59:59-05:00", "new"),
+        ("yesterday", "never"),
+    ],
+)
+def test_an_account_is_created_in_a_month_of_utc(tmp_path: Path, created: str, state: str) -> None:
+    """Whatever the offset of the time at which it was."""
+    with reader_of(tmp_path, [Listed("one", {}, from_(REPORTING, created=created))]) as reader:
+        assert states(Review(reader, Question())) == {"one": state}
+
+
 def test_rows_as_odd_as_json_allows_are_counted(tmp_path: Path) -> None:
     """Rows without a date or a count, and numbers beyond any float."""
     with reader_of(tmp_path, ACCOUNTS[:1]) as reader:
