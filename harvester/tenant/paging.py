@@ -6,7 +6,7 @@ Offset paging has no cursor that could prove progress, so the pages themselves m
 - A shorter page of up to 13 rows, all that twelve months can have, is the last one.
 - A shorter page of more rows may come from a tenant that caps its pages: paging goes on to an empty one.
 - A page that brings nothing new means that the tenant ignores the offset.
-- With `--count`, the tenant's own total decides instead.
+- With `--count`, the tenant's own total decides instead; if it changes on the way, the rows have moved.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Pages:
     `query.since` ends the paging where older rows begin, if the latest come first.
     """
 
-    __slots__ = ("_by_month", "_distinct", "_query", "_to_the_end", "_usual", "offset", "rows")
+    __slots__ = ("_by_month", "_distinct", "_query", "_to_the_end", "_total", "_usual", "offset", "rows")
 
     def __init__(self, query: UsageQuery = USUAL_QUERY) -> None:
         self.rows: list[Row] = []
@@ -62,10 +62,14 @@ class Pages:
         self._by_month: dict[str, Row] = {}
         self._distinct = 0
         self._to_the_end = False
+        self._total: int | None = None
         self._usual = True
 
     def add(self, page: Page) -> PageResult:
         """Take the page that was requested at `offset`, and say what comes next."""
+        if self.offset and page.total != self._total:
+            return _miscounted(f"X-Total-Count went from {self._total} to {page.total} between two pages")
+        self._total = page.total
         fresh = self._unseen(page)
         if isinstance(fresh, Contradiction):
             return fresh
@@ -97,9 +101,7 @@ class Pages:
             return Progress.COMPLETE
         if page.rows and (total is None or self._distinct < total):
             return self._more(fresh)
-        return Contradiction(
-            Reason.COUNT_MISMATCH, f"the tenant sent {self._distinct} rows, although X-Total-Count is {total}"
-        )
+        return _miscounted(f"the tenant sent {self._distinct} rows, although X-Total-Count is {total}")
 
     def _more(self, fresh: Sequence[Row]) -> PageResult:
         if not fresh:
@@ -135,6 +137,10 @@ class Pages:
 
 def _wrong(detail: str) -> Contradiction:
     return Contradiction(Reason.WRONG_SHAPE, detail)
+
+
+def _miscounted(detail: str) -> Contradiction:
+    return Contradiction(Reason.COUNT_MISMATCH, detail)
 
 
 def _month(row: Row) -> str | None:

@@ -55,9 +55,10 @@ class Reply:
     connected: bool = True
     permanent: bool = False
     content_type: str = "application/json"
+    total: int = 2
 
     def response(self) -> Response:
-        headers = {"Content-Type": self.content_type}
+        headers = {"Content-Type": self.content_type, "X-Total-Count": f"{self.total}"}
         if self.retry_after is not None:
             headers["Retry-After"] = f"{self.retry_after:g}"
         return Response(self.status, headers, self.body)

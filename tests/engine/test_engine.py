@@ -20,7 +20,7 @@ from harvester.events import (
     Stopping,
     Warned,
 )
-from harvester.model import AccountOutcome, Fault, Harvested, Reason
+from harvester.model import AccountOutcome, Failure, Fault, Harvested, Reason
 from harvester.tenant.usages import UsageQuery
 from tests.engine.fakes import (
     BAD,
@@ -141,6 +141,26 @@ def test_pages_that_contradict_each_other_start_the_account_over_and_fail_it_in_
     assert harvest(world, query=UsageQuery(10)).stop is None
     assert world.ledger.failures()["a-1"].reason == Reason.WRONG_SHAPE
     assert len(world.requests_for("a-1")) == 10
+
+
+@pytest.mark.parametrize(("until", "end"), [(2, Harvested), (99, Failure)])
+def test_a_total_that_changes_while_paging_starts_the_account_over(until: int, end: type) -> None:
+    """The rows have moved: all pages are requested again, as often as there are attempts."""
+    asked = 0
+
+    def reply(_lane: FakeLane, _account: str, offset: int, _now: float) -> Reply:
+        nonlocal asked
+        asked += 1
+        total = 15 - asked % 2 if asked <= until else 14
+        return Reply(body=rows(10 if offset == 0 else 4, offset), total=total)
+
+    world = World(reply, accounts=1)
+    assert harvest(world, query=UsageQuery(10, total=True)).stop is None
+    (settled,) = world.ledger.settled.values()
+    assert isinstance(settled, end)
+    assert [sent.offset for sent in world.sent] == [0, 10] * (2 if end is Harvested else 5)
+    if isinstance(settled, Failure):
+        assert settled.reason == Reason.COUNT_MISMATCH
 
 
 def test_a_token_that_is_rejected_now_and_then_costs_nothing() -> None:

@@ -74,6 +74,21 @@ def test_an_account_is_held_to_its_total(rows: int, total: int) -> None:
     assert f"X-Total-Count is {total}" in result.detail
 
 
+@pytest.mark.parametrize("since", [None, "2026-10"])
+@pytest.mark.parametrize(("rows", "total"), [(slice(1, 14), 13), (slice(0, 14), 15)])
+def test_a_total_that_changes_between_two_pages_is_a_mismatch(
+    rows: slice, total: int, since: str | None
+) -> None:
+    """The oldest month has left, say, so that the second page begins one row too far."""
+    months = rows_of(14)[::-1]
+    pages = Pages(UsageQuery(5, "date", since, total=True))
+    assert pages.add(Page(months[:5], 14)) is Progress.MORE
+    result = pages.add(Page(months[rows][5:10], total))
+    assert isinstance(result, Contradiction)
+    assert result.reason == Reason.COUNT_MISMATCH
+    assert f"from 14 to {total}" in result.detail
+
+
 @given(st.integers(0, 40), st.integers(1, 20), st.integers(0, 45))
 def test_since_stops_at_the_first_older_row(count: int, page_size: int, wanted: int) -> None:
     """With the latest rows first, no page is requested that could hold only older ones."""
