@@ -21,6 +21,7 @@ from harvester.verify.contents import Shape, groups_of
 from harvester.verify.join import Expected, GivenList, Join, Ledgers, Verdict
 
 _MANIFEST: Final = "_manifest.json"
+_FINISHED: Final = (0, 3)
 _UNCHECKED: Final = "the rest of the file was not checked"
 
 
@@ -62,7 +63,7 @@ def verify(
         return verdict
     named = list(ledgers)
     if accounts is None and not named:
-        own = find_ledger(output) or declared[0].ledger
+        own = find_ledger(output) if output.is_dir() else declared[0].ledger
         named = [own] if own is not None and own.exists() else []
     with ExitStack() as stack:
         expected: Expected | None = None
@@ -114,14 +115,18 @@ def _by_summary(output: Path, path: Path | None, verdict: Verdict) -> _Declared:
         raise InputError(str(output), "no such output", hint)
     path = path or output.with_name(output.name + ".summary.json")
     summary = _document(path)
+    later = summary.get("outputs") == [] and summary.get("status") not in _FINISHED
+    if later:
+        problem = f"is of a later run, which ended early (status {summary.get('status')}) and wrote no output"
+        verdict.notes.append(f"{path}: {problem}")
+        ledger = _finished_ledger(output, summary)
+        summary = {} if ledger is None else _summary_in(ledger)
+    else:
+        ledger = find_ledger(output) or _ledger_in(summary)
     named = plain(output.name)
     own = [one for one in summary.get("outputs", ()) if Path(one["name"]).name == named]
-    if not summary:
-        verdict.notes.append(f"{path}: there is no summary, so the bytes cannot be compared with it")
-    elif not own:
-        verdict.add(path, f"does not mention {output.name}: it is the summary of another output")
-    elif summary["status"] not in (0, 3):
-        verdict.add(path, f"says that the harvest did not finish (status {summary['status']})")
+    if not later:
+        _check_summary(path, summary, output, verdict, mentioned=bool(own))
     beside = output.with_name(f"{output.name}.failures.ndjson")
     failures = Path(summary.get("failures") or beside)
     moved = (path.with_name(failures.name), beside)  # with the summary, or with the output
@@ -131,8 +136,36 @@ def _by_summary(output: Path, path: Path | None, verdict: Verdict) -> _Declared:
         summary.get("counts", {}),
         frozenset(filter(None, [summary.get("runId")])),
         next((one for one in (failures, *moved) if one.is_file()), failures),
-        Path(summary["ledger"]) if summary.get("ledger") else None,
+        ledger,
     )
+
+
+def _check_summary(
+    path: Path, summary: Mapping[str, Any], output: Path, verdict: Verdict, *, mentioned: bool
+) -> None:
+    if not summary:
+        verdict.notes.append(f"{path}: there is no summary, so the bytes cannot be compared with it")
+    elif not mentioned:
+        verdict.add(path, f"does not mention {output.name}: it is the summary of another output")
+    elif summary["status"] not in _FINISHED:
+        verdict.add(path, f"says that the harvest did not finish (status {summary['status']})")
+
+
+def _ledger_in(summary: Mapping[str, Any]) -> Path | None:
+    return Path(summary["ledger"]) if summary.get("ledger") else None
+
+
+def _finished_ledger(output: Path, later: Mapping[str, Any]) -> Path | None:
+    """The ledger of the harvest that `output` is of; that of the `later` run is `.partial` next to it."""
+    places = (find_ledger(output), _ledger_in(later))
+    found = (one.with_suffix("") if one.suffix == ".partial" else one for one in places if one is not None)
+    return next((one for one in found if one.is_file()), None)
+
+
+def _summary_in(ledger: Path) -> dict[str, Any]:
+    """The summary of the run that finished a harvest, as its ledger has it."""
+    with LedgerReader(ledger) as reader:
+        return dict(next((run.details.get("summary", {}) for run in reversed(reader.runs())), {}))
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -154,7 +187,7 @@ def _check(declared: _Declared, expected: Expected | None, verdict: Verdict) -> 
     if expected is None and not counts:
         hint = "name the list it was harvested from, or its ledger"
         where = str(next(iter(declared.files), declared.path.parent))
-        raise InputError(where, "has neither a ledger nor a summary to compare it with", hint)
+        raise InputError(where, "has neither a ledger nor a summary of its own to compare it with", hint)
     total = sum(count for name, count in counts.items() if name != "distinct")
     if total != counts.get("distinct", total):
         verdict.add(declared.path, f"counts {counts['distinct']} accounts, but they add up to {total}")
