@@ -26,13 +26,15 @@ _BEFORE_AGAIN: Final = 1.0
 class Asking:
     """Asks one question at a time, at most twice.
 
-    `seconds` has the latencies of the answers so far, and `throttled` says whether one was 429.
+    `seconds` has the latencies of the answers so far; `throttled` says whether one was 429, and `answered`
+    whether one was anything else.
     """
 
     tenant: Tenant
     patience: float = PATIENCE
     seconds: list[float] = field(default_factory=list)
     throttled: bool = False
+    answered: bool = False
 
     async def token(self, client: TenantClient) -> AccessDenied | Fault | None:
         """Fetch the client's first token; why there is none, if so.
@@ -85,7 +87,10 @@ class Asking:
                 outcome = await lane.send(take)
         except TimeoutError:
             return NotSent()
-        self.throttled = self.throttled or isinstance(outcome, Throttled)
+        if isinstance(outcome, Throttled):
+            self.throttled = True
+        elif not isinstance(outcome, NotSent):
+            self.answered = True
         return outcome
 
 

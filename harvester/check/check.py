@@ -10,7 +10,7 @@ from typing import Final
 
 from harvester.check.access import Access
 from harvester.check.asking import PATIENCE, Asking, Listed, first_listed, of_source
-from harvester.check.finding import Finding, ok, reason_of, warning
+from harvester.check.finding import UNAVAILABLE, Finding, failed, ok, reason_of, warning
 from harvester.check.network import look
 from harvester.model import Answered, Quota, total_rate
 from harvester.report.text import plural, rate, span
@@ -75,7 +75,10 @@ class Check:
         for client in self.tenant.clients:
             if not await access.try_client(client, topic):
                 break
-        if access.usable:
+        if asking.throttled and not asking.answered:
+            text = "every request was answered with 429, so that nothing could be tested"
+            self._add(failed("quota", text, "see what else uses the client, or try again later", UNAVAILABLE))
+        elif access.usable:
             await self._add_figures(asking, access)
 
     def _add(self, finding: Finding) -> None:

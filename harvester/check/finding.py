@@ -79,7 +79,8 @@ def of_fault(topic: str, fault: Fault, who: str = "") -> Finding:
         text, _, hint = fault.detail.partition(": ")
         hint = hint or "check host and port of --base-url, the network, and any proxy in between"
         return failed(topic, text, hint, USAGE if fault.permanent else UNAVAILABLE)
-    detail = fault.detail.partition(": ")[0] if fault.permanent else detail_of(fault.status, fault.detail)
+    hinting = fault.permanent or fault.reason is Reason.REDIRECTED  # its sentence ends with what to do
+    detail = fault.detail.partition(": ")[0] if hinting else detail_of(fault.status, fault.detail)
     text = f"{who}: {detail}" if who else detail
     if fault.permanent or fault.reason in _NO_API:
         return failed(topic, text, _NOT_THE_API)

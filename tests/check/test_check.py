@@ -19,7 +19,7 @@ from harvester.credentials import Credentials
 from harvester.model import Quota
 from harvester.sandbox import FaultRate, Faults, Sandbox, SandboxOptions
 from tests.check.helpers import GOOD, SECRET, WRONG, Authority, checked, small_tenant
-from tests.tenant.servers import always, proxy_server, raw_server, response
+from tests.tenant.servers import Received, always, proxy_server, raw_server, response
 
 ALL_WELL = ["dns", "token", "usages", "accounts", "sources", "identities", "quota", "estimate", "unreported"]
 
@@ -224,6 +224,7 @@ async def test_what_answers_is_not_the_api(payload: bytes, status: int) -> None:
     assert found.status == status
     assert len(found.bad) == 1
     assert "secret=1" not in str(list(found))
+    assert all(str(one).count("check --base-url") <= 1 for one in found)
 
 
 @pytest.mark.parametrize(("manner", "status"), [("html", 2), ("503", 5), ("reset", 5)])
@@ -405,6 +406,23 @@ async def test_a_tenant_that_throttles() -> None:
     assert ("usages", "warning") in found.bad
     assert ("quota", "warning") in found.bad
     assert "(429)" in found.of("usages").text
+
+
+@pytest.mark.parametrize("retry_after", [0, 600])
+async def test_a_tenant_that_throttles_everything(retry_after: int) -> None:
+    """Tokens alone prove nothing: no harvest can begin, and status 5 says so in one sentence."""
+    throttled = response(b"{}", "429 Too Many Requests", headers=f"Retry-After: {retry_after}\r\n")
+    token = response(b'{"access_token":"t0ken","expires_in":749}')
+
+    async def handle(request: Received) -> None:
+        request.writer.write(token if "token" in request.target else throttled)
+
+    async with raw_server(handle) as server:
+        with quickly():
+            found = await checked(server.url)
+    assert [one.topic for one in found if one.status] == ["quota"]
+    assert found.status == 5
+    assert "every request was answered with 429" in found.of("quota").text
 
 
 async def test_a_quota_that_is_too_small_to_check() -> None:
