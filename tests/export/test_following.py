@@ -18,6 +18,7 @@ from harvester.model import ListedAccount, Settled, Shard
 from tests.export.ledgers import (
     BEGUN,
     FACTS,
+    Answer,
     accounts,
     finished,
     in_shard,
@@ -105,22 +106,35 @@ def test_a_followed_output_equals_a_repeated_one(tmp_path: Path, name: str) -> N
     assert not list(tmp_path.glob("live-*.partial"))
 
 
-@pytest.mark.parametrize("name", ["out.ndjson", "out.parquet"])
-def test_shards_can_be_followed(tmp_path: Path, name: str) -> None:
-    """One that is finished, and one that has not read its list yet: as if one run had harvested both."""
-    made(finished(tmp_path / "whole", LISTED), f"{tmp_path}/whole-{name}")
-    one, two = shards(tmp_path, LISTED, 2)[0], tmp_path / "two"
+def with_a_second_shard(directory: Path, name: str, listed: dict[str, Answer]) -> Exporting:
+    """One shard of two is finished; the other one reads its list, `listed`, while both are exported."""
+    one, two = shards(directory, LISTED, 2)[0], directory / "two"
 
-    async def main() -> None:
+    async def main() -> Exporting:
         async with await Ledger.create(two, facts=FACTS | {"shard": "2/2"}) as ledger:
             await ledger.begin_run({"id": "run-2", "started": BEGUN, "version": "2"})
-            exporting = Exporting([one, two], opened(f"{tmp_path}/{name}"))
-            await write(ledger, LISTED, keep=in_shard(Shard(2, 2)), order=shuffled(1), begin=False)
+            exporting = Exporting([one, two], opened(f"{directory}/{name}"))
+            await write(ledger, listed, keep=in_shard(Shard(2, 2)), order=shuffled(1), begin=False)
             await asyncio.to_thread(exporting.end)
-            assert exporting.error is None
+            return exporting
 
-    asyncio.run(main())
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.parquet"])
+def test_shards_can_be_followed(tmp_path: Path, name: str) -> None:
+    """As if one run had harvested both."""
+    made(finished(tmp_path / "whole", LISTED), f"{tmp_path}/whole-{name}")
+    assert with_a_second_shard(tmp_path, name, LISTED).error is None
     assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.parquet"])
+def test_a_shard_that_reads_another_list_is_refused(tmp_path: Path, name: str) -> None:
+    """Before a row of either is written."""
+    exporting = with_a_second_shard(tmp_path, name, accounts(250))
+    assert isinstance(exporting.error, InputError)
+    assert (exporting.positions, list(tmp_path.glob("out*"))) == ([], [])
 
 
 async def partly(path: Path, settle: Iterable[int]) -> Ledger:
