@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?", re.ASCII)
-_LONGEST = 86_400.0
-"""A day: whoever says more is asked again tomorrow. A pause outlives its run, so that after an absurd one
-nothing could be resumed for years."""
+_LONGEST = 1e9
+"""Seconds: some thirty years stand for any number that is larger."""
 
 
 def parse_retry_after(header: str | None, date_header: str | None, now: datetime) -> float | None:
-    """Seconds to wait, a day at most, or None if the header is absent, negative or nonsensical.
+    """Seconds to wait, or None if the header is absent, negative or nonsensical.
 
     A number counts from now (a fraction is understood, although the standard has none). A date is
     taken relative to the response's own `Date`, so that a wrong clock on either side does no harm;
@@ -28,7 +27,7 @@ def parse_retry_after(header: str | None, date_header: str | None, now: datetime
     if until is None:
         return None
     since = (_http_date(date_header) if date_header else None) or now
-    return min(max(0.0, (until - since).total_seconds()), _LONGEST)
+    return max(0.0, (until - since).total_seconds())
 
 
 def _http_date(text: str) -> datetime | None:

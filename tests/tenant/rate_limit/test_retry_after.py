@@ -23,11 +23,8 @@ DATE = "Sat, 17 Oct 2026 12:00:00 GMT"
         (" 7 ", 7.0),
         ("3600", 3600.0),
         ("1.5", 1.5),
-        ("86400", 86400.0),
-        ("86401", 86400.0),
-        ("99999999999999999999", 86400.0),
-        ("9" * 400, 86400.0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 86400.0),
+        ("99999999999999999999", 1e9),
+        ("9" * 400, 1e9),
         ("0." + "0" * 400, 0.0),
         ("Sat, 17 Oct 2026 12:00:05 GMT", 5.0),
         ("Saturday, 17-Oct-26 12:00:05 GMT", 5.0),
@@ -37,7 +34,7 @@ DATE = "Sat, 17 Oct 2026 12:00:00 GMT"
     ],
 )
 def test_seconds_and_the_three_kinds_of_date_are_understood(header: str, seconds: float) -> None:
-    """A number is seconds, a day at most; a date counts from the answer's own date; the past is now."""
+    """A number is seconds; a date counts from the answer's own date; the past is now."""
     assert parse_retry_after(header, DATE, NOW) == seconds
 
 
@@ -72,9 +69,9 @@ def test_no_header_ever_raises_or_gives_a_negative_wait(header: str, date: str |
     assert seconds is None or seconds >= 0.0
 
 
-@given(st.datetimes(min_value=datetime(2026, 10, 16), max_value=datetime(2026, 10, 19)))  # noqa: DTZ001  # hypothesis adds the zone
+@given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001  # hypothesis adds the zone
 def test_every_future_date_is_read_to_the_second(moment: datetime) -> None:
-    """What the standard library writes as an HTTP date is read back exactly, up to a day."""
+    """What the standard library writes as an HTTP date is read back exactly."""
     moment = moment.replace(microsecond=0, tzinfo=UTC)
-    expected = min(max(0.0, (moment - NOW).total_seconds()), 86400.0)
+    expected = max(0.0, (moment - NOW).total_seconds())
     assert parse_retry_after(format_datetime(moment, usegmt=True), DATE, NOW) == expected
