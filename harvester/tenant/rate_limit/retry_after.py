@@ -6,9 +6,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?", re.ASCII)
-_LONGEST = 1e9
-"""Seconds: some thirty years stand for any number that is larger."""
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{0,9})?", re.ASCII)
 
 
 def parse_retry_after(header: str | None, date_header: str | None, now: datetime) -> float | None:
@@ -22,7 +20,7 @@ def parse_retry_after(header: str | None, date_header: str | None, now: datetime
         return None
     text = header.strip()
     if _SECONDS.fullmatch(text):
-        return min(float(text), _LONGEST)
+        return float(text)
     until = _http_date(text)
     if until is None:
         return None

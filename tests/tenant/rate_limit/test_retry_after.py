@@ -23,9 +23,6 @@ DATE = "Sat, 17 Oct 2026 12:00:00 GMT"
         (" 7 ", 7.0),
         ("3600", 3600.0),
         ("1.5", 1.5),
-        ("99999999999999999999", 1e9),
-        ("9" * 400, 1e9),
-        ("0." + "0" * 400, 0.0),
         ("Sat, 17 Oct 2026 12:00:05 GMT", 5.0),
         ("Saturday, 17-Oct-26 12:00:05 GMT", 5.0),
         ("Sat Oct 17 12:00:05 2026", 5.0),
@@ -41,7 +38,7 @@ def test_seconds_and_the_three_kinds_of_date_are_understood(header: str, seconds
 @pytest.mark.parametrize(
     "header",
     [
-        None, "", " ", "-5", "+5", "soon", "5s", "5, 5", "NaN", "inf", "1e3", "0x10", "٣",
+        None, "", " ", "-5", "+5", "soon", "5s", "5, 5", "NaN", "inf", "1e3", "0x10", "٣", "9" * 16,
         "Sat, 17 Oct", "Sat, 99 Oct 2026 12:00:05 GMT", "12:00", "Sat, 17 Oct 99999 12:00:05 GMT",
     ],
 )  # fmt: skip  # one a line would hide that they are of one kind
