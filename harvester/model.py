@@ -92,10 +92,11 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class TokenRejected:
-    """401: the token has expired or is not accepted."""
+    """401: the token has expired or is not accepted. `worked`: it had been accepted before."""
 
     sent_at: float
     detail: str
+    worked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

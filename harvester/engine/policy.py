@@ -95,12 +95,15 @@ def weighed(outcome: Unanswered, work: Work, lane: LaneStanding, *, probing: boo
     """The outcome, as a fault if it is not the account's own. `probing`: the lane sends nothing but probes.
 
     The API's refusals are JSON: a page from a version that has answered before is from something in between.
-    A token may have expired, but not the next one, too, if the client has been answered before.
+    A token that worked may have expired or been revoked; but if a client that has been answered before gets
+    a new one, and that does not work at all, it is not the account that is refused.
     """
     match outcome:
         case Refused(page=True) if lane.version.proven:
             return as_fault(outcome)
-        case TokenRejected() if lane.client.proven and (work.rejections or probing):
+        case TokenRejected(worked=worked) if lane.client.proven and (
+            probing or (work.rejections and not worked)
+        ):
             return as_fault(outcome)
     return outcome
 
@@ -149,7 +152,9 @@ def _throttled(work: Work, attempts: int, others_answered: int) -> Decision:
 
 
 def _rejected(work: Work, lane: LaneStanding, attempts: int) -> Decision:
-    return Again() if lane.client.proven or work.rejections < attempts else Hold()
+    if lane.client.proven:  # the first one only says that the token is over
+        return Again() if work.rejections <= attempts else Fail()
+    return Again() if work.rejections < attempts else Hold()
 
 
 def _denied(work: Work, lane: LaneStanding, standings: Standings) -> Decision:

@@ -74,6 +74,6 @@ def failure_of(work: Work, failed_at: float) -> Failure:
         reason=last.reason,
         detail=last.detail,
         tracking_id=last.tracking_id,
-        attempts=max(work.attempts, 1),
+        attempts=max(work.attempts, work.rejections, 1),
         failed_at=failed_at,
     )

@@ -238,6 +238,8 @@ class Lane:
             size = 0
         else:
             outcome = request.read(response, sent_at)
+            if isinstance(outcome, TokenRejected):
+                outcome = replace(outcome, worked=token.accepted)
             size = len(response.body)
         self._report(request.purpose, response.status, self._conclude(outcome, token), sent_at, size)
         return outcome

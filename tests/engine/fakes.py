@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs
@@ -22,6 +22,7 @@ from harvester.ledger import Ledger
 from harvester.model import (
     Account,
     AccountOutcome,
+    Answered,
     Counts,
     Failure,
     Fault,
@@ -143,7 +144,8 @@ class FakeClient:
         self.dropped: AccessDenied | None = None
         self.token = True
         self.no_token_because = "the token endpoint answered 503"
-        self.renewals = 0
+        self.works = [False]
+        """Whether the present token has been accepted: a list for each token."""
         self.changed = asyncio.Event()
         self._observer = observer
 
@@ -208,15 +210,16 @@ class FakeLane:
         offset = int(parse_qs(request.query).get("offset", ["0"])[0])
         self._world.sent.append(Sent(sent_at, self.label, account, offset, request.purpose))
         self._world.on_send(account)
+        works = self.client.works
         self.in_flight += 1
         try:
             reply = self._world.reply(self, account, offset, sent_at)
             await asyncio.sleep(reply.latency)
         finally:
             self.in_flight -= 1
-        return self._outcome(request, reply, sent_at)
+        return self._outcome(request, reply, sent_at, works)
 
-    def _outcome(self, request: Request[T], reply: Reply, sent_at: float) -> Outcome[T]:
+    def _outcome(self, request: Request[T], reply: Reply, sent_at: float, works: list[bool]) -> Outcome[T]:
         if reply.fault is not None:
             fault = Fault(
                 sent_at, reply.fault, "no answer", connected=reply.connected, permanent=reply.permanent
@@ -229,7 +232,11 @@ class FakeLane:
         elif isinstance(outcome, Fault) and outcome.retry_after is not None:
             self.limiter.pause(outcome.retry_after)
         elif isinstance(outcome, TokenRejected):
-            self.client.renewals += 1
+            outcome = replace(outcome, worked=works[0])
+            if works is self.client.works:
+                self.client.works = [False]
+        elif isinstance(outcome, Answered):
+            works[0] = True
         return outcome
 
 

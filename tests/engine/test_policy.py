@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -125,10 +126,11 @@ def test_a_429_counts_once_ten_others_were_answered(
 @pytest.mark.parametrize("is_proven", [False, True])
 @pytest.mark.parametrize("rejections", range(1, 8))
 def test_a_rejected_token_is_renewed_up_to_the_attempts(rejections: int, is_proven: bool) -> None:
-    """Then the account of a client that is not proven is held."""
+    """Then the account fails, or is held if its client is not proven."""
     lanes = proven(standings(), 0) if is_proven else standings()
     decision = decide(work(rejections=rejections), REJECTED, lanes)
-    assert decision == (Again() if is_proven or rejections < 5 else Hold())
+    up_to = 5 if is_proven else 4
+    assert decision == (Again() if rejections <= up_to else Fail() if is_proven else Hold())
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,14 @@ def test_the_second_rejected_token_in_a_row_is_a_fault(
     assert isinstance(weighed, Fault) is is_fault
     if isinstance(weighed, Fault):
         assert (weighed.status, weighed.reason) == (401, Reason.UNAUTHORIZED)
+
+
+@pytest.mark.parametrize("rejections", range(5))
+def test_a_token_that_worked_is_no_fault_of_the_tenant(rejections: int) -> None:
+    """It was revoked under the requests in flight, as often as that may be; as a probe's answer it is one."""
+    lane, outcome = proven(standings(), 0).lanes[0], replace(REJECTED, worked=True)
+    assert policy.weighed(outcome, work(rejections=rejections), lane, probing=False) is outcome
+    assert isinstance(policy.weighed(outcome, work(rejections=rejections), lane, probing=True), Fault)
 
 
 # --- 403

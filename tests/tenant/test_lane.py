@@ -156,6 +156,16 @@ async def test_a_401_renews_the_token_before_the_next_request() -> None:
         assert len(on.server.requests) == 4
 
 
+async def test_a_401_says_whether_its_token_had_worked() -> None:
+    """A token that was accepted has expired or was revoked; one that never was is refused as such."""
+    second = response(b'{"access_token":"second","expires_in":749}')
+    no = response(b"", "401 Unauthorized")
+    async with stage(in_turn(TOKEN, ROWS, no, second, no), BY_SECRET) as on:
+        outcomes = [await on.send() for _ in range(3)]
+        assert isinstance(outcomes[0], Answered)
+        assert [one.worked for one in outcomes[1:] if isinstance(one, TokenRejected)] == [True, False]
+
+
 async def test_a_lane_waits_for_its_token_and_says_why() -> None:
     """Until there is a token nothing is sent, and the reason can be told."""
     async with stage(always(response(b"", "503 Busy")), BY_SECRET) as on:
