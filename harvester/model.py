@@ -92,11 +92,16 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class TokenRejected:
-    """401: the token has expired or is not accepted. `worked`: it had been accepted before."""
+    """401: the token has expired or is not accepted.
+
+    `worked`: it had been accepted before. `stale`: another request had told of its end by now, so that this
+    answer says nothing.
+    """
 
     sent_at: float
     detail: str
     worked: bool = False
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

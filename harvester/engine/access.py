@@ -49,7 +49,7 @@ class Access:
     def refused(self, lane: LaneStanding, work: Work, refusal: Refused | TokenRejected) -> list[Work]:
         """A refusal: denials count against client and lane, others may be as good as an answer (as above)."""
         if isinstance(refusal, TokenRejected):
-            work.rejections += 1
+            work.rejections += not refusal.stale
             self._count_denial(lane.client, refusal)
         elif refusal.status == policy.FORBIDDEN:
             lane.denials += 1

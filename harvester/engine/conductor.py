@@ -101,7 +101,7 @@ class Conductor:
             self._answered(lane, work, outcome)
         elif not isinstance(outcome, NotSent):
             probing = not self.breaker.lets_through(lane.index)
-            outcome = policy.weighed(outcome, work, lane, probing=probing)
+            outcome = policy.weighed(outcome, lane, probing=probing)
             if isinstance(outcome, (Fault, Throttled)):
                 self._unanswered(lane, work, outcome)
             else:

@@ -91,19 +91,17 @@ class Verdict(Enum):
 # --- accounts
 
 
-def weighed(outcome: Unanswered, work: Work, lane: LaneStanding, *, probing: bool) -> Unanswered:
+def weighed(outcome: Unanswered, lane: LaneStanding, *, probing: bool) -> Unanswered:
     """The outcome, as a fault if it is not the account's own. `probing`: the lane sends nothing but probes.
 
     The API's refusals are JSON: a page from a version that has answered before is from something in between.
-    A token that worked may have expired or been revoked; but if a client that has been answered before gets
-    a new one, and that does not work at all, it is not the account that is refused.
+    A token that worked has expired or been revoked; but if a client that has been answered before gets a new
+    one, and that does not work at all, it is not the account that is refused.
     """
     match outcome:
         case Refused(page=True) if lane.version.proven:
             return as_fault(outcome)
-        case TokenRejected(worked=worked) if lane.client.proven and (
-            probing or (work.rejections and not worked)
-        ):
+        case TokenRejected() if lane.client.proven and (probing or not (outcome.worked or outcome.stale)):
             return as_fault(outcome)
     return outcome
 

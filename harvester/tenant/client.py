@@ -239,7 +239,8 @@ class Lane:
         else:
             outcome = request.read(response, sent_at)
             if isinstance(outcome, TokenRejected):
-                outcome = replace(outcome, worked=token.accepted)
+                present = self.client.tokens.reject(token)
+                outcome = replace(outcome, worked=token.accepted, stale=not present)
             size = len(response.body)
         self._report(request.purpose, response.status, self._conclude(outcome, token), sent_at, size)
         return outcome
@@ -254,7 +255,6 @@ class Lane:
             self.limiter.rejected(outcome.sent_at, outcome.retry_after)
             return Reason.THROTTLED
         if isinstance(outcome, TokenRejected):
-            self.client.tokens.reject(token)
             self.limiter.accepted(outcome.sent_at)
             return Reason.UNAUTHORIZED
         if isinstance(outcome, Fault) and (outcome.status is None or not outcome.connected):

@@ -74,12 +74,17 @@ class Tokens:
         self.reject(token)
         return None
 
-    def reject(self, token: Token) -> None:
-        """A request with `token` was answered with 401, or it expired: nobody is to use it again."""
-        if token is self._token:
-            self._token = None
-            self._settled.clear()
-            self._wanted.set()
+    def reject(self, token: Token) -> bool:
+        """A request with `token` was answered with 401, or it expired: nobody is to use it again.
+
+        Returns whether that was not known yet.
+        """
+        if token is not self._token:
+            return False
+        self._token = None
+        self._settled.clear()
+        self._wanted.set()
+        return True
 
     async def wait(self) -> bool:
         """Wait until there is a token; False if there will be none."""

@@ -232,9 +232,9 @@ class FakeLane:
         elif isinstance(outcome, Fault) and outcome.retry_after is not None:
             self.limiter.pause(outcome.retry_after)
         elif isinstance(outcome, TokenRejected):
-            outcome = replace(outcome, worked=works[0])
-            if works is self.client.works:
-                self.client.works = [False]
+            present = works is self.client.works
+            outcome = replace(outcome, worked=works[0], stale=not present)
+            self.client.works = [False] if present else self.client.works
         elif isinstance(outcome, Answered):
             works[0] = True
         return outcome

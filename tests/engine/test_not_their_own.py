@@ -83,7 +83,7 @@ def test_a_tenant_that_refuses_every_token_costs_no_account_anything(good: Reply
     assert harvest(world).stop is None
     assert not world.ledger.failures()
     assert len(world.of(OutageBegan)) == 1
-    assert len(world.sent) < 300 + 80
+    assert len(world.sent) < 300 + 150
 
 
 def test_a_tenant_that_refuses_every_token_for_good_ends_the_run_after_max_outage() -> None:

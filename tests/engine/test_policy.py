@@ -90,7 +90,7 @@ def test_a_page_from_a_proven_version_is_a_fault(status: int, page: bool, is_pro
     """It keeps status and reason; JSON, and a page from a version that may not be served, are as before."""
     lanes = proven(standings(), 0) if is_proven else standings()
     outcome = refused(status, page=page)
-    weighed = policy.weighed(outcome, work(), lanes.lanes[0], probing=False)
+    weighed = policy.weighed(outcome, lanes.lanes[0], probing=False)
     if page and is_proven:
         assert isinstance(weighed, Fault)
         assert (weighed.status, weighed.reason) == (status, outcome.reason)
@@ -133,32 +133,20 @@ def test_a_rejected_token_is_renewed_up_to_the_attempts(rejections: int, is_prov
     assert decision == (Again() if rejections <= up_to else Fail() if is_proven else Hold())
 
 
-@pytest.mark.parametrize(
-    ("rejections", "probing", "is_proven", "is_fault"),
-    [
-        (0, False, True, False),
-        (1, False, True, True),
-        (0, True, True, True),
-        (4, True, False, False),
-    ],
-)
-def test_the_second_rejected_token_in_a_row_is_a_fault(
-    rejections: int, probing: bool, is_proven: bool, is_fault: bool
+@pytest.mark.parametrize("is_proven", [False, True])
+@pytest.mark.parametrize("probing", [False, True])
+@pytest.mark.parametrize("worked", [False, True])
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_new_token_that_does_not_work_is_a_fault(
+    worked: bool, stale: bool, probing: bool, is_proven: bool
 ) -> None:
-    """On a client that has been answered; the first one, too, if it is the answer to a probe."""
+    """On a client that was answered before; one that worked, or whose end is known, only for a probe."""
     lanes = proven(standings(), 0) if is_proven else standings()
-    weighed = policy.weighed(REJECTED, work(rejections=rejections), lanes.lanes[0], probing=probing)
-    assert isinstance(weighed, Fault) is is_fault
+    outcome = replace(REJECTED, worked=worked, stale=stale)
+    weighed = policy.weighed(outcome, lanes.lanes[0], probing=probing)
+    assert isinstance(weighed, Fault) == (is_proven and (probing or not (worked or stale)))
     if isinstance(weighed, Fault):
         assert (weighed.status, weighed.reason) == (401, Reason.UNAUTHORIZED)
-
-
-@pytest.mark.parametrize("rejections", range(5))
-def test_a_token_that_worked_is_no_fault_of_the_tenant(rejections: int) -> None:
-    """It was revoked under the requests in flight, as often as that may be; as a probe's answer it is one."""
-    lane, outcome = proven(standings(), 0).lanes[0], replace(REJECTED, worked=True)
-    assert policy.weighed(outcome, work(rejections=rejections), lane, probing=False) is outcome
-    assert isinstance(policy.weighed(outcome, work(rejections=rejections), lane, probing=True), Fault)
 
 
 # --- 403

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,13 +16,15 @@ from harvester.tenant.decompress import BadBody, decompress
 CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
+    "zstd": zstandard.compress,
 }
 
 
-@given(st.lists(st.binary(max_size=5000), min_size=1, max_size=6))
-def test_several_members_make_one_body(pieces: list[bytes]) -> None:
-    """Each member of a gzip body is unpacked, in order."""
-    assert decompress(b"".join(map(gzip.compress, pieces)), "gzip", 1 << 20) == b"".join(pieces)
+@given(st.lists(st.binary(max_size=5000), min_size=1, max_size=6), st.sampled_from(["gzip", "zstd"]))
+def test_several_members_make_one_body(pieces: list[bytes], coding: str) -> None:
+    """Each member of a gzip body, each frame of a zstd body is unpacked, in order."""
+    packed = b"".join(map(CODINGS[coding], pieces))
+    assert decompress(packed, coding, 1 << 20) == b"".join(pieces)
 
 
 @given(st.binary(min_size=1, max_size=3000), st.sampled_from(sorted(CODINGS)), st.data())
@@ -67,9 +70,10 @@ def test_a_hundred_thousand_tiny_members_take_no_quadratic_time() -> None:
     ("body", "coding", "reason"),
     [
         (b"no gzip", "gzip", Reason.TRUNCATED),
-        (b"?", "zstd", Reason.NOT_JSON),
+        (b"no zstd", "zstd", Reason.TRUNCATED),
         (b"?", "br", Reason.NOT_JSON),
         (gzip.compress(b"[]", mtime=0) + b"junk", "gzip", Reason.TRUNCATED),
+        (gzip.compress(b"[]", mtime=0), "deflate", Reason.TRUNCATED),
         (b"", "gzip", Reason.TRUNCATED),
     ],
 )
@@ -81,10 +85,15 @@ def test_damaged_and_unknown_codings_are_told(body: bytes, coding: str, reason: 
 
 
 def test_stacked_bare_and_padded_codings_are_undone() -> None:
-    """Codings are undone in reverse order; a bare deflate stream and zero padding are understood."""
-    assert decompress(gzip.compress(zlib.compress(b"[]"), mtime=0), "deflate, x-gzip", 100) == b"[]"
-    bare = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    assert decompress(bare.compress(b"[]") + bare.flush(), "deflate", 100) == b"[]"
-    padded = gzip.compress(b"[", mtime=0) + bytes(9000) + gzip.compress(b"]", mtime=0)
-    assert decompress(padded, "gzip", 100) == b"[]"
+    """Codings are undone in reverse order; bare deflate streams and zero padding are understood."""
+    packer = zlib.compressobj(wbits=-15)
+    bare = packer.compress(b"[]") + packer.flush()
+    assert decompress(bare, "deflate", 100) == b"[]"
+    stored = b"\0\2\0\xfd\xff[]\1\0\0\xff\xff"
+    assert decompress(stored, "deflate", 100) == b"[]"
+    assert decompress(gzip.compress(zlib.compress(b"[]"), mtime=0), "deflate, gzip", 100) == b"[]"
+    assert (
+        decompress(gzip.compress(b"[", mtime=0) + bytes(9000) + gzip.compress(b"]", mtime=0), "x-gzip", 100)
+        == b"[]"
+    )
     assert decompress(b"[]", "identity, ", 100) == b"[]"
