@@ -15,6 +15,7 @@ from harvester.files import disk_errors
 from harvester.ledger import opening
 from harvester.ledger.copies import discard
 from harvester.ledger.database import Database
+from harvester.ledger.lock import Descriptor
 from harvester.ledger.writer import Writer
 
 P = ParamSpec("P")
@@ -103,9 +104,12 @@ class Ledger:
         if not path.exists():
             return False
         try:
+            with closing(Descriptor(path)) as file:
+                if opening.is_blank(file):
+                    return False
             with closing(Database.open(path, writing=False)) as database:
                 return database.begun()
-        except LedgerUnreadable:
+        except (LedgerUnreadable, OSError):
             return True  # `open` says what is wrong with it
 
     create = staticmethod(_opened(opening.create))

@@ -17,11 +17,12 @@ from harvester.errors import OutputError, StopRun
 from harvester.files import disk_errors
 from harvester.ledger.copies import copy_into, open_copy, remove_sidecars, rename_copy
 from harvester.ledger.database import Database, lacks_shared_memory
-from harvester.ledger.lock import Lock
+from harvester.ledger.lock import Descriptor, Lock
 from harvester.ledger.reader import FINISHED
 from harvester.ledger.schema import APPLICATION_ID, TABLES, VERSION, VIEWS
 from harvester.ledger.writer import Writer
 
+_FIRST_PAGE: Final = 4096
 _CACHE_KIB: Final = 26 * 1024
 """SQLite's page cache: most of what a long list takes in memory."""
 _CHECKPOINT: Final = 16_000
@@ -44,7 +45,8 @@ def create(
         lock = _locked(path, undo, create_mode=mode)
         with disk_errors(path, "the ledger", started=False):
             os.fchmod(lock.fd, mode)  # whatever the umask says
-            if _is_empty(lock):
+            if is_blank(lock):
+                os.ftruncate(lock.fd, 0)
                 remove_sidecars(path)
         database = _connect(path, lock, undo)
         if database.begun():
@@ -89,7 +91,7 @@ def retry(finished: Path, path: Path, copy: Path, mode: int = 0o600) -> Writer:
     """
     with ExitStack() as undo:
         lock = _locked(path, undo, create_mode=mode)  # an empty file, which means nothing if we are killed
-        if not _is_empty(lock):
+        if not is_blank(lock):
             raise OutputError(f"{path}: there is an unfinished harvest", "finish it first")
         with disk_errors(path, "the ledger", started=False):
             with closing(Database.open(finished, writing=False)) as source:
@@ -124,8 +126,13 @@ def _locked(path: Path, undo: ExitStack, *, create_mode: int | None = None) -> L
     return lock
 
 
-def _is_empty(lock: Lock) -> bool:
-    return os.fstat(lock.fd).st_size == 0
+def is_blank(file: Descriptor) -> bool:
+    """Whether nothing was ever durable in it.
+
+    It is empty; or its first page is lost, which is the first thing that SQLite syncs: a power loss may keep
+    the size of a file and leave zeros for its content.
+    """
+    return not os.pread(file.fd, _FIRST_PAGE, 0).strip(b"\0") and os.fstat(file.fd).st_size <= _FIRST_PAGE
 
 
 def _connect(path: Path, lock: Lock, undo: ExitStack) -> Database:

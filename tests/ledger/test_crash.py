@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harvester.errors import StoppedEarly
+from harvester.errors import LedgerUnreadable, StoppedEarly
 from harvester.ledger import Ledger, LedgerReader, opening
 from harvester.ledger.copies import make_replaceable, remove_database
 from harvester.model import AccountOutcome
@@ -197,6 +197,29 @@ def test_a_new_harvest_can_be_killed_anywhere(tmp_path: Path) -> None:
 
     assert _killed_everywhere(run, check) >= 2
     assert outcomes(path) == {}
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096])
+def test_a_new_harvest_whose_first_page_a_power_loss_took_is_begun_anew(size: int, tmp_path: Path) -> None:
+    """The size of the file was kept and its content was not; what is left of a log says nothing either."""
+    path = tmp_path / "x"
+    path.write_bytes(bytes(size))
+    path.with_name("x-wal").write_bytes(bytes(32))
+    assert not Ledger.begun(path)
+    opening.create(path, 0o600, {"of": "this"}).close()
+    assert Ledger.begun(path)
+    with resumed(path) as writer:
+        assert writer.fact("of") == "this"
+
+
+def test_zeros_that_are_more_than_a_first_page_are_somebodys(tmp_path: Path) -> None:
+    """They are refused as they are."""
+    path = tmp_path / "x"
+    path.write_bytes(bytes(10_000))
+    assert Ledger.begun(path)
+    with pytest.raises(LedgerUnreadable):
+        opening.resume(path)
+    assert path.read_bytes() == bytes(10_000)
 
 
 def test_a_log_next_to_what_is_replaced_is_emptied_first(tmp_path: Path) -> None:
