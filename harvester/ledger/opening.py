@@ -23,7 +23,7 @@ from harvester.ledger.schema import APPLICATION_ID, TABLES, VERSION, VIEWS
 from harvester.ledger.writer import Writer
 
 _FIRST_PAGE: Final = 4096
-_CACHE_KIB: Final = 26 * 1024
+_CACHE_KIB: Final = 18 * 1024
 """SQLite's page cache: most of what a long list takes in memory."""
 _CHECKPOINT: Final = 16_000
 """Pages in the log before they are moved to the database. With the default of 1,000, adding a long list
