@@ -129,11 +129,7 @@ class Harvest:
         try:
             async with self._metrics_kept() as metrics, run:
                 stop = await run.harvest(batches)
-                report = await self._conclude(run, stop, started, metrics)
-                if metrics is not None and metrics.status != report.status:
-                    metrics.run_ended(report.status, report.counts)
-                    await metrics.write_or_warn()
-                return report
+                return await self._conclude(run, stop, started, metrics)
         finally:
             self._running = None
 
@@ -176,6 +172,9 @@ class Harvest:
                 report = self._report(run, error, started, complete=False)
                 with suppress(StopRun):  # it may be the summary that cannot be written
                     await self._write_summary(run, report)
+        if metrics is not None and metrics.status != report.status:
+            metrics.run_ended(report.status, report.counts)
+            await metrics.write_or_warn()
         return report
 
     async def _write_summary(self, run: Run, report: Report) -> None:

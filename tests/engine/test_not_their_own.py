@@ -31,15 +31,21 @@ def away(reply: Reply, *, after: float, until: float = 1e9, good: Reply = GOOD, 
     return world
 
 
+def assert_costs_nothing(world: World, *, requests: int, outcome: AccountOutcome) -> None:
+    """One outage, after which every account is settled as if there had been none; `requests` are few more."""
+    assert harvest(world).stop is None
+    assert not world.ledger.failures()
+    assert set(world.ledger.outcomes().values()) == {outcome}
+    assert len(world.of(OutageBegan)) == 1
+    assert len(world.sent) < 300 + requests
+
+
 @pytest.mark.parametrize("after", [0.0, 2.0])
 @pytest.mark.parametrize("reply", [REDIRECTED, PROXY, MISDIRECTED])
 def test_an_outage_of_redirects_costs_no_account_anything(reply: Reply, after: float) -> None:
     """From the very first request, and after good answers: they are held, and harvested in the end."""
     world = away(reply, after=after, until=300.0)
-    assert harvest(world).stop is None
-    assert set(world.ledger.outcomes().values()) == {AccountOutcome.HARVESTED}
-    assert len(world.of(OutageBegan)) == 1
-    assert len(world.sent) < 300 + 60
+    assert_costs_nothing(world, requests=60, outcome=AccountOutcome.HARVESTED)
 
 
 def test_redirects_from_the_very_first_request_end_after_max_outage() -> None:
@@ -69,21 +75,19 @@ def test_a_version_that_redirects_everything_holds_its_own_lane() -> None:
 def test_an_outage_of_pages_costs_no_account_anything(reply: Reply) -> None:
     """Once the version has answered, a page is not what the API says about an account."""
     world = away(reply, after=2.0, until=300.0)
-    assert harvest(world).stop is None
-    assert set(world.ledger.outcomes().values()) == {AccountOutcome.HARVESTED}
-    assert len(world.of(OutageBegan)) == 1
-    assert len(world.sent) < 300 + 60
+    assert_costs_nothing(world, requests=60, outcome=AccountOutcome.HARVESTED)
 
 
-@pytest.mark.parametrize("good", [GOOD, EMPTY])
+@pytest.mark.parametrize(
+    ("good", "outcome"), [(GOOD, AccountOutcome.HARVESTED), (EMPTY, AccountOutcome.EMPTY)]
+)
 @pytest.mark.parametrize("clients", [1, 2])
-def test_a_tenant_that_refuses_every_token_costs_no_account_anything(good: Reply, clients: int) -> None:
+def test_a_tenant_that_refuses_every_token_costs_no_account_anything(
+    good: Reply, outcome: AccountOutcome, clients: int
+) -> None:
     """After good answers, it is an outage like any other, probed and refunded."""
     world = away(REJECTED, after=1.0, until=300.0, good=good, clients=clients)
-    assert harvest(world).stop is None
-    assert not world.ledger.failures()
-    assert len(world.of(OutageBegan)) == 1
-    assert len(world.sent) < 300 + 150
+    assert_costs_nothing(world, requests=150, outcome=outcome)
 
 
 def test_a_tenant_that_refuses_every_token_for_good_ends_the_run_after_max_outage() -> None:
